@@ -1,0 +1,64 @@
+"""autoimb: an AutoML-style strategy selector for imbalanced classification.
+
+The package reads top to bottom in the order in which data flow through it; a module
+imports only from modules above it in this list.
+
+==================  =================================================================
+``exceptions``      errors and warnings
+``_confusion``      confusion matrices and formulas on them
+``_metrics``        metrics as functions of scores or confusion matrices
+``_calibrate``      strictly increasing maps from scores to probabilities
+``_objectives``     what a threshold may aim at
+``_threshold``      the exact search for it
+``_columns``        any table read into one canonical form
+``_data``           checked training data
+``_neighbours``     who lives next to the minority rows
+``_profile``        what a data set is like
+``_folds``          cross-validation folds
+``_encoding``       canonical rows to numbers, fitted inside a fold
+``_models``         estimators of our own
+``_catalogue``      what can be tried, as data
+``_strategy``       one combination of it
+``_guide``          the decision flowchart
+``_space``          what fits this data and this user
+``_execution``      clock, worker processes, shared data
+``_evaluate``       one strategy on one fold
+``_judge``          out-of-fold scores to a score with its noise
+``_search``         the ask-and-tell loop
+``_select``         the winner and its honest estimate
+``_fitted``         refit, calibration, threshold
+``_report``         the strategy report
+``_persist``        saved models
+``_progress``       the live display
+``_estimator``      `AutoImbalance`
+``_cli``            the command line
+==================  =================================================================
+"""
+
+from autoimb._estimator import AutoImbalance
+from autoimb._guide import Recommendation, recommend
+from autoimb._metrics import FBeta
+from autoimb._objectives import Cost, PrecisionAtLeast, RecallAtLeast, TopK, TopShare
+from autoimb._persist import load
+from autoimb._profile import DatasetProfile, profile
+from autoimb._space import catalogue
+from autoimb._strategy import Strategy
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AutoImbalance",
+    "Cost",
+    "DatasetProfile",
+    "FBeta",
+    "PrecisionAtLeast",
+    "RecallAtLeast",
+    "Recommendation",
+    "Strategy",
+    "TopK",
+    "TopShare",
+    "catalogue",
+    "load",
+    "profile",
+    "recommend",
+]

@@ -1,0 +1,253 @@
+"""Maps from a model's scores to probabilities that mean what they say.
+
+A map is a frozen value, called on `proba` (n, k). It keeps the order of a binary score
+strictly, so that calibration never moves a ranking metric, and it is taken only where
+it lowers the log loss of rows that it was not fitted on.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, cast
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, log_softmax, softmax
+
+from ._confusion import FloatArray, IntArray
+from ._metrics import log_loss
+
+_SOFTENING = 1e-6
+"""Added to probabilities before their logarithm: forests answer exactly 0 and 1."""
+
+_TRACE = 1e-6
+"""Share of the raw probability in a mapped one: keeps apart scores on which the map
+saturates in double precision (the sigmoid of 40 and of 50 are both exactly 1)."""
+
+_RIDGE = 1e-3
+"""Pull towards identity, in rows of the rarest class: decides only for separable data,
+where the likelihood has no maximum."""
+
+_MIN_SLOPE = 1e-2
+"""Below it the scores say next to nothing, or the opposite: they are left alone."""
+
+
+@dataclass(frozen=True)
+class Calibration(ABC):
+    """A fitted map of probabilities (n, k) -> (n, k) whose rows sum to one."""
+
+    kind: ClassVar[str]
+    label: ClassVar[str]
+    """The kind in words."""
+
+    @abstractmethod
+    def __call__(self, proba: FloatArray) -> FloatArray:
+        """Calibrated probabilities (n, k)."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the map as JSON-able data, for `from_dict`."""
+        return {"kind": self.kind, **asdict(self)}
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> "Calibration":
+        """Return the map that `to_dict` described."""
+        fields = {name: value for name, value in data.items() if name != "kind"}
+        return _KINDS[data["kind"]](**fields)
+
+
+@dataclass(frozen=True)
+class Identity(Calibration):
+    """Probabilities as the model gave them."""
+
+    kind: ClassVar[str] = "identity"
+    label: ClassVar[str] = "none"
+
+    def __call__(self, proba: FloatArray) -> FloatArray:
+        """`proba` itself."""
+        return proba
+
+
+@dataclass(frozen=True)
+class Platt(Calibration):
+    """Binary: sigmoid(slope * logit(p) + intercept), with a positive slope.
+
+    The family holds identity and the shifts that class weights and undersampling cause:
+    p = βp'/((β-1)p' + 1) is a slope of 1 and an intercept of log β.
+
+    References
+    ----------
+    Platt 1999, Advances in Large Margin Classifiers.
+    Dal Pozzolo et al. 2015, doi:10.1109/SSCI.2015.33.
+    """
+
+    slope: float
+    intercept: float
+    pos: int
+    kind: ClassVar[str] = "platt"
+    label: ClassVar[str] = "Platt scaling"
+
+    def __call__(self, proba: FloatArray) -> FloatArray:
+        """Calibrated probabilities (n, 2); their order is that of `proba`."""
+        p = proba[:, self.pos]
+        logit = _soft_log(p) - _soft_log(1 - p)
+        mapped = expit(self.slope * logit + self.intercept)
+        mapped += _TRACE * (p - mapped)
+        calibrated = np.empty_like(proba)
+        calibrated[:, self.pos] = mapped
+        calibrated[:, 1 - self.pos] = 1 - mapped
+        return calibrated
+
+
+@dataclass(frozen=True)
+class TemperatureBias(Calibration):
+    """Multiclass: softmax(slope * log p + biases), one bias per class.
+
+    Bias-corrected temperature scaling; the slope is one over the temperature. It keeps
+    the order of any two classes' odds, not the order of rows within one class.
+
+    References
+    ----------
+    Alexandari et al. 2020, arXiv:1901.06852.
+    """
+
+    slope: float
+    biases: tuple[float, ...]
+    kind: ClassVar[str] = "temperature_bias"
+    label: ClassVar[str] = "temperature and bias"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "biases", tuple(self.biases))
+
+    def __call__(self, proba: FloatArray) -> FloatArray:
+        """Calibrated probabilities (n, k)."""
+        logits = self.slope * _soft_log(proba) + np.asarray(self.biases)
+        mapped = softmax(logits, axis=1)
+        return cast("FloatArray", mapped + _TRACE * (proba - mapped))
+
+
+_KINDS: dict[str, type[Calibration]] = {
+    kind.kind: kind for kind in (Identity, Platt, TemperatureBias)
+}
+
+
+def fit_calibration(
+    y: IntArray,
+    proba: FloatArray,
+    weight: FloatArray,
+    fold_ids: IntArray,
+    pos: int | None,
+) -> Calibration:
+    """Fit the map with the lowest log loss on folds left out; identity unless beaten.
+
+    Rows with equal `fold_ids` are left out together. A class that only one fold holds
+    leaves nothing to judge a map by.
+    """
+    if any(len(np.unique(fold_ids[y == c])) < 2 for c in range(proba.shape[1])):
+        return Identity()
+    kind: type[Calibration] = TemperatureBias if pos is None else Platt
+    fitted = _FITS[kind](y, proba, weight, pos)
+    crossed = cross_fitted(y, proba, weight, fold_ids, pos, fitted)
+    is_better = log_loss(y, crossed, weight) < log_loss(y, proba, weight)
+    return fitted if is_better else Identity()
+
+
+def cross_fitted(  # noqa: PLR0917  (those of `fit_calibration`, and its answer)
+    y: IntArray,
+    proba: FloatArray,
+    weight: FloatArray,
+    fold_ids: IntArray,
+    pos: int | None,
+    calibration: Calibration,
+) -> FloatArray:
+    """Map each row of `proba` (n, k) by a fit of this kind without the row's fold."""
+    if isinstance(calibration, Identity):
+        return proba
+    fit = _FITS[type(calibration)]
+    crossed = np.empty_like(proba)
+    for fold in np.unique(fold_ids):
+        held_out = fold_ids == fold
+        rest = ~held_out
+        fitted = fit(y[rest], proba[rest], weight[rest], pos)
+        crossed[held_out] = fitted(proba[held_out])
+    return crossed
+
+
+def _fit_platt(
+    y: IntArray, proba: FloatArray, weight: FloatArray, pos: int | None
+) -> Calibration:
+    pos = cast("int", pos)
+    # Only p of the positive class: the map stays a function of the score alone.
+    two_sides = np.column_stack([1 - proba[:, pos], proba[:, pos]])
+    fitted = _fit_softmax((y == pos).astype(int), _soft_log(two_sides), weight)
+    if fitted is None:
+        return Identity()
+    slope, (b_neg, b_pos) = fitted
+    return Platt(slope, float(b_pos - b_neg), pos)
+
+
+def _fit_temperature_bias(
+    y: IntArray, proba: FloatArray, weight: FloatArray, _pos: int | None
+) -> Calibration:
+    fitted = _fit_softmax(y, _soft_log(proba), weight)
+    if fitted is None:
+        return Identity()
+    slope, biases = fitted
+    return TemperatureBias(slope, tuple(biases.tolist()))
+
+
+_Fit = Callable[[IntArray, FloatArray, FloatArray, int | None], Calibration]
+_FITS: dict[type[Calibration], _Fit] = {
+    Platt: _fit_platt,
+    TemperatureBias: _fit_temperature_bias,
+}
+
+
+def _soft_log(proba: FloatArray) -> FloatArray:
+    return np.log(proba + _SOFTENING)
+
+
+def _fit_softmax(
+    y: IntArray, log_proba: FloatArray, weight: FloatArray
+) -> tuple[float, FloatArray] | None:
+    """Slope and biases (k,) that minimise weighted log loss plus the ridge, or None.
+
+    None where a class is missing, or where the best slope is not clearly positive.
+    """
+    n_classes = log_proba.shape[1]
+    class_weight = np.bincount(y, weight, minlength=n_classes)
+    if class_weight.min() <= 0:
+        return None
+    identity = np.append(1.0, np.zeros(n_classes))
+    solution = minimize(
+        _penalised_loss,
+        identity,
+        # Classes first: sums over a short last axis are several times slower.
+        args=(
+            identity,
+            np.ascontiguousarray(np.eye(n_classes)[y].T),
+            np.ascontiguousarray(log_proba.T),
+            weight / class_weight.min(),
+        ),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0, None)] + [(None, None)] * n_classes,
+        options={"ftol": 1e-13, "gtol": 1e-7},
+    )
+    slope, biases = float(solution.x[0]), solution.x[1:]
+    return (slope, biases) if slope >= _MIN_SLOPE else None
+
+
+def _penalised_loss(
+    theta: FloatArray,
+    identity: FloatArray,
+    one_hot: FloatArray,
+    log_proba: FloatArray,
+    weight: FloatArray,
+) -> tuple[float, FloatArray]:
+    """Loss and its gradient (1 + k,) at theta = (slope, biases); arrays are (k, n)."""
+    log_p = log_softmax(theta[0] * log_proba + theta[1:, np.newaxis], axis=0)
+    residual = weight * (np.exp(log_p) - one_hot)
+    gradient = np.append((residual * log_proba).sum(), residual.sum(axis=1))
+    away = theta - identity
+    loss = _RIDGE / 2 * (away @ away) - (one_hot * log_p).sum(axis=0) @ weight
+    return loss, gradient + _RIDGE * away

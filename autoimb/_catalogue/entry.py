@@ -1,0 +1,266 @@
+"""What a catalogue entry is: a name, a constructor, its parameters and its needs.
+
+Entries are data. The search space, the leaderboard, the report and the command line
+read the same label, reason and reference from here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from autoimb.exceptions import BadInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import optuna
+    from numpy.typing import NDArray
+
+    from autoimb._encoding import View
+    from autoimb._profile import DatasetProfile
+
+Axis = Literal["family", "loss", "resampler", "class_weight"]
+AXES: tuple[Axis, ...] = ("family", "loss", "resampler", "class_weight")
+
+
+@dataclass(frozen=True, slots=True)
+class Float:
+    """A real parameter between two bounds, both included."""
+
+    low: float
+    high: float
+    default: float
+    log: bool = False
+
+    def sample(self, rng: np.random.Generator) -> float:
+        """Return a value drawn uniformly, on the log scale if `log`."""
+        if self.log:
+            return float(np.exp(rng.uniform(math.log(self.low), math.log(self.high))))
+        return float(rng.uniform(self.low, self.high))
+
+    def suggest(self, trial: optuna.Trial, name: str) -> float:
+        """Return the value that Optuna proposes."""
+        return trial.suggest_float(name, self.low, self.high, log=self.log)
+
+    def holds(self, value: Any) -> bool:
+        """Whether the value lies in this domain."""
+        return isinstance(value, float | int) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Int:
+    """A whole-number parameter between two bounds, both included."""
+
+    low: int
+    high: int
+    default: int
+    log: bool = False
+
+    def sample(self, rng: np.random.Generator) -> int:
+        """Return a value drawn uniformly, on the log scale if `log`."""
+        if self.log:
+            draw = rng.uniform(math.log(self.low), math.log(self.high + 1))
+            return min(int(math.exp(draw)), self.high)
+        return int(rng.integers(self.low, self.high, endpoint=True))
+
+    def suggest(self, trial: optuna.Trial, name: str) -> int:
+        """Return the value that Optuna proposes."""
+        return trial.suggest_int(name, self.low, self.high, log=self.log)
+
+    def holds(self, value: Any) -> bool:
+        """Whether the value lies in this domain."""
+        return isinstance(value, int) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Categorical:
+    """A parameter with a few named values."""
+
+    choices: tuple[Any, ...]
+    default: Any
+
+    def sample(self, rng: np.random.Generator) -> Any:
+        """Return a choice drawn uniformly."""
+        return self.choices[int(rng.integers(len(self.choices)))]
+
+    def suggest(self, trial: optuna.Trial, name: str) -> Any:
+        """Return the choice that Optuna proposes."""
+        return trial.suggest_categorical(name, self.choices)
+
+    def holds(self, value: Any) -> bool:
+        """Whether the value is one of the choices."""
+        return value in self.choices
+
+
+Domain = Float | Int | Categorical
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What an entry asks of the data, and the sentence that says why it is absent."""
+
+    holds: Callable[[DatasetProfile], bool]
+    reason: str
+
+
+def minority_at_least(rows: int) -> Need:
+    """Return the need for so many rows of the smallest class."""
+    return Need(
+        _AtLeast("minority_count", rows),
+        f"needs at least {rows} rows of the smallest class",
+    )
+
+
+def rows_at_most(rows: int) -> Need:
+    """Return the need for a table small enough."""
+    return Need(_AtMost("n_rows", rows), f"is too slow above {rows:,} rows")
+
+
+@dataclass(frozen=True, slots=True)
+class _AtLeast:
+    """A picklable test on one number of the profile."""
+
+    field: str
+    limit: float
+
+    def __call__(self, profile: DatasetProfile) -> bool:
+        return bool(getattr(profile, self.field) >= self.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class _AtMost:
+    """A picklable test on one number of the profile."""
+
+    field: str
+    limit: float
+
+    def __call__(self, profile: DatasetProfile) -> bool:
+        return bool(getattr(profile, self.field) <= self.limit)
+
+
+def _is_unweighted(profile: DatasetProfile) -> bool:
+    """Whether the user gave no row weights."""
+    return not profile.weighted
+
+
+UNWEIGHTED = Need(
+    _is_unweighted, "makes new rows, which have no place in the given sample_weight"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One choice on one axis of the search space."""
+
+    name: str
+    label: str
+    """A few words for tables and sentences."""
+    make: Any
+    """What builds it: a dotted path, a function, or a ready object to clone."""
+    params: Mapping[str, Domain] = field(default_factory=dict)
+    needs: tuple[Need, ...] = ()
+    reference: str = ""
+
+    def defaults(self) -> dict[str, Any]:
+        """Return the default of every tunable parameter."""
+        return {name: domain.default for name, domain in self.params.items()}
+
+    def misfit(self, profile: DatasetProfile) -> str | None:
+        """Return why this entry does not suit the data, or None if it does."""
+        failed = [need.reason for need in self.needs if not need.holds(profile)]
+        return failed[0] if failed else None
+
+
+_USUAL_NAMES = {"random_state": "random_state", "class_weight": "class_weight"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family(Entry):
+    """A kind of model."""
+
+    view: View | None = "native"
+    """How it reads rows; None: as the user's table holds them."""
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    losses: tuple[str, ...] = ("log_loss",)
+    portfolio: tuple[Mapping[str, Any], ...] = ({},)
+    """Complementary settings that are always worth a trial, best first."""
+    takes: Mapping[str, str] = field(default_factory=lambda: dict(_USUAL_NAMES))
+    """Constructor parameter for each of class_weight, random_state, n_jobs, device
+    that the model has."""
+    cost: float = 1.0
+    """Expected seconds of a fit relative to the other families: orders first trials."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resampler(Entry):
+    """A way to change which rows a model is trained on."""
+
+    view: View | None = None
+    """What it must read (None: whatever the family reads)."""
+    target: Callable[..., dict[int, int]] | None = None
+    """Class counts after resampling, of (counts, strength); None: near the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassWeight(Entry):
+    """A rule from class counts to class weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss(Entry):
+    """What a model minimises."""
+
+
+def resolve(path: str) -> Any:
+    """Return the object at ``"package.module:Name"``."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All entries that one fit may use, by axis and name."""
+
+    entries: Mapping[str, Mapping[str, Any]]
+
+    def get(self, axis: str, name: str) -> Any:
+        """Return one entry."""
+        return self.entries[axis][name]
+
+    def adding(self, axis: str, entry: Entry) -> Catalogue:
+        """Return a catalogue with one more entry."""
+        if entry.name in self.entries[axis]:
+            raise BadInputError(
+                f"the name {entry.name!r} is taken on the {axis} axis: choose another."
+            )
+        grown = {**self.entries[axis], entry.name: entry}
+        return replace(self, entries={**self.entries, axis: grown})
+
+
+def by_name(*entries: Any) -> Mapping[str, Any]:
+    """Return entries as a read-only table."""
+    return {entry.name: entry for entry in entries}
+
+
+def oversampled(counts: NDArray[np.intp], strength: float) -> dict[int, int]:
+    """Return target counts that raise each smaller class towards the largest.
+
+    With r0 = count / largest, the target ratio is r0 ** (1 - strength): 0 leaves the
+    table as it is, 1 balances it, and no data set makes it invalid.
+    """
+    largest = counts.max()
+    target = np.rint(largest * (counts / largest) ** (1 - strength)).astype(int)
+    return {int(c): int(n) for c, n in enumerate(target) if n > counts[c] > 0}
+
+
+def undersampled(counts: NDArray[np.intp], strength: float) -> dict[int, int]:
+    """Return target counts that lower each larger class towards the smallest."""
+    present = counts[counts > 0]
+    smallest = present.min()
+    target = np.rint(smallest * (counts / smallest) ** (1 - strength)).astype(int)
+    return {int(c): int(n) for c, n in enumerate(target) if 0 < n < counts[c]}

@@ -1,0 +1,134 @@
+"""Confusion matrices, and the metrics that are formulas on them.
+
+Confusion matrices (..., k, k) stand as [true, predicted]; every formula works on the
+last two dimensions, so thousands of cuts or bootstraps are scored at once.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.integer]
+BoolArray = NDArray[np.bool_]
+
+
+def confusion_matrices(
+    y: IntArray, y_pred: IntArray, weights: FloatArray, n_classes: int
+) -> FloatArray:
+    """Weighted confusion matrices (B, k, k) as [true, predicted]."""
+    cells = y * n_classes + y_pred
+    counts = [np.bincount(cells, w, minlength=n_classes**2) for w in weights]
+    return np.array(counts, dtype=float).reshape(-1, n_classes, n_classes)
+
+
+class Tally(NamedTuple):
+    """Weighted rows of each class (..., k): rightly predicted, true, predicted."""
+
+    hits: FloatArray
+    truth: FloatArray
+    predicted: FloatArray
+
+
+def tally(confusion: FloatArray) -> Tally:
+    """Rows of each class in confusions (..., k, k)."""
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    return Tally(hits, confusion.sum(axis=-1), confusion.sum(axis=-2))
+
+
+def tally_of(confusion: FloatArray, pos: int) -> Tally:
+    """Rows (...) of the class `pos` in confusions (..., k, k)."""
+    truth, predicted = confusion[..., pos, :], confusion[..., pos]
+    return Tally(confusion[..., pos, pos], truth.sum(axis=-1), predicted.sum(axis=-1))
+
+
+def divide(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """Quotient that is 0 where the denominator is not positive."""
+    quotient = np.zeros(np.broadcast_shapes(numerator.shape, denominator.shape))
+    np.divide(numerator, denominator, out=quotient, where=denominator > 0)
+    return quotient
+
+
+def divide_or_nan(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """Return the quotient, NaN where the denominator is not positive."""
+    return np.where(denominator > 0, divide(numerator, denominator), np.nan)
+
+
+def precision(confusion: FloatArray, pos: int) -> FloatArray:
+    """Share of the rows predicted `pos` that are."""
+    of_pos = tally_of(confusion, pos)
+    return divide(of_pos.hits, of_pos.predicted)
+
+
+def recall(confusion: FloatArray, pos: int) -> FloatArray:
+    """Share of the rows of class `pos` that are found."""
+    of_pos = tally_of(confusion, pos)
+    return divide(of_pos.hits, of_pos.truth)
+
+
+def _f_scores(count: Tally, beta: float) -> FloatArray:
+    return divide((1 + beta**2) * count.hits, beta**2 * count.truth + count.predicted)
+
+
+def f_beta(confusion: FloatArray, pos: int | None, beta: float) -> FloatArray:
+    """Return F-beta of the class `pos`, or its mean over more than two classes."""
+    if pos is None:
+        return f_macro(confusion, pos, beta)
+    return _f_scores(tally_of(confusion, pos), beta)
+
+
+def f_macro(confusion: FloatArray, _pos: int | None, beta: float = 1.0) -> FloatArray:
+    """Mean over the classes that are either true or predicted somewhere."""
+    count = tally(confusion)
+    n_seen = np.count_nonzero(count.truth + count.predicted > 0, axis=-1)
+    return divide(_f_scores(count, beta).sum(axis=-1), n_seen)
+
+
+def f_weighted(confusion: FloatArray, _pos: int | None) -> FloatArray:
+    """Return F1 of the classes, weighted by their true rows."""
+    count = tally(confusion)
+    weighted = (_f_scores(count, 1.0) * count.truth).sum(axis=-1)
+    return divide(weighted, count.truth.sum(axis=-1))
+
+
+def mcc(confusion: FloatArray, _pos: int | None) -> FloatArray:
+    """Gorodkin 2004, doi:10.1016/j.compbiolchem.2004.09.006: R_K, Matthews' for k=2."""
+    hits, truth, predicted = tally(confusion)
+    total = truth.sum(axis=-1)
+    covariance = hits.sum(axis=-1) * total - (truth * predicted).sum(axis=-1)
+    spread = _spread(truth) * _spread(predicted)
+    return divide(covariance, np.sqrt(spread))
+
+
+def _spread(counts: FloatArray) -> FloatArray:
+    """Pairs of rows in different classes; exactly 0 where one class holds all rows."""
+    others = counts.sum(axis=-1, keepdims=True) - counts
+    pairs: FloatArray = (counts * others).sum(axis=-1)
+    return np.maximum(pairs, 0)
+
+
+def gmean(confusion: FloatArray, _pos: int | None) -> FloatArray:
+    """Geometric mean of the recalls of the classes that occur.
+
+    NOTE[DIFF] imbalanced-learn also counts a class that is only predicted, as recall 0:
+    a validation fold without one class would then score 0 whatever the model.
+    """
+    hits, truth, _ = tally(confusion)
+    occurs = truth > 0
+    product = np.where(occurs, divide(hits, truth), 1.0).prod(axis=-1)
+    n_occurring = np.maximum(np.count_nonzero(occurs, axis=-1), 1)
+    return np.where(occurs.any(axis=-1), product ** (1 / n_occurring), 0.0)
+
+
+def balanced_accuracy(confusion: FloatArray, _pos: int | None) -> FloatArray:
+    """Return the mean recall of the classes that occur."""
+    hits, truth, _ = tally(confusion)
+    n_occurring = np.count_nonzero(truth > 0, axis=-1)
+    return divide(divide(hits, truth).sum(axis=-1), n_occurring)
+
+
+def accuracy(confusion: FloatArray, _pos: int | None) -> FloatArray:
+    """Return the share of rows that are right."""
+    hits, truth, _ = tally(confusion)
+    return divide(hits.sum(axis=-1), truth.sum(axis=-1))

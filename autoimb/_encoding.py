@@ -1,0 +1,170 @@
+"""Turn canonical rows into the numbers a model reads; fitted inside a fold only.
+
+Three views serve every family and resampler:
+
+- ``"native"``: numbers as they are, gaps kept, categories as codes (tree models);
+- ``"mixed"``: gaps filled, numbers scaled, categories as codes: what a sampler that
+  interpolates needs, since the middle of two categories is not a category;
+- ``"dense"``: as ``"mixed"``, with the codes one-hot encoded (linear models, nets,
+  distances).
+
+Category codes always stand in the first columns, so a sampler knows where they are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    StandardScaler,
+)
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from autoimb._columns import Schema
+
+View = Literal["native", "mixed", "dense"]
+
+_MAX_CODES = 255  # the most categories that histogram boosting can bin
+_MAX_ONE_HOT = 40  # rarer categories share one column
+_UNKNOWN, _MISSING = -1, -2  # codes where a gap must be a number
+
+
+class FillEmptyColumns(TransformerMixin, BaseEstimator):
+    """Fill columns that had no observed value when fitted with zeros.
+
+    Other gaps stay: tree models split on them. A column that is missing throughout
+    one training fold makes histogram boosting fail, and carries nothing anyway.
+    """
+
+    def fit(self, X: Any, y: Any = None) -> FillEmptyColumns:
+        """Remember which columns are empty."""
+        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
+        self.empty_ = np.isnan(X).all(axis=0)
+        return self
+
+    def transform(self, X: Any) -> NDArray[np.float64]:
+        """Return X with the empty columns set to zero."""
+        check_is_fitted(self)
+        X = validate_data(
+            self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False
+        )
+        if self.empty_.any():
+            X = X.copy()
+            X[:, self.empty_] = 0.0
+        return X  # type: ignore[no-any-return]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def datetime_parts(frame: Any) -> NDArray[np.float64]:
+    """Return day number, month, weekday and hour of each datetime column.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_samples, n_columns)
+        Columns of dtype ``datetime64``; NaT becomes NaN.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, 4 * n_columns)
+    """
+    parts = []
+    for name in pd.DataFrame(frame).columns:
+        when = pd.to_datetime(frame[name]).dt
+        days = (frame[name] - pd.Timestamp(0)) / pd.Timedelta(days=1)
+        parts += [days, when.month, when.day_of_week, when.hour]
+    return np.column_stack([np.asarray(part, dtype=np.float64) for part in parts])
+
+
+def make_encoder(view: View, schema: Schema) -> ColumnTransformer | None:
+    """Return the unfitted encoder of one view; None where rows pass as they are."""
+    encode = {"native": _native_steps, "mixed": _mixed_steps, "dense": _dense_steps}
+    categorical, numeric, dates = encode[view](schema)
+    blocks = [
+        ("categorical", categorical, schema.categorical),
+        ("numeric", numeric, schema.numeric),
+        ("datetime", dates, schema.positions("datetime")),
+    ]
+    blocks = [block for block in blocks if block[2]]
+    everything = [(_, step, at) for _, step, at in blocks if step == "passthrough"]
+    if everything == blocks and not schema.positions("constant"):
+        return None
+    return ColumnTransformer(blocks, verbose_feature_names_out=False)
+
+
+def make_one_hot(n_categorical: int) -> ColumnTransformer:
+    """Return the step from the mixed to the dense view (codes stand first)."""
+    return ColumnTransformer(
+        [("categorical", _one_hot(), slice(0, n_categorical))],
+        remainder="passthrough",
+        verbose_feature_names_out=False,
+    )
+
+
+def _native_steps(schema: Schema) -> tuple[Any, Any, Any]:
+    """Return encoders of text, numbers and dates that keep gaps."""
+    codes = OrdinalEncoder(
+        handle_unknown="use_encoded_value",
+        unknown_value=np.nan,
+        max_categories=_MAX_CODES,
+    )
+    numeric = FillEmptyColumns() if schema.has_missing else "passthrough"
+    return codes, numeric, make_pipeline(_dates(), FillEmptyColumns())
+
+
+def _mixed_steps(_schema: Schema) -> tuple[Any, Any, Any]:
+    """Return encoders of text, numbers and dates that leave no gaps."""
+    return _codes(), _filled_and_scaled(), make_pipeline(_dates(), _filled_and_scaled())
+
+
+def _dense_steps(schema: Schema) -> tuple[Any, Any, Any]:
+    """Return the mixed encoders, with one column a category."""
+    codes, numeric, dates = _mixed_steps(schema)
+    return make_pipeline(codes, _one_hot()), numeric, dates
+
+
+def _codes() -> OrdinalEncoder:
+    """Return codes for text, with a code of its own for a gap."""
+    return OrdinalEncoder(
+        handle_unknown="use_encoded_value",
+        unknown_value=_UNKNOWN,
+        encoded_missing_value=_MISSING,
+        max_categories=_MAX_CODES,
+    )
+
+
+def _one_hot() -> OneHotEncoder:
+    """Return one column a category, one for all rare ones, none for unknown ones."""
+    return OneHotEncoder(
+        handle_unknown="infrequent_if_exist",
+        max_categories=_MAX_ONE_HOT,
+        sparse_output=False,
+    )
+
+
+def _filled_and_scaled() -> Any:
+    """Return the step that fills gaps with the median, marks them, and scales."""
+    imputer = SimpleImputer(
+        strategy="median", add_indicator=True, keep_empty_features=True
+    )
+    return make_pipeline(imputer, StandardScaler())
+
+
+def _dates() -> FunctionTransformer:
+    """Return the step from datetime columns to numbers."""
+    return FunctionTransformer(datetime_parts)

@@ -1,0 +1,167 @@
+"""From the selected strategies to a model that predicts: refit, calibrate, threshold.
+
+A `FittedModel` is all that prediction needs: members with a strictly increasing
+calibration each, their weights, and one rule from probabilities to labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from autoimb._calibrate import Calibration, Identity, cross_fitted, fit_calibration
+from autoimb._columns import take
+from autoimb._evaluate import FoldResult, OutOfFold, predict_codes, refit
+from autoimb._threshold import Cut, Threshold, tune_threshold
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from sklearn.pipeline import Pipeline
+
+    from autoimb._columns import Matrix
+    from autoimb._evaluate import Problem
+    from autoimb._objectives import Objective
+    from autoimb._select import Selection
+    from autoimb._strategy import Strategy
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedMember:
+    """One strategy refitted on all rows, with its calibration and weight."""
+
+    strategy: Strategy
+    weight: float
+    pipeline: Pipeline
+    calibration: Calibration
+
+    def proba(self, X: Matrix, n_classes: int) -> NDArray[np.float64]:
+        """Return calibrated probabilities of canonical rows."""
+        return self.calibration(predict_codes(self.pipeline, X, n_classes))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedModel:
+    """What predicts: members and the rule from probabilities to labels."""
+
+    members: tuple[FittedMember, ...]
+    threshold: Threshold
+    threshold_interval: tuple[float, float] | None
+    n_classes: int
+
+    def proba(self, X: Matrix) -> NDArray[np.float64]:
+        """Return the weighted mean of the members' calibrated probabilities."""
+        total = sum(m.weight for m in self.members)
+        mean = sum(m.weight / total * m.proba(X, self.n_classes) for m in self.members)
+        return np.asarray(mean)
+
+    @property
+    def raw_cut(self) -> float | None:
+        """The cut on the single member's own score that gives the same labels."""
+        if len(self.members) > 1 or not isinstance(self.threshold, Cut):
+            return None
+        return _inverse(self.members[0].calibration, self.threshold)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibrated:
+    """Out-of-fold scores with the calibration that suits them."""
+
+    calibration: Calibration
+    proba: NDArray[np.float64]
+    """Scores mapped by `calibration`: what the threshold will meet."""
+    cross_fitted: NDArray[np.float64]
+    """Scores mapped by calibrations that never saw the entry's own group."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finished:
+    """The model, and the out-of-fold scores that it was finished with."""
+
+    model: FittedModel
+    oof: OutOfFold
+    calibrated: Calibrated
+    is_out_of_fold: bool
+
+    def oof_proba(self, n_rows: int) -> NDArray[np.float64]:
+        """Return calibrated out-of-fold probabilities by row, NaN where none."""
+        if not self.is_out_of_fold:
+            return np.full((n_rows, self.model.n_classes), np.nan)
+        return self.oof.by_row(self.calibrated.proba, n_rows)
+
+
+def finish(
+    selection: Selection,
+    problem: Problem,
+    aim: Threshold | Objective,
+    *,
+    calibrated: bool,
+) -> Finished:
+    """Return the selected strategy refitted, calibrated and with its threshold.
+
+    Where there was no time for out-of-fold scores, scores of the training rows stand
+    in for the threshold; they are never calibrated on.
+    """
+    pos, n_classes = problem.table.pos, problem.table.n_classes
+    strategy = selection.winner.strategy
+    pipeline = refit(strategy, problem)
+    scored = selection.winner.results
+    results = scored or (_in_sample(pipeline, problem),)
+    oof = OutOfFold.of(results, problem)
+    chosen = calibrate(oof, pos, wanted=calibrated and bool(scored))
+    rule, interval = choose_threshold(oof, chosen, aim, pos, problem.seed)
+    member = FittedMember(strategy, 1.0, pipeline, chosen.calibration)
+    model = FittedModel((member,), rule, interval, n_classes)
+    return Finished(model, oof, chosen, bool(scored))
+
+
+def _in_sample(pipeline: Pipeline, problem: Problem) -> FoldResult:
+    """Return scores of the training rows of the first fold's validation part."""
+    X = take(problem.table.X, problem.folds[0].val_idx)
+    return FoldResult(0, "ok", predict_codes(pipeline, X, problem.table.n_classes))
+
+
+def calibrate(oof: OutOfFold, pos: int | None, *, wanted: bool) -> Calibrated:
+    """Return the calibration chosen on out-of-fold scores; identity if not wanted."""
+    if not wanted:
+        return Calibrated(Identity(), oof.proba, oof.proba)
+    calibration = fit_calibration(oof.y, oof.proba, oof.weight, oof.groups, pos)
+    crossed = cross_fitted(oof.y, oof.proba, oof.weight, oof.groups, pos, calibration)
+    return Calibrated(calibration, calibration(oof.proba), crossed)
+
+
+def choose_threshold(
+    oof: OutOfFold,
+    calibrated: Calibrated,
+    aim: Threshold | Objective,
+    pos: int | None,
+    seed: int,
+) -> tuple[Threshold, tuple[float, float] | None]:
+    """Return the rule that the user fixed, or the best one for the user's objective."""
+    if isinstance(aim, Threshold):
+        return aim, None
+    return tune_threshold(
+        oof.y,
+        calibrated.proba,
+        calibrated.cross_fitted,
+        oof.weight,
+        aim,
+        pos=pos,
+        row_ids=oof.rows,
+        seed=seed,
+    )
+
+
+def _inverse(calibration: Calibration, cut: Cut) -> float:
+    """Return the smallest raw score whose calibrated value reaches the cut."""
+    low, high = 0.0, 1.0
+    for _ in range(80):
+        middle = (low + high) / 2
+        row = np.zeros((1, 2))
+        row[0, cut.pos], row[0, 1 - cut.pos] = middle, 1 - middle
+        if calibration(row)[0, cut.pos] >= cut.value:
+            high = middle
+        else:
+            low = middle
+    return high

@@ -1,0 +1,1 @@
+"""Estimators of our own: a PyTorch net, its losses, and class-weighted XGBoost."""

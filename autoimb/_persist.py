@@ -1,0 +1,131 @@
+"""Saved models: skops files, which are checked type by type and hold no pickle."""
+
+from __future__ import annotations
+
+from copy import copy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from autoimb.exceptions import BadInputError, StorageMismatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FORMAT = 1
+"""Raised when an older autoimb could no longer read what is written."""
+
+_FOREIGN = frozenset(
+    {
+        "imblearn.combine._smote_tomek.SMOTETomek",
+        "imblearn.over_sampling._random_over_sampler.RandomOverSampler",
+        "imblearn.over_sampling._smote.base.SMOTE",
+        "imblearn.over_sampling._smote.base.SMOTEN",
+        "imblearn.over_sampling._smote.base.SMOTENC",
+        "imblearn.pipeline.Pipeline",
+        "imblearn.under_sampling._prototype_selection._random_under_sampler"
+        ".RandomUnderSampler",
+        "imblearn.under_sampling._prototype_selection._tomek_links.TomekLinks",
+        "numpy.dtype",
+        "scipy.sparse._csr.csr_matrix",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.tree._tree.Tree",
+        "xgboost.core.Booster",
+        "xgboost.sklearn.XGBClassifier",
+    }
+)
+"""Types of other packages that the built-in catalogue leads to: each was reviewed to
+run nothing on loading but its own constructor and `__setstate__`."""
+
+
+def save(model: Any, path: str | Path) -> None:
+    """Write a fitted `AutoImbalance` without its study and its executor."""
+    import skops.io
+
+    bare = copy(model)
+    bare.executor = None
+    bare.study_ = None
+    bare.leaderboard_ = model.leaderboard_.astype(object).to_dict("list")
+    skops.io.dump({"format": FORMAT, "model": bare}, path)
+
+
+def load(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
+    """Read a model that `AutoImbalance.save` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    trusted : sequence of str, default=()
+        Further types to allow, for a model of your own that autoimb does not know. A
+        file from someone else may name any type here: look before you allow it.
+
+    Returns
+    -------
+    AutoImbalance
+        The fitted model; ``study_`` is None.
+
+    Raises
+    ------
+    BadInputError
+        If there is no such file, or it is no autoimb model, or it holds types that are
+        neither known nor allowed.
+    StorageMismatchError
+        If a newer autoimb wrote it.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from sklearn.datasets import make_classification
+    >>> import autoimb
+    >>> X, y = make_classification(200, weights=[0.9], random_state=0)
+    >>> model = autoimb.AutoImbalance(
+    ...     n_trials=1, families="logistic_regression", n_jobs=1, random_state=0
+    ... ).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "model.skops"
+    ...     model.save(path)
+    ...     same = autoimb.load(path)
+    >>> bool((same.predict(X) == model.predict(X)).all())
+    True
+    """
+    import skops.io
+
+    if not Path(path).is_file():
+        raise BadInputError(f"there is no file {str(path)!r}.")
+    try:
+        unknown = skops.io.get_untrusted_types(file=path)
+        strange = [name for name in unknown if not _is_known(name, trusted)]
+        if strange:
+            raise BadInputError(
+                f"{str(path)!r} holds types that autoimb does not know: {strange}. If "
+                f"you trust them: autoimb.load({str(path)!r}, trusted={strange})."
+            )
+        bundle = skops.io.load(path, trusted=unknown)
+    except (ValueError, KeyError, OSError, TypeError) as error:
+        if isinstance(error, BadInputError):
+            raise
+        raise BadInputError(
+            f"{str(path)!r} is not a model that autoimb saved: {error}"
+        ) from error
+    return _model_of(bundle, path)
+
+
+def _is_known(name: str, trusted: Sequence[str]) -> bool:
+    """Whether a type may be loaded."""
+    return name.startswith("autoimb.") or name in _FOREIGN or name in trusted
+
+
+def _model_of(bundle: Any, path: str | Path) -> Any:
+    """Return the model of a bundle that this version can read."""
+    if not isinstance(bundle, dict) or "format" not in bundle:
+        raise BadInputError(f"{str(path)!r} is a skops file, but no autoimb model.")
+    if bundle["format"] > FORMAT:
+        raise StorageMismatchError(
+            f"a newer autoimb wrote {str(path)!r}: its format is {bundle['format']}, "
+            f"this one reads up to {FORMAT}. Upgrade autoimb."
+        )
+    model = bundle["model"]
+    model.leaderboard_ = pd.DataFrame(model.leaderboard_).astype({"rank": "Int64"})
+    return model

@@ -1,0 +1,411 @@
+"""Fill the report's values from what was measured; nothing is fitted here."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from autoimb._confusion import confusion_matrices
+from autoimb._folds import describe_folds
+from autoimb._guide import FLOWCHART, Question
+from autoimb._metrics import metrics_at
+from autoimb._report.data import (
+    Check,
+    ClassCount,
+    DataSection,
+    FlowEdge,
+    FlowNode,
+    GuideSection,
+    LeaderboardRow,
+    OutcomeSection,
+    PerClass,
+    ReportData,
+    SearchSection,
+    WinnerSection,
+)
+from autoimb._search import leaderboard, with_finalists
+from autoimb._threshold import Argmax, Cut
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from autoimb._evaluate import Problem
+    from autoimb._fitted import Finished
+    from autoimb._guide import Recommendation
+    from autoimb._judge import Judge
+    from autoimb._profile import DatasetProfile
+    from autoimb._search import SearchOutcome, TrialRecord
+    from autoimb._select import HonestScore, Selection
+    from autoimb._space import SearchSpace
+
+_N_POINTS = 200  # of a curve: more cannot be told apart on a page
+_N_BINS = 10
+_PACKAGES = (
+    "autoimb",
+    "scikit-learn",
+    "imbalanced-learn",
+    "xgboost",
+    "torch",
+    "optuna",
+    "numpy",
+    "pandas",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evidence:
+    """Everything one fit measured."""
+
+    profile: DatasetProfile
+    recommendation: Recommendation
+    space: SearchSpace
+    problem: Problem
+    judge: Judge
+    outcome: SearchOutcome
+    selection: Selection
+    honest: HonestScore
+    finished: Finished
+    aim: Any
+    """The threshold objective, or the rule that the user fixed."""
+    settings: dict[str, str]
+    """What the user asked for, in words."""
+    code: str
+    """Python that runs this fit again."""
+
+    @property
+    def leaderboard(self) -> pd.DataFrame:
+        """The leaderboard, with finalists as they were scored last."""
+        records = with_finalists(self.outcome.records, self.selection.finalists)
+        return leaderboard(records, self.space.catalogue)
+
+
+def build_report(seen: Evidence) -> ReportData:
+    """Return the report's values."""
+    return ReportData(
+        title="Strategy report",
+        created=date.today().isoformat(),
+        versions={
+            "python": platform.python_version(),
+            **{name: version(name) for name in _PACKAGES},
+        },
+        fingerprint=seen.problem.table.fingerprint,
+        settings={**seen.settings, "folds": describe_folds(seen.problem.folds)},
+        data=_data_section(seen.profile),
+        guide=_guide_section(seen),
+        outcome=_outcome_section(seen),
+        search=_search_section(seen),
+        winner=_winner_section(seen),
+    )
+
+
+def _data_section(profile: DatasetProfile) -> DataSection:
+    """Return what the table is like."""
+    return DataSection(
+        n_rows=profile.n_rows,
+        n_features=profile.n_features,
+        feature_kinds=profile.kind_counts,
+        missing_share=profile.missing_share,
+        classes=tuple(
+            ClassCount(label=str(label), count=n, share=n / profile.n_rows)
+            for label, n in zip(profile.classes, profile.class_counts, strict=True)
+        ),
+        imbalance_ratio=profile.imbalance_ratio,
+        minority_label=str(profile.minority_label),
+        minority_count=profile.minority_count,
+        n_duplicates=profile.n_duplicates,
+        minority_types=profile.minority_types,
+        checks=tuple(
+            Check(code=c.code, title=c.title, message=c.message, severity=c.severity)
+            for c in profile.checks
+        ),
+    )
+
+
+def _guide_section(seen: Evidence) -> GuideSection:
+    """Return the flowchart with this data's path lit."""
+    path = seen.recommendation.path
+    steps = set(pairwise(path))
+    questions = [node for node in FLOWCHART if isinstance(node, Question)]
+    return GuideSection(
+        nodes=tuple(
+            FlowNode(
+                key=node.key,
+                text=node.text,
+                kind="question" if isinstance(node, Question) else "advice",
+                on_path=node.key in path,
+            )
+            for node in FLOWCHART
+        ),
+        edges=tuple(
+            FlowEdge(
+                source=node.key,
+                target=branch.target,
+                label=branch.label,
+                on_path=(node.key, branch.target) in steps,
+            )
+            for node in questions
+            for branch in node.branches
+        ),
+        reasons=seen.recommendation.reasons,
+        seeds=tuple(map(seen.space.label, seen.recommendation.seeds)),
+    )
+
+
+def _outcome_section(seen: Evidence) -> OutcomeSection:
+    """Return the answer in numbers and sentences."""
+    winner, plain = seen.selection.winner, seen.selection.do_nothing
+    difference, noise = _difference(winner, plain)
+    return OutcomeSection(
+        metric_label=seen.judge.metric.label,
+        winner=seen.space.label(winner.strategy),
+        winner_score=winner.mean,
+        winner_se=winner.score.se if winner.score else None,
+        do_nothing=seen.space.label(plain.strategy),
+        do_nothing_score=plain.mean,
+        difference=difference,
+        difference_se=noise,
+        no_skill=seen.honest.no_skill,
+        honest_estimate=seen.honest.estimate,
+        honest_low=seen.honest.low,
+        honest_high=seen.honest.high,
+        doing_nothing_won=not winner.strategy.is_handled,
+        sentences=tuple(sentences(seen)),
+        pos_label="" if seen.profile.pos_label is None else str(seen.profile.pos_label),
+    )
+
+
+def sentences(seen: Evidence) -> list[str]:
+    """Return the outcome in plain words, the verdict first."""
+    if seen.selection.winner.score is None:
+        return [
+            f"{seen.space.label(seen.selection.winner.strategy)} was fitted with its "
+            "defaults: the time budget ended before any candidate was scored."
+        ]
+    return [
+        _verdict(seen),
+        _expectation(seen),
+        *_about_threshold(seen),
+        _about_guide(seen),
+    ]
+
+
+def _verdict(seen: Evidence) -> str:
+    """Return what won, and what it bought over doing nothing."""
+    winner, plain = seen.selection.winner, seen.selection.do_nothing
+    label, name = seen.judge.metric.label, seen.space.label
+    if winner.strategy.is_handled:
+        return (
+            f"{_capital(name(winner.strategy))} wins with {label} {winner.mean:.3f}. "
+            f"The best model without any handling of the imbalance, "
+            f"{name(plain.strategy)}, has {plain.mean:.3f}: handling it bought "
+            f"{_plus_minus(*_difference(winner, plain))}."
+        )
+    handled = [r for r in seen.selection.finalists if r.strategy.is_handled]
+    verdict = (
+        f"Doing nothing about the imbalance in training won: "
+        f"{name(winner.strategy)} has {label} {winner.mean:.3f}"
+    )
+    if not handled:
+        return f"{verdict}."
+    best = max(handled, key=lambda r: r.mean)
+    return (
+        f"{verdict}. The best handled finalist, {name(best.strategy)}, differs by "
+        f"{_plus_minus(*_difference(best, winner))}."
+    )
+
+
+def _expectation(seen: Evidence) -> str:
+    """Return what to expect on new data."""
+    honest, label = seen.honest, seen.judge.metric.label
+    return (
+        f"On new data expect {label} about {honest.estimate:.3f} (bootstrap range "
+        f"{honest.low:.3f} to {honest.high:.3f}), corrected for having picked the best "
+        f"of {len(seen.outcome.complete)} candidates; no skill would have "
+        f"{honest.no_skill:.3f}."
+    )
+
+
+def _about_threshold(seen: Evidence) -> list[str]:
+    """Return what the tuned threshold does to precision and recall."""
+    rule = seen.finished.model.threshold
+    if not isinstance(rule, Cut):
+        return []
+    before, after = _at_default(seen), _at_threshold(seen)
+    return [
+        f"Calling a row {seen.profile.pos_label!r} from a probability of "
+        f"{rule.value:.3f} on has precision {after['precision']:.2f} and recall "
+        f"{after['recall']:.2f} (F1 {after['f1']:.2f}) out of fold; the usual 0.5 on "
+        f"the uncalibrated score has {before['precision']:.2f} and "
+        f"{before['recall']:.2f} (F1 {before['f1']:.2f})."
+    ]
+
+
+def _about_guide(seen: Evidence) -> str:
+    """Return whether the data agreed with the flowchart."""
+    guide = seen.recommendation
+    seeds = [r for r in seen.outcome.complete if r.strategy in guide.seeds]
+    advice = f"The flowchart advised: {guide.advice[0].lower()}{guide.advice[1:]}"
+    if not seeds:
+        return f"{advice}; none of its strategies was complete in time."
+    return (
+        f"{advice}. Its best strategy, {seen.space.label(seeds[0].strategy)}, scored "
+        f"{seeds[0].mean:.3f}."
+    )
+
+
+def _difference(one: TrialRecord, other: TrialRecord) -> tuple[float, float]:
+    """Return the difference of two scores and its paired standard error."""
+    if one.score is None or other.score is None:
+        return float("nan"), float("nan")
+    return one.mean - other.mean, one.score.se_of_difference(other.score)
+
+
+def _plus_minus(difference: float, noise: float) -> str:
+    """Return a difference with its standard error."""
+    return f"{difference:+.3f} ± {noise:.3f}"
+
+
+def _capital(text: str) -> str:
+    """Return text with its first letter capitalised and the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def _search_section(seen: Evidence) -> SearchSection:
+    """Return what was tried."""
+    table = seen.leaderboard.astype(object)
+    rows: list[dict[str, Any]] = table.where(table.notna(), None).to_dict("records")  # type: ignore[assignment]
+    return SearchSection(
+        rows=tuple(LeaderboardRow(**row) for row in rows),
+        best_so_far=_best_so_far(seen.outcome.records),
+        n_complete=len(seen.outcome.complete),
+        n_failed=sum(r.status in ("failed", "killed") for r in seen.outcome.records),
+        seconds=max((r.told_at for r in seen.outcome.records), default=0.0),
+    )
+
+
+def _best_so_far(records: tuple[TrialRecord, ...]) -> tuple[tuple[float, float], ...]:
+    """Return (seconds, score) at each improvement."""
+    steps: list[tuple[float, float]] = []
+    for record in records:
+        if record.score and (not steps or record.mean > steps[-1][1]):
+            steps.append((record.told_at, record.mean))
+    return tuple(steps)
+
+
+def _at_default(seen: Evidence) -> dict[str, float]:
+    """Return the winner's metrics as its pipeline answers by itself."""
+    oof = seen.finished.oof
+    labels = Argmax().apply(oof.proba)
+    return metrics_at(oof.y, labels, oof.proba, oof.weight, seen.problem.table.pos)
+
+
+def _at_threshold(seen: Evidence) -> dict[str, float]:
+    """Return the winner's metrics after calibration, at the tuned threshold."""
+    oof, proba = seen.finished.oof, seen.finished.calibrated.proba
+    labels = seen.finished.model.threshold.apply(proba)
+    return metrics_at(oof.y, labels, proba, oof.weight, seen.problem.table.pos)
+
+
+def _winner_section(seen: Evidence) -> WinnerSection | None:
+    """Return the winner up close; None where it has no out-of-fold scores."""
+    if not seen.finished.is_out_of_fold:
+        return None
+    oof, model = seen.finished.oof, seen.finished.model
+    proba = seen.finished.calibrated.proba
+    k, pos = model.n_classes, seen.problem.table.pos
+    labels = model.threshold.apply(proba)
+    confusion = confusion_matrices(oof.y, labels, oof.weight[np.newaxis], k)[0]
+    after = _at_threshold(seen)
+    return WinnerSection(
+        threshold_objective=getattr(seen.aim, "label", "set by the user"),
+        threshold=model.threshold.value,  # type: ignore[arg-type]
+        threshold_interval=model.threshold_interval,
+        at_default=dict(_at_default(seen)),
+        at_threshold=dict(after),
+        calibration_name=seen.finished.calibrated.calibration.label,
+        confusion=tuple(map(tuple, np.rint(confusion).tolist())),
+        class_labels=tuple(map(str, seen.profile.classes)),
+        per_class=_per_class(seen, confusion),
+        code=seen.code,
+        **({} if pos is None else _curves(seen, pos, after)),
+    )
+
+
+def _curves(seen: Evidence, pos: int, after: dict[str, float]) -> dict[str, Any]:
+    """Return the curves of a class of interest."""
+    oof, calibrated = seen.finished.oof, seen.finished.calibrated.proba[:, pos]
+    is_positive, weight = oof.y == pos, oof.weight
+    precision, recall, _ = precision_recall_curve(
+        is_positive, calibrated, sample_weight=weight
+    )
+    false_rate, true_rate, _ = roc_curve(is_positive, calibrated, sample_weight=weight)
+    return {
+        "no_skill_precision": float(np.average(is_positive, weights=weight)),
+        "pr_curve": _thinned(recall[::-1], precision[::-1]),
+        "roc_curve": _thinned(false_rate, true_rate),
+        "operating_point": (after["recall"], after["precision"]),
+        "calibration_before": _bins(is_positive, oof.proba[:, pos], weight),
+        "calibration_after": _bins(is_positive, calibrated, weight),
+    }
+
+
+def _thinned(
+    x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[tuple[float, float], ...]:
+    """Return at most some hundred points of a curve, its ends included."""
+    keep = np.unique(np.linspace(0, len(x) - 1, _N_POINTS).astype(int))
+    return tuple(zip(x[keep].tolist(), y[keep].tolist(), strict=True))
+
+
+def _bins(
+    is_positive: NDArray[np.bool_],
+    score: NDArray[np.float64],
+    weight: NDArray[np.float64],
+) -> tuple[tuple[float, float, float], ...]:
+    """Return (mean score, share of positives, rows) of bins with as many positives.
+
+    Bins of equal size would put nearly all rare positives into the last one.
+    """
+    order = np.argsort(score, kind="stable")
+    positives = np.cumsum((weight * is_positive)[order])
+    edges = np.linspace(0, positives[-1], _N_BINS + 1)[1:-1]
+    parts = np.split(order, np.unique(np.searchsorted(positives, edges) + 1))
+    return tuple(
+        (
+            float(np.average(score[part], weights=weight[part])),
+            float(np.average(is_positive[part], weights=weight[part])),
+            float(weight[part].sum()),
+        )
+        for part in parts
+        if weight[part].sum() > 0
+    )
+
+
+def _per_class(seen: Evidence, confusion: NDArray[np.float64]) -> tuple[PerClass, ...]:
+    """Return how well each class is found."""
+    oof, proba = seen.finished.oof, seen.finished.calibrated.proba
+    labels = seen.finished.model.threshold.apply(proba)
+    rows = []
+    for code, label in enumerate(seen.profile.classes):
+        two = np.column_stack([1 - proba[:, code], proba[:, code]])
+        is_class, is_called = (oof.y == code).astype(int), (labels == code).astype(int)
+        scores = metrics_at(is_class, is_called, two, oof.weight, 1)
+        rows.append(
+            PerClass(
+                label=str(label),
+                precision=scores["precision"],
+                recall=scores["recall"],
+                f1=scores["f1"],
+                average_precision=scores["average_precision"],
+                support=float(confusion[code].sum()),
+            )
+        )
+    return tuple(rows)

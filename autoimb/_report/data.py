@@ -1,0 +1,376 @@
+"""What the report shows, as plain frozen values that round-trip through JSON.
+
+Whoever fills these values measures; the report only draws and words them. A part that
+is None or empty is left out of the page. Every number that can be missing is
+``float | None``: NaN and infinities become None when a value is made, NumPy scalars
+and arrays become Python numbers and tuples, so ``from_dict(to_dict(v)) == v`` always.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Self, get_args, get_type_hints
+
+Point = tuple[float | None, float | None]
+
+# What neither XML nor UTF-8 can carry: control characters and lone surrogates.
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """Base of the report's values: cleans its fields, turns into a dict and back."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            object.__setattr__(self, field.name, _plain(getattr(self, field.name)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as dicts, lists, strings, numbers and None."""
+        return {f.name: _encode(getattr(self, f.name)) for f in fields(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the value that `to_dict` described; absent fields get defaults."""
+        nested = _nested_types(cls)
+        return cls(**{name: _decode(v, nested.get(name)) for name, v in values.items()})
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` free of NumPy, of NaN and of characters no page can show."""
+    if hasattr(value, "tolist"):  # NumPy scalars and arrays, without importing NumPy
+        value = value.tolist()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, str):
+        return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, Mapping):
+        return {_plain(str(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(map(_plain, value))
+    return value
+
+
+def _encode(value: Any) -> Any:
+    """Return a cleaned `value` with only the types that JSON knows."""
+    if isinstance(value, Value):
+        return value.to_dict()
+    if isinstance(value, tuple):
+        return [_encode(item) for item in value]
+    return dict(value) if isinstance(value, dict) else value
+
+
+def _decode(value: Any, kind: type[Value] | None) -> Any:
+    """Return `value` with its dicts made into `kind`, however deep in lists."""
+    if isinstance(value, list | tuple):
+        return tuple(_decode(item, kind) for item in value)
+    if kind is not None and isinstance(value, Mapping):
+        return kind.from_dict(value)
+    return value
+
+
+def _nested_types(cls: type[Value]) -> dict[str, type[Value] | None]:
+    """Return the `Value` class that each field holds, if it holds one."""
+    return {name: _value_type(hint) for name, hint in get_type_hints(cls).items()}
+
+
+def _value_type(hint: Any) -> type[Value] | None:
+    """Return the `Value` class inside a hint such as ``tuple[Check, ...] | None``."""
+    if isinstance(hint, type) and issubclass(hint, Value):
+        return hint
+    return next(filter(None, map(_value_type, get_args(hint))), None)
+
+
+# --- the data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassCount(Value):
+    """One class and how often it occurs."""
+
+    label: str
+    """The label as the user wrote it."""
+    count: int
+    """Rows of this class."""
+    share: float
+    """Its share of all rows, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check(Value):
+    """Something the profile noticed about the data."""
+
+    code: str
+    """A stable code such as ``"AIM001"``."""
+    title: str
+    """Two or three words."""
+    message: str
+    """What was seen and what to do about it."""
+    severity: Literal["info", "warning"] = "info"
+    """How loudly to say it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSection(Value):
+    """The table that was learned from."""
+
+    n_rows: int
+    """Rows."""
+    n_features: int
+    """Columns, the target left out."""
+    classes: tuple[ClassCount, ...]
+    """Every class, in the order in which to show them."""
+    imbalance_ratio: float | None = None
+    """Rows of the largest class for one row of the smallest."""
+    minority_label: str = ""
+    """The smallest class."""
+    minority_count: int | None = None
+    """Its rows."""
+    feature_kinds: dict[str, int] | None = None
+    """How many columns of each kind, such as ``{"numeric": 5}``."""
+    missing_share: float | None = None
+    """Share of cells without a value, 0 to 1."""
+    n_duplicates: int | None = None
+    """Rows that repeat an earlier row."""
+    minority_types: dict[str, float] | None = None
+    """Shares of safe, borderline, rare and outlier minority rows."""
+    checks: tuple[Check, ...] = ()
+    """What the profile noticed."""
+
+
+# --- the guide
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowNode(Value):
+    """One box of the flowchart."""
+
+    key: str
+    """Unique name that edges refer to."""
+    text: str
+    """What the box says."""
+    kind: Literal["question", "advice"]
+    """Questions branch, advice ends a path."""
+    on_path: bool = False
+    """Whether this data's path goes through it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowEdge(Value):
+    """One arrow of the flowchart."""
+
+    source: str
+    """Key of the box it leaves."""
+    target: str
+    """Key of the box it reaches."""
+    label: str = ""
+    """The answer it stands for."""
+    on_path: bool = False
+    """Whether this data's path goes along it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuideSection(Value):
+    """What the flowchart advises for this data, before anything was tried."""
+
+    nodes: tuple[FlowNode, ...] = ()
+    """Boxes, parents before children."""
+    edges: tuple[FlowEdge, ...] = ()
+    """Arrows between them, left to right."""
+    reasons: tuple[str, ...] = ()
+    """Why, one sentence each."""
+    seeds: tuple[str, ...] = ()
+    """Names of the strategies it put first."""
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Box, answer, box, … along this data's path, as words."""
+        answer = {e.target: e.label for e in self.edges if e.on_path}
+        steps = [(answer.get(n.key, ""), n.text) for n in self.nodes if n.on_path]
+        return tuple(word for step in steps for word in step if word)
+
+
+# --- the outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeSection(Value):
+    """The answer in a few numbers: the first screen of the page."""
+
+    metric_label: str
+    """The search metric as people call it, such as ``"PR-AUC"``."""
+    winner: str
+    """One-line name of the winner."""
+    winner_score: float | None
+    """Its cross-validated score: the best of many, so optimistic."""
+    winner_se: float | None = None
+    """Standard error of that score."""
+    do_nothing: str = ""
+    """Name of the best candidate that does nothing about the imbalance."""
+    do_nothing_score: float | None = None
+    """Its score on the same folds."""
+    difference: float | None = None
+    """Winner minus do-nothing, paired by row."""
+    difference_se: float | None = None
+    """Standard error of that difference."""
+    no_skill: float | None = None
+    """What ranking at random scores."""
+    honest_estimate: float | None = None
+    """The winner's score, corrected for having been chosen."""
+    honest_low: float | None = None
+    """Lower end of its interval."""
+    honest_high: float | None = None
+    """Upper end of its interval."""
+    doing_nothing_won: bool = False
+    """Whether the winner leaves the imbalance alone."""
+    sentences: tuple[str, ...] = ()
+    """Plain statements; the first one is the verdict under the title."""
+    pos_label: str = ""
+    """The class of interest; empty where there are more than two classes."""
+
+
+# --- the search
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaderboardRow(Value):
+    """One candidate and how it did."""
+
+    rank: int | None
+    """1 is best; None where there is no full score."""
+    strategy: str
+    """One-line name."""
+    family: str = ""
+    """Kind of model."""
+    resampler: str = ""
+    """Resampling, or "none"."""
+    class_weight: str = ""
+    """Class weights, or "none"."""
+    loss: str = ""
+    """Loss function."""
+    mean: float | None = None
+    """Mean score over folds and repeats."""
+    se: float | None = None
+    """Standard error of the mean."""
+    folds: int | None = None
+    """Folds it was scored on."""
+    fit_seconds: float | None = None
+    """Time its fits took, in seconds."""
+    status: str = "complete"
+    """``"complete"``, ``"dropped"``, ``"failed"``, …"""
+    reason: str = ""
+    """Why it was dropped or failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSection(Value):
+    """What was tried."""
+
+    rows: tuple[LeaderboardRow, ...] = ()
+    """The leaderboard, best first."""
+    best_so_far: tuple[Point, ...] = ()
+    """(seconds since the start, best score then), at each improvement."""
+    n_complete: int | None = None
+    """Candidates scored on every fold."""
+    n_failed: int | None = None
+    """Candidates that failed."""
+    seconds: float | None = None
+    """Wall time of the search."""
+
+
+# --- the winner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerClass(Value):
+    """How well one class is found."""
+
+    label: str
+    """The class."""
+    precision: float | None = None
+    """Share of right ones among rows called this class."""
+    recall: float | None = None
+    """Share of this class's rows that were called so."""
+    f1: float | None = None
+    """Harmonic mean of the two."""
+    average_precision: float | None = None
+    """PR-AUC of this class against the rest."""
+    support: float | None = None
+    """Rows (or weight) of this class."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WinnerSection(Value):
+    """The winner up close, on out-of-fold predictions.
+
+    Curves are drawn point by point: pass some hundred points, not one a row.
+    """
+
+    threshold_objective: str = ""
+    """What the threshold was chosen for, such as ``"F1"``."""
+    threshold: float | tuple[float, ...] | None = None
+    """The cut on the positive probability, or one weight a class."""
+    threshold_interval: Point | None = None
+    """Interval of the cut."""
+    at_default: dict[str, float | None] | None = None
+    """Metric name -> value at 0.5, or at the most probable class."""
+    at_threshold: dict[str, float | None] | None = None
+    """Metric name -> value at the tuned threshold."""
+    no_skill_precision: float | None = None
+    """Precision of calling rows positive at random: the prevalence."""
+    pr_curve: tuple[Point, ...] = ()
+    """(recall, precision)."""
+    roc_curve: tuple[Point, ...] = ()
+    """(false positive rate, true positive rate)."""
+    operating_point: Point | None = None
+    """(recall, precision) at the threshold."""
+    calibration_before: tuple[tuple[float | None, float | None, float | None], ...] = ()
+    """(mean predicted probability, observed share, rows) a bin, uncalibrated."""
+    calibration_after: tuple[tuple[float | None, float | None, float | None], ...] = ()
+    """The same after calibration."""
+    calibration_name: str = ""
+    """The calibration that was chosen."""
+    confusion: tuple[tuple[float, ...], ...] = ()
+    """Rows: true classes; columns: predicted classes; counts (or weight)."""
+    class_labels: tuple[str, ...] = ()
+    """Names of those rows and columns."""
+    per_class: tuple[PerClass, ...] = ()
+    """Every class on its own."""
+    members: tuple[tuple[str, float], ...] = ()
+    """(strategy, weight) of each committee member."""
+    code: str = ""
+    """Python that builds the winner again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportData(Value):
+    """Everything one report shows."""
+
+    title: str
+    """What the report is about."""
+    data: DataSection
+    """The table."""
+    created: str = ""
+    """ISO date."""
+    versions: dict[str, str] | None = None
+    """Package -> version."""
+    fingerprint: str = ""
+    """Short hash of the data."""
+    settings: dict[str, str] | None = None
+    """What the user asked for, in words."""
+    guide: GuideSection | None = None
+    """The flowchart's advice."""
+    outcome: OutcomeSection | None = None
+    """The answer."""
+    search: SearchSection | None = None
+    """What was tried."""
+    winner: WinnerSection | None = None
+    """The winner up close."""
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether there are just two classes."""
+        return len(self.data.classes) == 2

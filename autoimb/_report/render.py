@@ -1,0 +1,352 @@
+"""Report data to one HTML page, one Markdown page or one JSON file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from autoimb._report import figures, formats
+from autoimb._report.flowchart import flowchart
+from autoimb.exceptions import BadInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from os import PathLike
+
+    from jinja2 import Environment
+
+    from autoimb._report.data import (
+        OutcomeSection,
+        ReportData,
+        SearchSection,
+        WinnerSection,
+    )
+
+_MAX_ROWS = 200  # of the leaderboard in a page; the JSON file holds them all
+_N_HEADLINES = 3
+
+
+# --- metrics as people call them
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """How a metric is shown."""
+
+    label: str
+    is_cut: bool = True
+    """Whether the threshold changes it."""
+    lower_is_better: bool = False
+
+
+METRICS = {
+    "precision": Metric("Precision"),
+    "recall": Metric("Recall"),
+    "f1": Metric("F1"),
+    "f1_macro": Metric("F1, macro"),
+    "f1_weighted": Metric("F1, weighted"),
+    "mcc": Metric("MCC"),
+    "gmean": Metric("G-mean"),
+    "balanced_accuracy": Metric("Balanced accuracy"),
+    "specificity": Metric("Specificity"),
+    "accuracy": Metric("Accuracy"),
+    "cost": Metric("Cost", lower_is_better=True),
+    "average_precision": Metric("PR-AUC", is_cut=False),
+    "roc_auc": Metric("ROC-AUC", is_cut=False),
+    "brier": Metric("Brier score", is_cut=False, lower_is_better=True),
+    "log_loss": Metric("Log loss", is_cut=False, lower_is_better=True),
+}
+"""Every metric the report knows, in the order of its tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """One metric before and after the threshold."""
+
+    name: str
+    metric: Metric
+    at_default: float | None
+    at_threshold: float | None
+
+    @property
+    def better(self) -> Literal["", "default", "threshold"]:
+        """Return which of the two values is the better one, "" on a tie."""
+        a, b = self.at_default, self.at_threshold
+        if not self.metric.is_cut or a is None or b is None or a == b:
+            return ""
+        return "threshold" if (b > a) != self.metric.lower_is_better else "default"
+
+
+def metric_rows(winner: WinnerSection) -> list[MetricRow]:
+    """Return every metric that was measured, known ones first and in order."""
+    before, after = winner.at_default or {}, winner.at_threshold or {}
+    measured = [n for n in {**before, **after} if (before | after)[n] is not None]
+    names = [n for n in METRICS if n in measured]
+    names += [n for n in measured if n not in METRICS]
+    return [
+        MetricRow(n, _metric(n), before.get(n), after.get(n, before.get(n)))
+        for n in names
+    ]
+
+
+def _metric(name: str) -> Metric:
+    """Return how to show a metric, also one that the table does not know."""
+    return METRICS.get(name) or Metric(name.replace("_", " ").capitalize())
+
+
+# --- what the templates read
+
+
+def verdict(outcome: OutcomeSection) -> str:
+    """Return the sentence under the title."""
+    if outcome.sentences:
+        return outcome.sentences[0]
+    if outcome.doing_nothing_won:
+        return f"Doing nothing about the imbalance won: {outcome.winner}."
+    return f"{outcome.winner} scored best."
+
+
+def make_figures(data: ReportData) -> dict[str, str]:
+    """Return every figure's SVG by name; "" where its values are missing."""
+    drawn = dict.fromkeys(_FIGURE_NAMES, "")
+    drawn["class_bars"] = figures.class_bars(data.data)
+    drawn["minority_types"] = figures.minority_types(data.data)
+    if data.guide:
+        drawn["flowchart"] = flowchart(data.guide)
+        drawn["flowchart_narrow"] = flowchart(data.guide, "flowchart-narrow", 340)
+    if data.outcome:
+        drawn["outcome_strip"] = figures.outcome_strip(data.outcome)
+    if data.search:
+        label = data.outcome.metric_label if data.outcome else "score"
+        drawn["score_dots"] = figures.score_dots(data.search, data.outcome)
+        drawn["best_so_far"] = figures.best_so_far(data.search, label)
+    if data.winner:
+        drawn |= _winner_figures(data.winner)
+    return drawn
+
+
+_FIGURE_NAMES = [
+    "class_bars",
+    "minority_types",
+    "flowchart",
+    "flowchart_narrow",
+    "outcome_strip",
+    "score_dots",
+    "best_so_far",
+    "pr_curve",
+    "roc_curve",
+    "calibration",
+    "confusion",
+]
+
+
+def _winner_figures(winner: WinnerSection) -> dict[str, str]:
+    """Return the figures of the winner's section by name."""
+    return {
+        "pr_curve": figures.pr_curve(winner),
+        "roc_curve": figures.roc_curve(winner),
+        "calibration": figures.calibration(winner),
+        "confusion": figures.confusion(winner),
+    }
+
+
+def _context(data: ReportData) -> dict[str, Any]:
+    """Return the names that both templates use."""
+    rows = metric_rows(data.winner) if data.winner else []
+    cuts = [row for row in rows if row.metric.is_cut]
+    return {
+        "report": data,
+        "has_origin": _has_origin(data),
+        "verdict": verdict(data.outcome) if data.outcome else "",
+        "kinds": _kinds(data.data.feature_kinds),
+        "default_cut": "at 0.5" if data.is_binary else "most probable class",
+        "cut_rows": cuts,
+        "ranking_rows": [row for row in rows if not row.metric.is_cut],
+        "headlines": cuts[:_N_HEADLINES],
+        "leaderboard": data.search.rows[:_MAX_ROWS] if data.search else (),
+        "n_left_out": _left_out(data.search),
+        "weights": _class_weights(data.winner),
+        "confusion": _confusion(data.winner),
+    }
+
+
+def _has_origin(data: ReportData) -> bool:
+    """Return whether anything is known about how the result came about."""
+    code = data.winner.code if data.winner else ""
+    return any((code, data.settings, data.versions, data.created, data.fingerprint))
+
+
+def _kinds(feature_kinds: dict[str, int] | None) -> str:
+    """Return the kinds of columns in words, such as "5 numeric, 3 categorical"."""
+    return ", ".join(f"{n:,} {kind}" for kind, n in (feature_kinds or {}).items() if n)
+
+
+def _left_out(search: SearchSection | None) -> int:
+    """Return how many leaderboard rows the page does not show."""
+    return max(0, len(search.rows) - _MAX_ROWS) if search else 0
+
+
+def _class_weights(winner: WinnerSection | None) -> list[tuple[str, float]]:
+    """Return (class, weight) pairs where the threshold is one weight a class."""
+    if winner is None or not isinstance(winner.threshold, tuple):
+        return []
+    return list(zip(winner.class_labels, winner.threshold, strict=False))
+
+
+def _confusion(
+    winner: WinnerSection | None,
+) -> list[tuple[str, tuple[float, ...]]]:
+    """Return (true class, counts) rows, none where the classes have no names."""
+    if winner is None or len(winner.class_labels) != len(winner.confusion):
+        return []
+    return list(zip(winner.class_labels, winner.confusion, strict=True))
+
+
+# --- the three formats
+
+
+def render_html(data: ReportData) -> str:
+    """Return a page that needs no network and no other file."""
+    from markupsafe import Markup
+
+    template = _html_environment().get_template("report.html.j2")
+    drawn = {
+        name: Markup(svg)  # noqa: S704  figures escape every text they hold
+        for name, svg in make_figures(data).items()
+    }
+    return template.render(_context(data), figures=drawn)
+
+
+def render_markdown(data: ReportData) -> str:
+    """Return the report as GitHub-flavoured Markdown, without figures."""
+    template = _markdown_environment().get_template("report.md.j2")
+    code = data.winner.code if data.winner else ""
+    return template.render(_context(data), fence=formats.fence(code))
+
+
+def render_json(data: ReportData) -> str:
+    """Return the report's values as JSON; `ReportData.from_dict` reads them."""
+    return json.dumps(data.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+@cache
+def _html_environment() -> Environment:
+    """Return the environment that escapes HTML."""
+    return _environment(autoescape=True)
+
+
+@cache
+def _markdown_environment() -> Environment:
+    """Return the environment that escapes Markdown in whatever it prints."""
+    from markupsafe import Markup
+
+    environment = _environment(finalize=formats.escape_markdown)
+    environment.filters["verbatim"] = Markup  # for fenced code, where nothing acts
+    return environment
+
+
+def _environment(**options: Any) -> Environment:
+    """Return an environment with the report's templates and number formats."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(  # noqa: S701  each caller sets its own escaping
+        loader=PackageLoader("autoimb._report"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        **options,
+    )
+    environment.filters |= {
+        "num": formats.significant,
+        "signed": formats.signed,
+        "percent": formats.percent,
+        "seconds": formats.seconds,
+        "thousands": formats.thousands,
+        "md": formats.escape_markdown,
+    }
+    return environment
+
+
+# --- the object a user holds
+
+
+class Report:
+    """What was tried, what won, why, and what it bought.
+
+    Parameters
+    ----------
+    data : ReportData
+        The measured values to show.
+
+    Attributes
+    ----------
+    data : ReportData
+        As given.
+    """
+
+    def __init__(self, data: ReportData) -> None:
+        self.data = data
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write the report, in the format that the file's suffix names.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A file that ends in ``.html``, ``.md`` or ``.json``; it is replaced.
+
+        Returns
+        -------
+        Path
+            The file that was written.
+
+        Raises
+        ------
+        BadInputError
+            The suffix is none of the three.
+        """
+        target = Path(path)
+        render = _RENDERERS.get(target.suffix.lower())
+        if render is None:
+            msg = (
+                f"cannot tell the report's format from {str(path)!r}: "
+                f"let it end in {', '.join(sorted(_RENDERERS))}"
+            )
+            raise BadInputError(msg)
+        target.write_text(render(self.data), encoding="utf-8", newline="\n")
+        return target
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every value of the report as JSON-able Python.
+
+        Returns
+        -------
+        dict
+            What ``save("report.json")`` writes.
+        """
+        return self.data.to_dict()
+
+    def _repr_html_(self) -> str:
+        """Return the page in a frame of its own: no style leaks out or in."""
+        page = escape(render_html(self.data))
+        return (
+            f'<iframe title="{escape(self.data.title)}" srcdoc="{page}" '
+            'sandbox="allow-scripts" loading="lazy" '
+            'style="width: 100%; height: 42rem; border: 0"></iframe>'
+        )
+
+    def __repr__(self) -> str:
+        outcome = self.data.outcome
+        won = f", winner={outcome.winner!r}" if outcome else ""
+        return f"Report({self.data.title!r}{won})"
+
+
+_RENDERERS: dict[str, Callable[[ReportData], str]] = {
+    ".html": render_html,
+    ".json": render_json,
+    ".md": render_markdown,
+}

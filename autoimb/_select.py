@@ -1,0 +1,260 @@
+"""Choose the winner among the search's candidates, and say what to expect of it.
+
+Finalists are scored again on fresh folds, since the best of many noisy scores is
+mostly the luckiest. The winner is a list of members with weights, so that a committee
+can take its seat here; for now it has one.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor, wait
+from dataclasses import dataclass, replace
+from math import nan
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from autoimb._metrics import Metric, no_skill
+from autoimb._search import Arena, TrialRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from autoimb._data import Table
+    from autoimb._evaluate import FoldResult, Problem
+    from autoimb._execution import Deadline
+    from autoimb._judge import Judge
+    from autoimb._strategy import Strategy
+
+_N_FINALISTS = 4
+_MAX_OF_A_FAMILY = 2
+LAST_STEPS_SECONDS = 1.0
+"""What calibration, threshold and report take, about."""
+_WORTH_HANDLING = 0.5  # paired standard errors that handling must gain within a family
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A strategy of the winner, with its weight in the mean."""
+
+    strategy: Strategy
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HonestScore:
+    """What to expect on new data, beside what costs nothing.
+
+    Attributes
+    ----------
+    estimate : float
+        The search metric, corrected for having picked the best of many
+        (bootstrap bias-corrected cross-validation, Tsamardinos 2018).
+    low, high : float
+        2.5 and 97.5 % quantiles of that bootstrap.
+    no_skill : float
+        What a random ranking, or the best constant answer, scores.
+    do_nothing : float
+        Mean score of the best candidate without any handling of the imbalance.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    no_skill: float
+    do_nothing: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Selection:
+    """The winner, and the candidate without handling that it is compared with."""
+
+    winner: TrialRecord
+    do_nothing: TrialRecord
+    finalists: tuple[TrialRecord, ...]
+    members: tuple[Member, ...]
+
+    @classmethod
+    def unscored(cls, strategy: Strategy) -> Selection:
+        """Return the selection of a strategy that there was no time to score."""
+        record = TrialRecord(number=-1, strategy=strategy, status="unscored")
+        return cls(
+            winner=record,
+            do_nothing=record,
+            finalists=(),
+            members=(Member(strategy, 1.0),),
+        )
+
+
+def select(complete: Sequence[TrialRecord], arena: Arena, clock: Deadline) -> Selection:
+    """Return the winner among complete candidates, given best first.
+
+    The clock is that of the whole fit: what a refit needs is kept back here.
+    """
+    finalists = _finalists(_affordable(complete, clock))
+    slowest = max(record.refit_seconds for record in finalists)
+    deadline = clock.earlier_by(slowest + LAST_STEPS_SECONDS)
+    finalists = rescore(finalists, arena, deadline)
+    winner = _winner(finalists)
+    plain = [r for r in finalists if not r.strategy.is_handled]
+    return Selection(
+        winner=winner,
+        do_nothing=max(plain, key=lambda r: r.mean, default=winner),
+        finalists=tuple(sorted(finalists, key=lambda r: (-r.mean, r.number))),
+        members=(Member(winner.strategy, 1.0),),
+    )
+
+
+def _affordable(
+    complete: Sequence[TrialRecord], clock: Deadline
+) -> Sequence[TrialRecord]:
+    """Return the candidates that can be refitted in time, all if none can."""
+    return [
+        record for record in complete if record.refit_seconds <= clock.remaining
+    ] or complete
+
+
+def _finalists(complete: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return the best, few of a family, with the plain candidates to compare with."""
+    chosen: list[TrialRecord] = []
+    for record in complete:
+        family = record.strategy.family.name
+        same = sum(r.strategy.family.name == family for r in chosen)
+        if len(chosen) < _N_FINALISTS and same < _MAX_OF_A_FAMILY:
+            chosen.append(record)
+    plain = [r for r in complete if not r.strategy.is_handled and r.results]
+    best_family = complete[0].strategy.family.name
+    of_family = [r for r in plain if r.strategy.family.name == best_family]
+    chosen += [*plain[:1], *of_family[:1]]
+    return sorted({r.number: r for r in chosen}.values(), key=lambda r: r.number)
+
+
+def _winner(finalists: Sequence[TrialRecord]) -> TrialRecord:
+    """Return the best, or its own family with nothing done if that is as good."""
+    best = max(finalists, key=lambda r: (r.mean, -r.number))
+    if not best.strategy.is_handled:
+        return best
+    plain = [
+        record
+        for record in finalists
+        if record.strategy.family.name == best.strategy.family.name
+        and not record.strategy.is_handled
+        and not _is_better(best, record)
+    ]
+    return max(plain, key=lambda r: r.mean, default=best)
+
+
+def _is_better(handled: TrialRecord, plain: TrialRecord) -> bool:
+    """Whether handling gains enough beyond its noise to be worth its complexity."""
+    if handled.score is None or plain.score is None:
+        return True
+    noise = handled.score.se_of_difference(plain.score)
+    return bool(handled.mean - plain.mean >= _WORTH_HANDLING * noise)
+
+
+def rescore(
+    finalists: Sequence[TrialRecord], arena: Arena, deadline: Deadline
+) -> list[TrialRecord]:
+    """Return finalists scored on as many further repeats as the time allows.
+
+    A repeat counts for all or for none, so that all means are over the same folds.
+    """
+    results = {record.number: list(record.results) for record in finalists}
+    for numbers in _further_repeats(arena.problem):
+        work = sum(record.fit_seconds for record in finalists) * len(numbers)
+        if work / _n_workers(arena.executor) > deadline.remaining:
+            break
+        scored = _score_repeat(finalists, numbers, arena, deadline)
+        if scored is None:
+            break
+        for trial, result in scored:
+            results[trial].append(result)
+    return [
+        _rescored(record, results[record.number], arena.judge) for record in finalists
+    ]
+
+
+def _score_repeat(
+    finalists: Sequence[TrialRecord],
+    numbers: Sequence[int],
+    arena: Arena,
+    deadline: Deadline,
+) -> list[tuple[int, FoldResult]] | None:
+    """Return every finalist's (trial, result) on every fold, None if one is missing."""
+    futures = [
+        (record.number, arena.submit(record.strategy, number))
+        for record in finalists
+        for number in numbers
+    ]
+    timeout = None if deadline.seconds is None else deadline.remaining
+    _, missing = wait([future for _, future in futures], timeout=timeout)
+    for future in missing:
+        future.cancel()
+    if missing or any(future.exception() for _, future in futures):
+        return None
+    scored = [(trial, future.result()) for trial, future in futures]
+    return scored if all(result.status == "ok" for _, result in scored) else None
+
+
+def _further_repeats(problem: Problem) -> Iterator[list[int]]:
+    """Yield the fold numbers of each repeat after the first."""
+    repeats = sorted({fold.repeat for fold in problem.folds} - {0})
+    for repeat in repeats:
+        yield [i for i, fold in enumerate(problem.folds) if fold.repeat == repeat]
+
+
+def _n_workers(executor: Executor) -> int:
+    """Return how many tasks run at once, one if that is not known."""
+    return int(getattr(executor, "n_workers", 1))
+
+
+def _rescored(
+    record: TrialRecord, results: Sequence[FoldResult], judge: Judge
+) -> TrialRecord:
+    """Return a record with the score of all its folds."""
+    if len(results) == len(record.results):
+        return record
+    return replace(
+        record,
+        score=judge.score(results),
+        results=tuple(results),
+        n_folds=len(results),
+    )
+
+
+def honest_score(
+    complete: Sequence[TrialRecord],
+    selection: Selection,
+    table: Table,
+    metric: Metric,
+) -> HonestScore:
+    """Return the bias-corrected estimate over complete candidates.
+
+    Each bootstrap draw picks its own best candidate and scores it on the rows that the
+    draw left out (Tsamardinos, Greasidou & Borboudakis 2018,
+    doi:10.1007/s10994-018-5714-4).
+    """
+    values = _replayed(complete)
+    low, high = np.percentile(values, [2.5, 97.5]) if len(values) else (nan, nan)
+    return HonestScore(
+        estimate=float(values.mean()) if len(values) else nan,
+        low=float(low),
+        high=float(high),
+        no_skill=no_skill(metric, table.class_counts / len(table.y), table.pos),
+        do_nothing=selection.do_nothing.mean,
+    )
+
+
+def _replayed(complete: Sequence[TrialRecord]) -> NDArray[np.float64]:
+    """Return the score, on rows left out, of the candidate that each draw picks."""
+    scores = [record.score for record in complete if record.score is not None]
+    if not scores:
+        return np.array([])
+    drawn = np.array([score.drawn for score in scores])
+    left_out = np.array([score.left_out for score in scores])
+    picks = np.argmax(np.where(np.isfinite(drawn), drawn, -np.inf), axis=0)
+    values = left_out[picks, np.arange(left_out.shape[1])]
+    known: NDArray[np.float64] = values[np.isfinite(values)]
+    return known

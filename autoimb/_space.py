@@ -1,0 +1,366 @@
+"""`SearchSpace`: what fits this data and this user, and why the rest does not.
+
+There is one walk over the space and several policies: defaults, a random draw,
+Optuna's suggestion, or the reading of parameters that were suggested before.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from sklearn.base import clone
+
+from autoimb._catalogue import AXES, CATALOGUE, Catalogue
+from autoimb._catalogue.entry import (
+    Categorical,
+    ClassWeight,
+    Domain,
+    Entry,
+    Family,
+    Resampler,
+)
+from autoimb._strategy import Choice, Strategy
+from autoimb.exceptions import BadInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    import optuna
+    from numpy.typing import NDArray
+
+    from autoimb._data import Table
+    from autoimb._guide import Recommendation
+    from autoimb._profile import DatasetProfile
+
+_BASELINE = {"loss": "log_loss", "resampler": "none", "class_weight": "none"}
+_PARAMETER = {
+    "family": "families",
+    "loss": "losses",
+    "resampler": "resamplers",
+    "class_weight": "class_weights",
+}
+_PLAIN_PER_SEED = 2  # first trials: so many no-handling arms between two seeds
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An entry that does not fit, and the reason in words."""
+
+    axis: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSpace:
+    """The choices on every axis, in catalogue order."""
+
+    catalogue: Catalogue
+    names: Mapping[str, tuple[str, ...]]
+    """Names of the entries in the space, by axis."""
+    left_out: tuple[LeftOut, ...]
+
+    @classmethod
+    def fitting(
+        cls, profile: DatasetProfile, table: Table, wishes: Mapping[str, Any]
+    ) -> SearchSpace:
+        """Return the space for a data set and what the user asked for, by axis.
+
+        A wish is ``"auto"``, names, ready-made objects, or a mixture in a list.
+        """
+        catalogue = CATALOGUE
+        names: dict[str, tuple[str, ...]] = {}
+        left_out: list[LeftOut] = []
+        for axis in AXES:
+            catalogue, wanted = _understand(catalogue, axis, wishes[axis], table)
+            entries = [catalogue.get(axis, name) for name in wanted]
+            if axis == "resampler" and _reads_as_given(catalogue, names["family"]):
+                left_out += _unreadable(entries, table)
+            left_out += _misfits(axis, entries, profile)
+            gone = {out.name for out in left_out if out.axis == axis}
+            names[axis] = tuple(name for name in wanted if name not in gone)
+        _check_not_empty(names, left_out)
+        return cls(catalogue, names, tuple(left_out))
+
+    def walk(self, pick: Callable[[str, Domain], Any]) -> Strategy:
+        """Return the strategy that a policy picks; unreached choices stay unasked."""
+        family = self._pick("family", "family", self.names["family"], pick)
+        losses = self._losses(family.name)
+        where = f"family:{family.name}:loss"
+        return Strategy(
+            family=family,
+            loss=self._pick("loss", where, losses, pick),
+            resampler=self._pick(
+                "resampler", "resampler", self.names["resampler"], pick
+            ),
+            class_weight=self._pick(
+                "class_weight", "class_weight", self._weights(family.name), pick
+            ),
+        )
+
+    def suggest(self, trial: optuna.Trial) -> Strategy:
+        """Return the strategy that an Optuna trial proposes."""
+        return self.walk(lambda name, domain: domain.suggest(trial, name))
+
+    def sample(self, rng: np.random.Generator) -> Strategy:
+        """Return a strategy drawn at random."""
+        return self.walk(lambda _, domain: domain.sample(rng))
+
+    def from_params(self, params: Mapping[str, Any]) -> Strategy:
+        """Return the strategy that a trial's parameters stand for."""
+        return self.walk(lambda name, domain: params.get(name, domain.default))
+
+    def __contains__(self, strategy: Strategy) -> bool:
+        """Whether the walk can reach this strategy."""
+        return all(
+            strategy.choice(axis).name in self.names[axis]
+            and self._holds(axis, strategy.choice(axis))
+            for axis in AXES
+        )
+
+    def label(self, strategy: Strategy) -> str:
+        """Return a strategy's one-line name."""
+        return strategy.label(self.catalogue)
+
+    def portfolio(self) -> tuple[Strategy, ...]:
+        """Return the families' own good settings with nothing done, cheap first."""
+        arms = [
+            (rank, entry.cost, Strategy.of(self.catalogue, family=(name, settings)))
+            for name in self.names["family"]
+            for entry in [self.catalogue.get("family", name)]
+            for rank, settings in enumerate(entry.portfolio)
+        ]
+        return tuple(arm for _, _, arm in sorted(arms, key=lambda arm: arm[:2]))
+
+    def first_trials(self, recommendation: Recommendation) -> tuple[Strategy, ...]:
+        """Return the cheapest plain model, the first seed, then both interleaved.
+
+        A family's arm without handling always comes before its handled arms.
+        """
+        plain = list(self.portfolio())
+        seeds = [seed for seed in recommendation.seeds if seed in self]
+        order = [plain.pop(0)]
+        while plain or seeds:
+            met = {arm.family.name for arm in order}
+            ready = [seed for seed in seeds if seed.family.name in met]
+            if ready:
+                order.append(ready[0])
+                seeds.remove(ready[0])
+            elif not plain:
+                break
+            order += [plain.pop(0) for _ in range(min(_PLAIN_PER_SEED, len(plain)))]
+        return tuple(dict.fromkeys(order))
+
+    def _pick(
+        self,
+        axis: str,
+        where: str,
+        names: tuple[str, ...],
+        pick: Callable[[str, Domain], Any],
+    ) -> Choice:
+        """Return one axis's choice with its parameters."""
+        name = names[0]
+        if len(names) > 1:
+            name = pick(where, Categorical(names, default=names[0]))
+        params = self.catalogue.get(axis, name).params
+        return Choice.of(
+            name, {p: pick(f"{axis}:{name}:{p}", params[p]) for p in params}
+        )
+
+    def _losses(self, family: str) -> tuple[str, ...]:
+        """Return the losses that a family can take here."""
+        takes = self.catalogue.get("family", family).losses
+        return tuple(name for name in self.names["loss"] if name in takes)
+
+    def _weights(self, family: str) -> tuple[str, ...]:
+        """Return the class weights that a family can take."""
+        takes = self.catalogue.get("family", family).takes
+        return self.names["class_weight"] if "class_weight" in takes else ("none",)
+
+    def _holds(self, axis: str, choice: Choice) -> bool:
+        """Whether every parameter of a choice lies in its domain."""
+        params = self.catalogue.get(axis, choice.name).params
+        given = dict(choice.params)
+        return params.keys() == given.keys() and all(
+            domain.holds(given[name]) for name, domain in params.items()
+        )
+
+
+def catalogue(profile: DatasetProfile | None = None) -> pd.DataFrame:
+    """List everything that can be tried, and what fits a data set.
+
+    Parameters
+    ----------
+    profile : DatasetProfile or None, default=None
+        What `autoimb.profile` returned; None lists the catalogue without a verdict.
+
+    Returns
+    -------
+    DataFrame
+        One row an entry: axis, name, label, parameters, reference; with a profile also
+        ``fits`` and ``reason``.
+
+    Examples
+    --------
+    >>> import autoimb
+    >>> entries = autoimb.catalogue()
+    >>> sorted(entries["axis"].unique())
+    ['class_weight', 'family', 'loss', 'resampler']
+    """
+    rows = [
+        {
+            "axis": axis,
+            "name": entry.name,
+            "label": entry.label,
+            "parameters": ", ".join(entry.params),
+            **({} if profile is None else _verdict(entry, profile)),
+            "reference": entry.reference,
+        }
+        for axis in AXES
+        for entry in CATALOGUE.entries[axis].values()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _verdict(entry: Entry, profile: DatasetProfile) -> dict[str, Any]:
+    """Return whether an entry fits, and why not."""
+    reason = entry.misfit(profile)
+    return {"fits": reason is None, "reason": reason or ""}
+
+
+def ready_family(estimator: Any, name: str, *, as_given: bool) -> Family:
+    """Return the catalogue entry of a user's own model.
+
+    `as_given` models read the table as the user wrote it; others read dense numbers.
+    """
+    weights = [
+        parameter
+        for parameter, value in estimator.get_params().items()
+        if value is None and parameter.rpartition("__")[2] == "class_weight"
+    ]
+    return Family(
+        name=name,
+        label=type(estimator).__name__,
+        make=estimator,
+        view=None if as_given else "dense",
+        takes={"class_weight": weights[0]} if weights else {},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadyResampler:
+    """The constructor of a user's own resampler."""
+
+    prototype: Any
+
+    def __call__(self, _params: Mapping[str, Any], _sampling: Any) -> Any:
+        return clone(self.prototype)
+
+
+@dataclass(frozen=True, slots=True)
+class _GivenWeights:
+    """The constructor of a user's own class weights."""
+
+    weights: Mapping[int, float]
+
+    def __call__(
+        self, _params: Mapping[str, Any], _counts: NDArray[np.intp]
+    ) -> dict[int, float]:
+        return dict(self.weights)
+
+
+def _understand(
+    catalogue: Catalogue, axis: str, wish: Any, table: Table
+) -> tuple[Catalogue, list[str]]:
+    """Return the catalogue, grown by ready objects, and the names wished for."""
+    if isinstance(wish, str) and wish == "auto":
+        return catalogue, list(catalogue.entries[axis])
+    names = [_BASELINE[axis]] if axis in _BASELINE else []
+    for item in wish if isinstance(wish, list | tuple) else [wish]:
+        if isinstance(item, str):
+            _check_known(catalogue, axis, item)
+            names.append(item)
+        else:
+            entry = _entry_of(axis, item, table)
+            catalogue = catalogue.adding(axis, entry)
+            names.append(entry.name)
+    return catalogue, list(dict.fromkeys(names))
+
+
+def _entry_of(axis: str, item: Any, table: Table) -> Entry:
+    """Return the catalogue entry for a ready-made object or an entry itself."""
+    if isinstance(item, Entry):
+        return item
+    name = type(item).__name__
+    if axis == "family" and hasattr(item, "fit") and hasattr(item, "get_params"):
+        return ready_family(item, name, as_given=False)
+    if axis == "resampler" and hasattr(item, "fit_resample"):
+        make = _ReadyResampler(item)
+        return Resampler(name=name, label=name, make=make, view="dense")
+    if axis == "class_weight" and isinstance(item, dict):
+        return ClassWeight(
+            name="given", label="given class weights", make=_coded_weights(item, table)
+        )
+    raise BadInputError(
+        f"{_PARAMETER[axis]} holds {item!r}, which is neither a name nor an object "
+        f"that fits there. Names: {sorted(CATALOGUE.entries[axis])}."
+    )
+
+
+def _coded_weights(weights: Mapping[Any, float], table: Table) -> _GivenWeights:
+    """Return a user's weights by class label as weights by code."""
+    codes = {label: code for code, label in enumerate(table.classes.tolist())}
+    unknown = [label for label in weights if label not in codes]
+    if unknown:
+        raise BadInputError(
+            f"class_weights names {unknown}, which y does not hold; "
+            f"its classes are {list(codes)}."
+        )
+    given = {codes[label]: float(weight) for label, weight in weights.items()}
+    return _GivenWeights({**dict.fromkeys(range(len(codes)), 1.0), **given})
+
+
+def _check_known(catalogue: Catalogue, axis: str, name: str) -> None:
+    """Raise for a name that is not in the catalogue, naming the nearest."""
+    known = sorted(catalogue.entries[axis])
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise BadInputError(
+            f"{_PARAMETER[axis]}={name!r} is not known.{hint} Known: {known}."
+        )
+
+
+def _reads_as_given(catalogue: Catalogue, families: Sequence[str]) -> bool:
+    """Whether a model of the space reads rows as the user wrote them."""
+    return any(catalogue.get("family", name).view is None for name in families)
+
+
+def _unreadable(entries: Sequence[Resampler], table: Table) -> list[LeftOut]:
+    """Return the resamplers that cannot work on the user's own columns."""
+    if not (table.schema.is_frame or table.schema.has_missing):
+        return []
+    reason = "needs numbers without gaps, and your estimator reads the table as it is"
+    return [LeftOut("resampler", e.name, reason) for e in entries if e.view is not None]
+
+
+def _misfits(
+    axis: str, entries: Sequence[Entry], profile: DatasetProfile
+) -> list[LeftOut]:
+    """Return the entries that ask for other data than these."""
+    reasons = {entry.name: entry.misfit(profile) for entry in entries}
+    return [LeftOut(axis, name, why) for name, why in reasons.items() if why]
+
+
+def _check_not_empty(
+    names: Mapping[str, Sequence[str]], left_out: Sequence[LeftOut]
+) -> None:
+    """Raise if nothing is left on an axis."""
+    for axis, kept in names.items():
+        if not kept:
+            reasons = "; ".join(f"{o.name} {o.reason}" for o in left_out)
+            raise BadInputError(f"no {axis} fits this data: {reasons}.")

@@ -1,0 +1,241 @@
+"""`Strategy`: one small frozen value that every stage speaks.
+
+It says which family, loss, resampler and class weight, with their parameters. It
+hashes, pickles, and round-trips through JSON and Optuna parameters; ``build`` is the
+only place where it becomes estimators.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+from autoimb._catalogue import AXES, Catalogue
+from autoimb._catalogue.entry import resolve
+from autoimb._catalogue.resamplers import Sampling
+from autoimb._encoding import make_encoder, make_one_hot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from autoimb._catalogue.entry import Family, Resampler
+    from autoimb._columns import Schema
+
+_UNHANDLED = {"loss": "log_loss", "resampler": "none", "class_weight": "none"}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One catalogue entry by name, with its parameters as sorted pairs."""
+
+    name: str
+    params: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, name: str, params: Mapping[str, Any]) -> Choice:
+        """Return the choice with these parameters."""
+        return cls(name, tuple(sorted(params.items())))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strategy:
+    """A family of models and what is done about the imbalance.
+
+    Attributes
+    ----------
+    family, loss, resampler, class_weight : Choice
+        The four axes of the search space.
+    """
+
+    family: Choice
+    loss: Choice = Choice("log_loss")
+    resampler: Choice = Choice("none")
+    class_weight: Choice = Choice("none")
+
+    @classmethod
+    def of(
+        cls,
+        catalogue: Catalogue,
+        *,
+        family: str | tuple[str, Mapping[str, Any]],
+        **axes: str | tuple[str, Mapping[str, Any]],
+    ) -> Strategy:
+        """Return a strategy; an axis is a name, or a name and some parameters."""
+        chosen = {}
+        for axis, choice in {"family": family, **axes}.items():
+            name, given = (choice, {}) if isinstance(choice, str) else choice
+            entry = catalogue.get(axis, name)
+            chosen[axis] = Choice.of(name, {**entry.defaults(), **given})
+        return cls(**chosen)
+
+    @property
+    def is_handled(self) -> bool:
+        """Whether anything is done about the imbalance during training."""
+        return any(getattr(self, axis).name != at for axis, at in _UNHANDLED.items())
+
+    def choice(self, axis: str) -> Choice:
+        """Return what was chosen on one axis."""
+        return getattr(self, axis)  # type: ignore[no-any-return]
+
+    def label(self, catalogue: Catalogue) -> str:
+        """Return the one-line human name."""
+        family = catalogue.get("family", self.family.name).label
+        handling = [
+            _phrase(catalogue.get(axis, self.choice(axis).name), self.choice(axis))
+            for axis in ("resampler", "class_weight", "loss")
+            if self.choice(axis).name != _UNHANDLED[axis]
+        ]
+        return f"{family} with {' + '.join(handling)}" if handling else family
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold."""
+        return {
+            axis: {"name": choice.name, "params": dict(choice.params)}
+            for axis, choice in ((axis, self.choice(axis)) for axis in AXES)
+        }
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Strategy:
+        """Return the strategy that `to_dict` wrote."""
+        return cls(
+            **{
+                axis: Choice.of(choice["name"], choice["params"])
+                for axis, choice in saved.items()
+            }
+        )
+
+    def to_params(self) -> dict[str, Any]:
+        """Return the Optuna parameters that propose this strategy."""
+        params: dict[str, Any] = {}
+        for axis in AXES:
+            choice = self.choice(axis)
+            name = f"family:{self.family.name}:loss" if axis == "loss" else axis
+            params[name] = choice.name
+            params |= {f"{axis}:{choice.name}:{k}": v for k, v in choice.params}
+        return params
+
+    def build(
+        self,
+        catalogue: Catalogue,
+        schema: Schema,
+        y: NDArray[np.intp],
+        *,
+        seed: int,
+        n_threads: int = 1,
+        device: str = "cpu",
+    ) -> Pipeline:
+        """Return the unfitted pipeline for training rows with label codes `y`.
+
+        Ratios and class weights are computed from `y` here, so what comes out holds
+        plain numbers and is an ordinary scikit-learn or imbalanced-learn pipeline.
+        """
+        counts = np.bincount(y)
+        family: Family = catalogue.get("family", self.family.name)
+        resampler: Resampler = catalogue.get("resampler", self.resampler.name)
+        settings = {
+            "random_state": seed,
+            "n_jobs": n_threads,
+            "device": device,
+            "class_weight": self._class_weight(catalogue, resampler, counts),
+        }
+        encoder, one_hot = _readers(family, resampler, schema)
+        steps = {
+            "encode": encoder,
+            "resample": self._sampler(resampler, schema, counts, seed),
+            "one_hot": one_hot,
+            "model": self._model(catalogue, family, settings),
+        }
+        make_pipeline = _pipeline_class(resamples=steps["resample"] is not None)
+        return make_pipeline([item for item in steps.items() if item[1] is not None])
+
+    def _sampler(
+        self,
+        resampler: Resampler,
+        schema: Schema,
+        counts: NDArray[np.intp],
+        seed: int,
+    ) -> Any:
+        """Return the sampler for these class counts, None for no resampling."""
+        if resampler.make is None:
+            return None
+        sampling = Sampling(
+            counts=counts,
+            n_categorical=len(schema.categorical) if resampler.view else 0,
+            only_categories=set(schema.kind_counts()) <= {"categorical", "constant"},
+            seed=seed,
+        )
+        return resampler.make(dict(self.resampler.params), sampling)
+
+    def _class_weight(
+        self, catalogue: Catalogue, resampler: Resampler, counts: NDArray[np.intp]
+    ) -> dict[int, float] | None:
+        """Return weights for the class counts that resampling leaves."""
+        entry = catalogue.get("class_weight", self.class_weight.name)
+        if entry.make is None:
+            return None
+        left = counts.copy()
+        if resampler.target is not None:
+            strength = dict(self.resampler.params)["strength"]
+            for code, n in resampler.target(counts, strength).items():
+                left[code] = n
+        return entry.make(dict(self.class_weight.params), left)  # type: ignore[no-any-return]
+
+    def _model(
+        self, catalogue: Catalogue, family: Family, settings: Mapping[str, Any]
+    ) -> Any:
+        """Return the unfitted model with everything that was chosen for it."""
+        wanted = {**family.fixed, **dict(self.family.params)}
+        for what, parameter in family.takes.items():
+            if settings[what] is not None:
+                wanted[parameter] = settings[what]
+        if len(family.losses) > 1:
+            wanted["loss"] = self.loss.name
+            wanted["loss_params"] = dict(self.loss.params)
+        if isinstance(family.make, str):
+            return resolve(family.make)(**wanted)
+        return _seeded(
+            clone(family.make).set_params(**wanted), settings["random_state"]
+        )
+
+
+def _seeded(model: Any, seed: int) -> Any:
+    """Return a ready-made model with every random state that was left open set."""
+    names = [name for name in model.get_params() if name.endswith("random_state")]
+    unset = [name for name in names if model.get_params()[name] is None]
+    return model.set_params(**dict.fromkeys(unset, seed))
+
+
+def _readers(family: Family, resampler: Resampler, schema: Schema) -> tuple[Any, Any]:
+    """Return the encoder, and the step that one-hot encodes after resampling."""
+    view = resampler.view or family.view
+    if family.view is None or view is None:
+        return None, None
+    n_codes = len(schema.categorical)
+    spread = view == "mixed" and family.view == "dense" and n_codes > 0
+    return make_encoder(view, schema), make_one_hot(n_codes) if spread else None
+
+
+def _pipeline_class(*, resamples: bool) -> Any:
+    """Return imbalanced-learn's pipeline only where its steps are needed."""
+    if not resamples:
+        return Pipeline
+    from imblearn.pipeline import Pipeline as ResamplingPipeline
+
+    return ResamplingPipeline
+
+
+def _phrase(entry: Any, choice: Choice) -> str:
+    """Return an entry's label with its parameters, as ``SMOTE (strength 0.8)``."""
+    params = [f"{name} {_short(value)}" for name, value in choice.params]
+    return f"{entry.label} ({', '.join(params)})" if params else str(entry.label)
+
+
+def _short(value: Any) -> str:
+    """Return a parameter value as a reader wants it."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,473 @@
+"""From probabilities to labels: objectives, and exact search of the rule they prefer.
+
+An objective is a utility of confusion matrices. One search serves them all: every
+distinct cut has a confusion matrix, made of cumulative sums, and the best one wins.
+For more than two classes, one weight per class is searched in turn the same way.
+Array shapes are those of `_metrics`.
+"""
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import chain
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ._confusion import FloatArray, IntArray
+from ._metrics import (
+    BLOCK_BYTES,
+    METRICS,
+    LabelMetric,
+    Metric,
+    resolve_metric,
+    unknown_name,
+)
+from ._objectives import BinaryObjective, Constraint, Cost, Objective
+from .exceptions import BadInputError, UnreachableConstraintWarning
+
+_ROWS_FOR_SOFT, _ROWS_FOR_HARD = 50, 100
+"""Of the rarest class: up to the first, probabilities stand in for labels; from the
+second, labels count alone. In simulations the plug-in rule won below, the empirical
+maximum above."""
+
+_PRIOR_ROWS = 10
+"""Rows that each class weight's neutral value 1 is worth, our choice: of a weight that
+rests on 10 rows of its class, half of the logarithm is believed."""
+
+_MAX_PASSES = 10
+"""Over the classes; nearly always two or three end the ascent."""
+
+_SAME_POINT = 1e-9
+"""Relative difference of class weights that is taken for rounding."""
+
+_TIE = 1e-12
+"""Relative difference of equal utilities: sums in another order differ this little."""
+
+
+# Rules that turn probabilities into labels -------------------------------------------
+
+
+@dataclass(frozen=True)
+class Threshold(ABC):
+    """A rule from probabilities (n, k) to label codes (n,)."""
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def apply(self, proba: FloatArray) -> IntArray:
+        """Return label codes (n,)."""
+
+    @property
+    @abstractmethod
+    def value(self) -> float | FloatArray | None:
+        """The rule as users see it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rule as JSON-able data, for `from_dict`."""
+        return {"kind": self.kind, **asdict(self)}
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> "Threshold":
+        """Return the rule that `to_dict` described."""
+        fields = {name: value for name, value in data.items() if name != "kind"}
+        return _KINDS[data["kind"]](**fields)
+
+
+@dataclass(frozen=True)
+class Cut(Threshold):
+    """Two classes: positive where its probability reaches the cut."""
+
+    cut: float
+    pos: int
+    kind: ClassVar[str] = "cut"
+
+    def apply(self, proba: FloatArray) -> IntArray:
+        """Return label codes (n,)."""
+        return np.where(proba[:, self.pos] >= self.cut, self.pos, 1 - self.pos)
+
+    @property
+    def value(self) -> float:
+        """The cut on the probability of the positive class."""
+        return self.cut
+
+
+@dataclass(frozen=True)
+class ClassWeights(Threshold):
+    """The class with the highest weighted probability."""
+
+    weights: tuple[float, ...]
+    kind: ClassVar[str] = "class_weights"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", tuple(map(float, self.weights)))
+
+    def apply(self, proba: FloatArray) -> IntArray:
+        """Return label codes (n,)."""
+        codes: IntArray = np.argmax(proba * self.value, axis=1)
+        return codes
+
+    @property
+    def value(self) -> FloatArray:
+        """The weights (k,)."""
+        return np.array(self.weights)
+
+
+@dataclass(frozen=True)
+class Argmax(Threshold):
+    """The most probable class."""
+
+    kind: ClassVar[str] = "argmax"
+
+    def apply(self, proba: FloatArray) -> IntArray:
+        """Return label codes (n,)."""
+        codes: IntArray = np.argmax(proba, axis=1)
+        return codes
+
+    @property
+    def value(self) -> None:
+        """There is no number to show."""
+
+
+_KINDS: dict[str, type[Threshold]] = {
+    kind.kind: kind for kind in (Cut, ClassWeights, Argmax)
+}
+
+
+def resolve_threshold(
+    threshold: object, n_classes: int, pos: int | None
+) -> Threshold | Objective:
+    """Return the fixed rule, or the objective to tune for, that the user means."""
+    if threshold is None:
+        return Argmax()
+    if isinstance(threshold, str | Metric):
+        return _label_metric(threshold, n_classes)
+    if isinstance(threshold, Real) and not isinstance(threshold, bool | np.bool_):
+        return _fixed_cut(float(threshold), n_classes, pos)
+    if isinstance(threshold, Objective) and not isinstance(threshold, type):
+        _check_classes(threshold, n_classes)
+        return threshold
+    raise BadInputError(
+        f"{threshold=} must be None, a number between 0 and 1, an objective such as "
+        f"Cost(fp=1, fn=5), or one of {', '.join(_label_metric_names())}."
+    )
+
+
+def _label_metric_names() -> list[str]:
+    return sorted(name for name, metric in METRICS.items() if metric.needs_labels)
+
+
+def _label_metric(threshold: str | Metric, n_classes: int) -> LabelMetric:
+    if isinstance(threshold, str) and threshold not in METRICS:
+        raise unknown_name("threshold", threshold, _label_metric_names())
+    metric = resolve_metric(threshold, n_classes)
+    if not isinstance(metric, LabelMetric):
+        raise BadInputError(
+            f"{threshold=} does not judge labels, so it cannot choose a threshold. "
+            f"Possible names: {', '.join(_label_metric_names())}."
+        )
+    return metric
+
+
+def _fixed_cut(cut: float, n_classes: int, pos: int | None) -> Cut:
+    if pos is None:
+        raise BadInputError(
+            f"threshold={cut} is one cut, but y has {n_classes} classes. Use None for "
+            f"the most probable class, or an objective such as 'f1_macro'."
+        )
+    if not 0 <= cut <= 1:
+        raise BadInputError(f"threshold={cut} must lie between 0 and 1.")
+    return Cut(cut, pos)
+
+
+def _check_classes(objective: Objective, n_classes: int) -> None:
+    if isinstance(objective, Cost):
+        n_known = 2 if objective.matrix is None else np.shape(objective.matrix)[0]
+        if n_known != n_classes:
+            raise BadInputError(
+                f"{objective!r} gives costs for {n_known} classes, y has {n_classes}. "
+                f"Use Cost(matrix) with one row and column for each class, in order."
+            )
+    if isinstance(objective, BinaryObjective) and n_classes > 2:
+        raise BadInputError(
+            f"threshold={objective!r} needs two classes, y has {n_classes}. Use "
+            f"Cost(matrix) or one of {', '.join(_label_metric_names())}."
+        )
+
+
+# Exact search for two classes --------------------------------------------------------
+
+
+def best_cuts(
+    score: FloatArray,
+    membership: FloatArray,
+    weights: FloatArray,
+    objective: Objective,
+    pos: int,
+) -> FloatArray:
+    """Cuts (B,) that maximise the objective for each row of weights (B, n).
+
+    `membership` (n,) in [0, 1] is each row's share of being positive: 0 and 1 for known
+    labels. All distinct cuts compete, also nobody and everybody positive. Between equal
+    utilities the cut with fewer alerts wins; where a constraint forbids every cut, the
+    one that comes nearest.
+    """
+    order = np.argsort(-score, kind="stable")
+    ranked = score[order]
+    last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
+    cuts = _cut_values(ranked[last])
+    # Two sums, their weights, four cells and some temporaries of their size.
+    n_rows = max(1, BLOCK_BYTES // (12 * 8 * len(score)))
+    blocks = (weights[b : b + n_rows, order] for b in range(0, len(weights), n_rows))
+    best = [
+        _best_index(_confusions(block, membership[order], last, pos), objective, pos)
+        for block in blocks
+    ]
+    found: FloatArray = cuts[np.concatenate(best)]
+    return found
+
+
+def _cut_values(distinct: FloatArray) -> FloatArray:
+    """Cuts (g + 1,) for nobody, then one more of the falling distinct scores each.
+
+    A cut lies midway to the next score, so that it suits unseen rows as well.
+    """
+    upper, lower = distinct[:-1], distinct[1:]
+    middle = lower + (upper - lower) / 2
+    between = np.where(middle > lower, middle, upper)
+    nobody = np.nextafter(distinct[0], np.inf)
+    return np.concatenate([[nobody], between, distinct[-1:]])
+
+
+def _confusions(
+    weights: FloatArray, membership: FloatArray, last: IntArray, pos: int
+) -> FloatArray:
+    """Confusions (B, g + 1, 2, 2) of the cuts, rows ordered by falling score."""
+    confusions = np.zeros((len(weights), len(last) + 1, 2, 2))
+    for truth, share in ((pos, membership), (1 - pos, 1 - membership)):
+        alerts = (weights * share).cumsum(axis=1)[:, last]
+        confusions[:, 1:, truth, pos] = alerts
+        confusions[:, :, truth, 1 - pos] = alerts[:, -1:]
+        confusions[:, 1:, truth, 1 - pos] -= alerts
+    return confusions
+
+
+def _best_index(confusions: FloatArray, objective: Objective, pos: int) -> IntArray:
+    """Index (B,) of the first best cut, or of the nearest where all are forbidden."""
+    utility = objective.utility(confusions, pos)
+    forbidden = np.isneginf(utility).all(axis=1)
+    if isinstance(objective, Constraint) and forbidden.any():
+        utility[forbidden] = objective.bound(confusions[forbidden], pos)
+    return _first_best(utility)
+
+
+def _first_best(utility: FloatArray) -> IntArray:
+    """Index of the first of the largest values along the last axis, up to rounding."""
+    best = utility.max(axis=-1, keepdims=True)
+    is_best = utility >= best - _TIE * np.maximum(np.abs(best), 1)
+    first: IntArray = np.argmax(is_best, axis=-1)
+    return first
+
+
+# Exact coordinate search for more classes --------------------------------------------
+
+
+def best_class_weights(
+    proba: FloatArray, soft: FloatArray, weight: FloatArray, objective: Objective
+) -> FloatArray:
+    """Weights (k,) for argmax(weights * proba), never worse than weights of one.
+
+    `soft` (n, k) holds each row's shares of being of each class. Coordinate ascent: one
+    class weight at a time takes its exact best value, until a pass gains nothing.
+    """
+    mass = soft * weight[:, np.newaxis]
+    weights = np.ones(proba.shape[1])
+    best = _weighted_utility(proba, mass, weights, objective)
+    for _ in range(_MAX_PASSES):
+        before = best
+        for c in range(len(weights)):
+            trial = weights.copy()
+            trial[c] = _best_coordinate(proba, mass, weights, c, objective)
+            utility = _weighted_utility(proba, mass, trial, objective)
+            if utility > best + _TIE:
+                weights, best = trial, utility
+        if best == before:
+            break
+    return weights / _geometric_mean(weights)
+
+
+def _weighted_utility(
+    proba: FloatArray, mass: FloatArray, weights: FloatArray, objective: Objective
+) -> float:
+    confusion = _soft_confusion(mass, (proba * weights).argmax(axis=1))
+    return float(objective.utility(confusion, None))
+
+
+def _soft_confusion(mass: FloatArray, predicted: IntArray) -> FloatArray:
+    """Confusion (k, k) of rows whose weight is shared among classes: mass (n, k)."""
+    return mass.T @ np.eye(mass.shape[1])[predicted]
+
+
+def _best_coordinate(
+    proba: FloatArray,
+    mass: FloatArray,
+    weights: FloatArray,
+    c: int,
+    objective: Objective,
+) -> float:
+    """Value of `weights[c]` with the highest utility, the others being as they are.
+
+    As it grows, row after row leaves its rival class for c, each at its own break
+    point: the confusion matrices in between are cumulative sums.
+    """
+    rivals = proba * weights
+    rivals[:, c] = -1
+    rival, strength = rivals.argmax(axis=1), rivals.max(axis=1)
+    label = np.where(strength > 0, rival, c)  # whom nobody else wants is always c
+    movable = np.flatnonzero((strength > 0) & (proba[:, c] > 0))
+    if not movable.size:
+        return float(weights[c])
+    points = strength[movable] / proba[movable, c]
+    order = np.argsort(points, kind="stable")
+    points, movable = points[order], movable[order]
+    start = _soft_confusion(mass, label)
+    moved = _moved_confusions(start, mass[movable], label[movable], c)
+    utility = np.concatenate([objective.utility(block, None) for block in moved])
+    # Points apart by rounding only are one: no weight would lie between them.
+    last = np.flatnonzero(np.diff(points) > _SAME_POINT * points[1:])
+    kept = np.concatenate([[0], last + 1, [len(points)]])
+    between = np.sqrt(points[last]) * np.sqrt(points[last + 1])
+    values = np.concatenate([[points[0] / 2], between, [points[-1] * 2]])
+    return float(values[_first_best(utility[kept])])
+
+
+def _moved_confusions(
+    start: FloatArray, mass: FloatArray, label: IntArray, c: int
+) -> Iterator[FloatArray]:
+    """Confusions before any row moved to c and after each one, in blocks."""
+    n_classes = len(start)
+    yield start[np.newaxis]
+    n_rows = max(1, BLOCK_BYTES // (8 * 8 * n_classes**2))
+    for b in range(0, len(mass), n_rows):
+        block, left = mass[b : b + n_rows], label[b : b + n_rows]
+        change = np.zeros((len(block), n_classes, n_classes))
+        change[np.arange(len(block)), :, left] = -block
+        change[:, :, c] = block
+        confusions = np.maximum(start + change.cumsum(axis=0), 0)
+        yield confusions
+        start = confusions[-1]
+
+
+def _geometric_mean(weights: FloatArray) -> float:
+    return float(np.exp(np.log(weights).mean()))
+
+
+def _shrunk(weights: FloatArray, class_counts: IntArray) -> FloatArray:
+    """Weights (k,) drawn towards 1 for classes with few rows."""
+    believed = class_counts / (class_counts + _PRIOR_ROWS)
+    shrunk = np.exp(believed * np.log(weights))
+    return shrunk / _geometric_mean(shrunk)
+
+
+# Tuning ------------------------------------------------------------------------------
+
+
+def soft_labels(
+    y: IntArray, proba_crossfitted: FloatArray, n_rarest: int
+) -> FloatArray:
+    """Shares (n, k) of each row's classes: λ of the label, 1 - λ of the probability.
+
+    λ grows from 0 at 50 rows of the rarest class to 1 at 100. It is one number for all
+    classes: with one each, the classes' totals would no longer add up to their rows.
+    """
+    steps = [_ROWS_FOR_SOFT, _ROWS_FOR_HARD]
+    trust = float(np.interp(n_rarest, steps, [0.0, 1.0]))
+    one_hot = np.eye(proba_crossfitted.shape[1])[y]
+    return trust * one_hot + (1 - trust) * proba_crossfitted
+
+
+def tune_threshold(
+    y: IntArray,
+    proba: FloatArray,
+    proba_crossfitted: FloatArray,
+    weight: FloatArray,
+    objective: Objective,
+    *,
+    pos: int | None,
+    row_ids: IntArray,
+    seed: int,
+    n_bootstrap: int = 100,
+) -> tuple[Threshold, tuple[float, float] | None]:
+    """Find the rule that the objective prefers, and the 5 to 95 % range of a cut.
+
+    The rule applies to `proba`; `proba_crossfitted` stands in for labels where these
+    are few. Entries of the same row, as repeated cross-validation gives them, share a
+    number in `row_ids`: the bootstrap draws them together, and they count once where
+    the rows of a class are counted. Rows without weight are left out.
+    """
+    kept = weight > 0
+    y, row_ids, weight = y[kept], row_ids[kept], weight[kept]
+    proba, proba_crossfitted = proba[kept], proba_crossfitted[kept]
+    class_counts = _count_rows(y, row_ids, proba.shape[1])
+    n_rarest = int(class_counts[class_counts > 0].min())
+    soft = soft_labels(y, proba_crossfitted, n_rarest)
+    if pos is None:
+        weights = best_class_weights(proba, soft, weight, objective)
+        return ClassWeights(tuple(_shrunk(weights, class_counts))), None
+    draws = _resampled(y, row_ids, n_bootstrap, seed)
+    search = partial(best_cuts, objective=objective, pos=pos)
+    cut, *drawn_cuts = _cuts_of(search, proba[:, pos], soft[:, pos], weight, draws)
+    rule = Cut(cut, pos)
+    if isinstance(objective, Constraint):
+        confusion = _soft_confusion(soft * weight[:, np.newaxis], rule.apply(proba))
+        _warn_if_unreached(objective, confusion, pos)
+    low, high = np.percentile(drawn_cuts, [5, 95])
+    return rule, (float(low), float(high))
+
+
+def _cuts_of(
+    search: Callable[[FloatArray, FloatArray, FloatArray], FloatArray],
+    score: FloatArray,
+    membership: FloatArray,
+    weight: FloatArray,
+    draws: Iterable[IntArray],
+) -> Iterator[float]:
+    """Cut of all rows, then of each bootstrap draw."""
+    order = np.argsort(-score, kind="stable")  # sorting sorted scores again is cheap
+    score, membership = score[order], membership[order]
+    for w in chain([weight], (weight * draw for draw in draws)):
+        yield float(search(score, membership, w[np.newaxis, order])[0])
+
+
+def _count_rows(y: IntArray, row_ids: IntArray, n_classes: int) -> IntArray:
+    """Distinct rows (k,) of each class."""
+    _, first = np.unique(row_ids, return_index=True)
+    return np.bincount(y[first], minlength=n_classes)
+
+
+def _resampled(
+    y: IntArray, row_ids: IntArray, n_bootstrap: int, seed: int
+) -> Iterator[IntArray]:
+    """How often each entry (n,) is drawn, class by class and whole rows at a time."""
+    _, first, row = np.unique(row_ids, return_index=True, return_inverse=True)
+    strata = [np.flatnonzero(y[first] == c) for c in np.unique(y)]
+    rng = np.random.default_rng(seed)
+    for _ in range(n_bootstrap):
+        drawn = np.concatenate([rng.choice(rows, rows.size) for rows in strata])
+        yield np.bincount(drawn, minlength=first.size)[row]
+
+
+def _warn_if_unreached(objective: Constraint, confusion: FloatArray, pos: int) -> None:
+    """Warn where the best cut still breaks the constraint."""
+    if np.isneginf(objective.utility(confusion, pos)):
+        best = float(objective.bound(confusion, pos))
+        warnings.warn(
+            f"No threshold meets {objective!r}: the best lower bound of "
+            f"{objective.bounded} at this confidence is {best:.3g}. The threshold that "
+            f"reaches it is used; ask for less, or bring more data.",
+            UnreachableConstraintWarning,
+            stacklevel=3,
+        )

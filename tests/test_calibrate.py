@@ -1,0 +1,243 @@
+"""Calibration maps keep order, find known distortions, and never do harm."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import approx_fprime
+from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
+
+from autoimb import _calibrate
+from autoimb._calibrate import (
+    Calibration,
+    Identity,
+    Platt,
+    TemperatureBias,
+    cross_fitted,
+    fit_calibration,
+)
+from autoimb._metrics import METRICS, log_loss
+
+slopes = st.floats(0.05, 20)
+intercepts = st.floats(-10, 10)
+
+
+def two_columns(p, pos=1):
+    proba = np.column_stack([1 - p, p])
+    return proba if pos else proba[:, ::-1]
+
+
+def simulated(seed=0, n=4000, pos=1):
+    """Labels drawn from the probabilities p of class `pos`, and p itself."""
+    rng = np.random.default_rng(seed)
+    p = expit(rng.normal(-2, 1.5, n))
+    return np.where(rng.random(n) < p, pos, 1 - pos), p
+
+
+def simulated_classes(seed=0, n=4000, k=3):
+    rng = np.random.default_rng(seed)
+    proba = rng.dirichlet([4.0, 2.0, 1.0][:k], n)
+    return (proba.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1).clip(0, k - 1), proba
+
+
+def folds(n, n_folds=5):
+    return np.arange(n) % n_folds
+
+
+# Maps
+
+
+@given(slope=slopes, intercept=intercepts)
+@settings(max_examples=60, deadline=None)
+def test_platt_keeps_scores_apart_from_0_to_1(slope, intercept):
+    tiny = [0, 1e-12, 2e-12, 1e-9, 1e-6]
+    p = np.array([*tiny, 0.01, 0.3, 0.3 + 1e-9, 0.9, 1 - 1e-6, 1 - 1e-9, 1])
+    mapped = Platt(slope, intercept, 1)(two_columns(p))
+    assert (np.diff(mapped[:, 1]) > 0).all()
+    assert ((mapped >= 0) & (mapped <= 1)).all()
+    np.testing.assert_allclose(mapped.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("pos", [0, 1])
+def test_platt_does_not_move_average_precision(pos):
+    y, p = simulated(pos=pos)
+    p = np.round(p, 2)  # forests answer on a grid, with exact zeros
+    proba, weights = two_columns(p, pos), np.ones((1, len(y)))
+    score = METRICS["average_precision"].score_many
+    mapped = Platt(3.0, -2.0, pos)(proba)
+    assert score(y, mapped, weights, pos=pos) == score(y, proba, weights, pos=pos)
+
+
+def test_neutral_parameters_change_next_to_nothing():
+    _, proba = simulated_classes()
+    np.testing.assert_allclose(TemperatureBias(1, (0, 0, 0))(proba), proba, atol=1e-5)
+    two = two_columns(proba[:, 0])
+    np.testing.assert_allclose(Platt(1, 0, 1)(two), two, atol=1e-5)
+    assert Identity()(proba) is proba
+
+
+@given(slope=slopes, biases=st.tuples(intercepts, intercepts, intercepts))
+@settings(max_examples=30, deadline=None)
+def test_multiclass_rows_stay_distributions(slope, biases):
+    proba = np.vstack([np.eye(3), simulated_classes(n=20)[1]])
+    mapped = TemperatureBias(slope, biases)(proba)
+    assert ((mapped > 0) | (proba == 0)).all()
+    np.testing.assert_allclose(mapped.sum(axis=1), 1)
+
+
+def test_two_class_temperature_and_bias_are_platt():
+    _, p = simulated(n=50)
+    both = two_columns(p)
+    np.testing.assert_allclose(
+        TemperatureBias(1.7, (0.4, -0.8))(both), Platt(1.7, -1.2, 1)(both), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    "calibration",
+    [Identity(), Platt(1.5, -2.0, 0), TemperatureBias(0.8, (0.1, -0.2, 0.3))],
+    ids=lambda c: c.kind,
+)
+def test_maps_survive_json(calibration):
+    data = json.loads(json.dumps(calibration.to_dict()))
+    assert Calibration.from_dict(data) == calibration
+    assert hash(Calibration.from_dict(data)) == hash(calibration)
+
+
+# Fits
+
+
+@pytest.mark.parametrize("pos", [0, 1])
+def test_a_known_slope_and_shift_are_found(pos):
+    y, p = simulated(n=20_000, pos=pos)
+    distorted = two_columns(expit((logit(p) - 1.5) / 2), pos)
+    fitted = fit_calibration(y, distorted, np.ones(len(y)), folds(len(y)), pos)
+    assert isinstance(fitted, Platt)
+    assert fitted.pos == pos
+    assert (fitted.slope, fitted.intercept) == pytest.approx((2, 1.5), abs=0.15)
+
+
+def test_the_shift_of_undersampling_is_found():
+    beta = 0.1  # share of negatives kept: p = βp' / ((β-1)p' + 1) undoes it
+    y, p = simulated(n=20_000)
+    undersampled = p / (p + beta * (1 - p))
+    fitted = fit_calibration(
+        y, two_columns(undersampled), np.ones(len(y)), folds(len(y)), 1
+    )
+    formula = beta * undersampled / ((beta - 1) * undersampled + 1)
+    np.testing.assert_allclose(formula, p)
+    assert isinstance(fitted, Platt)
+    assert (fitted.slope, fitted.intercept) == pytest.approx(
+        (1, np.log(beta)), abs=0.15
+    )
+
+
+def test_a_known_temperature_and_bias_are_found():
+    y, proba = simulated_classes(n=20_000)
+    log_odds = (np.log(proba) - [0.0, 1.0, -1.0]) / 2
+    distorted = np.exp(log_odds) / np.exp(log_odds).sum(axis=1, keepdims=True)
+    fitted = fit_calibration(y, distorted, np.ones(len(y)), folds(len(y)), None)
+    assert isinstance(fitted, TemperatureBias)
+    assert fitted.slope == pytest.approx(2, abs=0.15)
+    assert np.subtract(fitted.biases, fitted.biases[0]) == pytest.approx(
+        [0, 1, -1], abs=0.15
+    )
+    np.testing.assert_allclose(fitted(distorted), proba, atol=0.05)
+
+
+def test_platt_is_logistic_regression_on_the_logit():
+    y, p = simulated(n=500)
+    weight = np.random.default_rng(1).uniform(0.2, 3, len(y))
+    fitted = _calibrate._fit_platt(y, two_columns(p), weight, 1)
+    reference = LogisticRegression(C=1e8, tol=1e-8)
+    reference.fit(logit(p)[:, np.newaxis], y, weight)
+    expected = (reference.coef_[0, 0], reference.intercept_[0])
+    assert (fitted.slope, fitted.intercept) == pytest.approx(expected, abs=2e-2)
+
+
+def test_the_gradient_is_that_of_the_loss():
+    y, proba = simulated_classes(n=30)
+    arrays = (np.eye(3)[y].T, np.log(proba).T, np.linspace(0.5, 2, 30))
+    identity = np.array([1.0, 0, 0, 0])
+    theta = np.array([1.4, 0.3, -0.2, 0.1])
+
+    def loss(at):
+        return _calibrate._penalised_loss(at, identity, *arrays)[0]
+
+    _, gradient = _calibrate._penalised_loss(theta, identity, *arrays)
+    np.testing.assert_allclose(gradient, approx_fprime(theta, loss), atol=1e-4)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_weight_two_is_the_row_twice(n_classes):
+    y, proba = simulated_classes(n=200, k=3)
+    if n_classes == 2:
+        y, proba = (y == 0).astype(int), two_columns(proba[:, 0])
+    pos = 1 if n_classes == 2 else None
+    fit = _calibrate._fit_platt if pos else _calibrate._fit_temperature_bias
+    counts = np.random.default_rng(0).integers(0, 3, len(y))
+    rows = np.repeat(np.arange(len(y)), counts)
+    repeated = fit(y[rows], proba[rows], np.ones(len(rows)), pos)
+    weighted = fit(y, proba, counts.astype(float), pos)
+    scaled = fit(y, proba, counts / 100, pos)  # only ratios of weights matter
+    np.testing.assert_allclose(weighted(proba), repeated(proba), atol=1e-5)
+    np.testing.assert_allclose(scaled(proba), repeated(proba), atol=1e-5)
+
+
+# Choice
+
+
+@given(seed=st.integers(0, 2**16), slope=st.floats(0.3, 3), shift=st.floats(-2, 2))
+@settings(max_examples=25, deadline=None)
+def test_log_loss_of_left_out_folds_is_never_worse_than_identity(seed, slope, shift):
+    y, p = simulated(seed, n=150)
+    proba = two_columns(expit(slope * logit(p) + shift))
+    weight = np.ones(len(y))
+    fitted = fit_calibration(y, proba, weight, folds(len(y)), 1)
+    crossed = cross_fitted(y, proba, weight, folds(len(y)), 1, calibration=fitted)
+    assert log_loss(y, crossed, weight) <= log_loss(y, proba, weight)
+
+
+def test_a_row_is_mapped_without_its_own_fold():
+    y, p = simulated(n=300)
+    proba, weight, fold_ids = two_columns(p**2), np.ones(300), folds(300)
+    crossed = cross_fitted(y, proba, weight, fold_ids, 1, calibration=Platt(1, 0, 1))
+    turned = np.where(fold_ids == 2, 1 - y, y)  # labels of the fold are not looked at
+    again = cross_fitted(turned, proba, weight, fold_ids, 1, calibration=Platt(1, 0, 1))
+    held_out = fold_ids == 2
+    np.testing.assert_array_equal(crossed[held_out], again[held_out])
+    assert not np.allclose(crossed[~held_out], again[~held_out])
+
+
+def test_identity_is_cross_fitted_to_itself():
+    y, p = simulated(n=30)
+    proba = two_columns(p)
+    same = cross_fitted(y, proba, np.ones(30), folds(30), 1, calibration=Identity())
+    assert same is proba
+
+
+@pytest.mark.parametrize(
+    ("y", "p"),
+    [
+        ([0, 0, 0, 0, 0, 1], [0.1, 0.2, 0.1, 0.3, 0.2, 0.7]),
+        ([0, 0, 0, 0, 0, 0], [0.1, 0.2, 0.1, 0.3, 0.2, 0.7]),
+        ([0, 1, 0, 1, 0, 1], [0.9, 0.1, 0.8, 0.2, 0.7, 0.3]),
+    ],
+    ids=["one positive", "no positive", "scores upside down"],
+)
+def test_what_cannot_be_calibrated_is_left_alone(y, p):
+    proba = two_columns(np.array(p))
+    fitted = fit_calibration(np.array(y), proba, np.ones(6), np.arange(6), 1)
+    assert fitted == Identity()
+
+
+def test_separable_scores_and_exact_zeros_give_finite_maps():
+    y = np.repeat([0, 1], [40, 10])
+    proba = two_columns(np.where(y == 1, 0.6, np.tile([0.0, 0.3], 25)))
+    fitted = fit_calibration(y, proba, np.ones(50), folds(50), 1)
+    assert isinstance(fitted, Platt)
+    assert 1 < fitted.slope < 100
+    assert np.isfinite(fitted(proba)).all()

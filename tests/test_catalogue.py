@@ -1,0 +1,232 @@
+"""Every entry keeps the contract, and strengths mean the same on every data set."""
+
+import ast
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from contracts import EntryContract
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from imblearn.over_sampling import RandomOverSampler
+from imblearn.under_sampling import RandomUnderSampler
+from tables import five_classes, numeric, profile_of
+
+import autoimb
+from autoimb._catalogue import AXES, CATALOGUE
+from autoimb._catalogue.entry import (
+    Categorical,
+    Float,
+    Int,
+    Resampler,
+    oversampled,
+    undersampled,
+)
+from autoimb._catalogue.resamplers import Sampling
+from autoimb.exceptions import BadInputError
+
+counts = st.lists(st.integers(1, 60), min_size=2, max_size=5).map(np.array)
+strengths = st.floats(0.0, 1.0)
+
+
+def named(entry):
+    return entry.name
+
+
+def walk(axis):
+    return pytest.mark.parametrize(
+        "entry", list(CATALOGUE.entries[axis].values()), ids=named
+    )
+
+
+@walk("family")
+class TestFamily(EntryContract):
+    axis = "family"
+
+    def test_portfolio_settings_are_known_parameters_in_their_domain(self, entry):
+        for settings_ in entry.portfolio:
+            assert all(entry.params[k].holds(v) for k, v in settings_.items())
+
+    def test_every_loss_it_takes_is_in_the_catalogue(self, entry):
+        assert entry.losses
+        assert set(entry.losses) <= CATALOGUE.entries["loss"].keys()
+
+
+@walk("resampler")
+class TestResampler(EntryContract):
+    axis = "resampler"
+
+
+@walk("class_weight")
+class TestClassWeight(EntryContract):
+    axis = "class_weight"
+
+
+@walk("loss")
+class TestLoss(EntryContract):
+    axis = "loss"
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_entries_are_filed_under_their_names(axis):
+    entries = CATALOGUE.entries[axis]
+    assert list(entries) == [entry.name for entry in entries.values()]
+
+
+def test_a_name_that_is_taken_is_refused():
+    entry = Resampler(name="smote", label="mine", make=None)
+    with pytest.raises(BadInputError, match="'smote' is taken.*choose another"):
+        CATALOGUE.adding("resampler", entry)
+
+
+def test_a_grown_catalogue_leaves_the_built_in_one_alone():
+    grown = CATALOGUE.adding("resampler", Resampler(name="x", label="x", make=None))
+    assert grown.get("resampler", "x").name == "x"
+    assert "x" not in CATALOGUE.entries["resampler"]
+
+
+def test_no_module_asks_for_a_resampler_by_name():
+    """Only the guide, whose advice they are, and the catalogue know the names."""
+    names = CATALOGUE.entries["resampler"].keys() - {"none"}
+    root = Path(autoimb.__file__).parent
+    literals = {
+        (path.relative_to(root).as_posix(), node.value)
+        for path in root.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in names
+    }
+    outside = [
+        (path, name)
+        for path, name in sorted(literals)
+        if not path.startswith(("_catalogue/", "_guide.py"))
+    ]
+    assert not outside
+
+
+# --- domains
+
+
+@pytest.mark.parametrize(
+    ("domain", "inside", "outside"),
+    [
+        (Float(0.1, 1.0, default=1.0), [0.1, 1.0, 1], [0.09, 1.1, "0.5", None]),
+        (Int(1, 15, default=5), [1, 15], [0, 16, 2.5]),
+        (Categorical(("sqrt", 0.5), default="sqrt"), ["sqrt", 0.5], ["log2", 0.25]),
+    ],
+    ids=["float", "int", "categorical"],
+)
+def test_a_domain_holds_what_lies_between_its_bounds(domain, inside, outside):
+    assert all(map(domain.holds, inside))
+    assert not any(map(domain.holds, outside))
+
+
+def test_a_log_domain_is_sampled_evenly_over_its_magnitudes():
+    rng = np.random.default_rng(0)
+    reals = [Float(1e-4, 1e2, default=1.0, log=True).sample(rng) for _ in range(2000)]
+    wholes = [Int(1, 99, default=1, log=True).sample(rng) for _ in range(2000)]
+    assert np.mean(np.array(reals) < 0.1) == pytest.approx(0.5, abs=0.05)
+    assert np.mean(np.array(wholes) < 10) == pytest.approx(0.5, abs=0.05)
+    assert {1, 99} <= set(wholes)
+
+
+# --- strengths
+
+
+@given(counts)
+def test_strength_zero_leaves_every_count(class_counts):
+    assert oversampled(class_counts, 0.0) == {}
+    assert undersampled(class_counts, 0.0) == {}
+
+
+@given(counts)
+def test_strength_one_balances(class_counts):
+    over, under = class_counts.copy(), class_counts.copy()
+    for code, n in oversampled(class_counts, 1.0).items():
+        over[code] = n
+    for code, n in undersampled(class_counts, 1.0).items():
+        under[code] = n
+    assert (over == class_counts.max()).all()
+    assert (under == class_counts.min()).all()
+
+
+@given(counts, strengths, strengths)
+def test_more_strength_never_means_less_resampling(class_counts, one, other):
+    weak, strong = sorted([one, other])
+    for code, n in oversampled(class_counts, weak).items():
+        assert n <= oversampled(class_counts, strong)[code] <= class_counts.max()
+    for code, n in undersampled(class_counts, weak).items():
+        assert n >= undersampled(class_counts, strong)[code] >= class_counts.min()
+
+
+@given(counts, strengths)
+def test_a_class_without_rows_is_never_asked_for(class_counts, strength):
+    class_counts = np.append(class_counts, 0)
+    empty = len(class_counts) - 1
+    assert empty not in oversampled(class_counts, strength)
+    assert empty not in undersampled(class_counts, strength)
+
+
+@settings(max_examples=40, deadline=None)
+@given(counts, strengths)
+def test_any_strength_is_accepted_and_gives_exactly_the_target(class_counts, strength):
+    y = np.repeat(np.arange(len(class_counts)), class_counts)
+    X = np.arange(len(y), dtype=float)[:, np.newaxis]
+    for rule, sampler in (
+        (oversampled, RandomOverSampler),
+        (undersampled, RandomUnderSampler),
+    ):
+        target = rule(class_counts, strength)
+        _, resampled = sampler(sampling_strategy=target).fit_resample(X, y)
+        wanted = [target.get(c, n) for c, n in enumerate(class_counts)]
+        assert np.bincount(resampled).tolist() == wanted
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in CATALOGUE.entries["resampler"] if name != "none"]
+)
+@settings(max_examples=15, deadline=None)
+@given(
+    class_counts=st.lists(st.integers(2, 40), min_size=2, max_size=4).map(np.array),
+    strength=st.floats(0.1, 1.0),
+)
+def test_every_resampler_takes_any_counts_at_any_strength(
+    name, class_counts, strength
+):
+    entry = CATALOGUE.get("resampler", name)
+    y = np.repeat(np.arange(len(class_counts)), class_counts)
+    X = np.random.default_rng(0).normal(size=(len(y), 2))
+    sampling = Sampling(class_counts, 0, only_categories=False, seed=0)
+    sampler = entry.make({**entry.defaults(), "strength": strength}, sampling)
+    _, resampled = sampler.fit_resample(X, y)
+    assert 0 < len(np.unique(resampled)) <= len(class_counts)
+
+
+# --- needs
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, None),
+        ({"weighted": True}, "given sample_weight"),
+        ({"minority_count": 3}, "at least 4 rows of the smallest class"),
+        ({"n_rows": 200_001}, "too slow above 200,000 rows"),
+    ],
+    ids=["fits", "weights", "few rows", "many rows"],
+)
+def test_an_entry_says_what_it_misses(change, reason):
+    found = CATALOGUE.get("resampler", "smote").misfit(
+        replace(profile_of(*numeric()), **change)
+    )
+    assert found is reason or reason in found
+
+
+def test_smote_leaves_a_class_of_one_row_as_it_is():
+    X, y = five_classes()
+    keep = np.append(np.flatnonzero(y < 4), np.flatnonzero(y == 4)[:1])
+    entry = CATALOGUE.get("resampler", "smote")
+    sampling = Sampling(np.bincount(y[keep]), 0, only_categories=False, seed=0)
+    sampler = entry.make(entry.defaults(), sampling)
+    _, resampled = sampler.fit_resample(X[keep], y[keep])
+    assert np.bincount(resampled).tolist() == [50, 50, 50, 50, 1]

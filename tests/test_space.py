@@ -1,0 +1,272 @@
+"""The space holds what fits the data and the user, and says why not the rest."""
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from imblearn.under_sampling import NearMiss
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
+from tables import five_classes, mixed, numeric, profile_of, space_of
+
+from autoimb._catalogue import AXES, CATALOGUE
+from autoimb._catalogue.entry import Resampler
+from autoimb._data import check_table
+from autoimb._guide import recommend
+from autoimb._space import ready_family
+from autoimb._strategy import Strategy
+from autoimb.exceptions import BadInputError
+
+SPACE = space_of(*numeric())
+PROFILE = profile_of(*numeric())
+
+
+def reasons(space):
+    return {out.name: out.reason for out in space.left_out}
+
+
+def strategy(family="logistic_regression", **axes):
+    return Strategy.of(CATALOGUE, family=family, **axes)
+
+
+# --- what fits
+
+
+def test_auto_is_the_whole_catalogue_where_everything_fits():
+    assert SPACE.names == {axis: tuple(CATALOGUE.entries[axis]) for axis in AXES}
+    assert not SPACE.left_out
+
+
+@pytest.mark.parametrize(
+    ("change", "gone", "reason"),
+    [
+        ({"weighted": True}, {"smote", "smote_tomek"}, "sample_weight"),
+        ({"minority_count": 3}, {"smote", "smote_tomek"}, "at least 4 rows"),
+        ({"n_rows": 60_000}, {"tomek", "smote_tomek"}, "above 50,000 rows"),
+    ],
+    ids=["weights", "few rows", "many rows"],
+)
+def test_what_does_not_fit_is_left_out_with_its_reason(change, gone, reason):
+    space = space_of(*numeric(), profile=replace(PROFILE, **change))
+    assert reasons(space).keys() == gone
+    assert all(reason in why for why in reasons(space).values())
+    assert not gone & set(space.names["resampler"])
+
+
+@pytest.mark.parametrize(
+    ("axis", "name", "message"),
+    [
+        ("family", "xgbost", "families='xgbost' is not known. Did you mean 'xgboost'"),
+        ("resampler", "SMOT", r"resamplers='SMOT' is not known.*Known: \['none'"),
+        ("class_weight", "balance", "class_weights='balance'.*mean 'balanced'"),
+        ("loss", "focall", "losses='focall'.*mean 'focal'"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest(axis, name, message):
+    with pytest.raises(BadInputError, match=message):
+        space_of(*numeric(), **{axis: [name]})
+
+
+@pytest.mark.parametrize(
+    ("axis", "item"),
+    [("family", 3), ("family", {}), ("resampler", LogisticRegression()), ("loss", 1.5)],
+)
+def test_an_object_that_fits_nowhere_is_refused(axis, item):
+    with pytest.raises(BadInputError, match="neither a name nor an object"):
+        space_of(*numeric(), **{axis: item})
+
+
+@pytest.mark.parametrize("axis", ["loss", "resampler", "class_weight"])
+@pytest.mark.parametrize("as_list", [True, False])
+def test_doing_nothing_is_always_among_the_choices(axis, as_list):
+    handling = {"loss": "focal", "resampler": "smote", "class_weight": "balanced"}
+    wish = [handling[axis]] if as_list else handling[axis]
+    names = space_of(*numeric(), **{axis: wish}).names[axis]
+    assert len(names) == 2
+    assert not Strategy.of(
+        CATALOGUE, family="mlp", **{axis: names[0]}
+    ).is_handled
+
+
+def test_an_axis_without_any_entry_that_fits_is_an_error():
+    from autoimb._catalogue.entry import Family, rows_at_most
+
+    picky = Family(
+        name="picky", label="picky", make=LogisticRegression(), needs=(rows_at_most(5),)
+    )
+    with pytest.raises(BadInputError, match="no family fits.*picky is too slow above"):
+        space_of(*numeric(), family=picky)
+
+
+# --- objects of the user's own
+
+
+def test_ready_objects_join_under_the_name_of_their_class():
+    space = space_of(
+        *numeric(), family=[LinearSVC(), "extra_trees"], resampler=NearMiss(version=2)
+    )
+    assert space.names["family"] == ("LinearSVC", "extra_trees")
+    assert space.names["resampler"] == ("none", "NearMiss")
+    chosen = Strategy.of(space.catalogue, family="LinearSVC", resampler="NearMiss")
+    X, y = numeric()
+    pipeline = chosen.build(space.catalogue, check_table(X, y).schema, y, seed=0)
+    assert isinstance(pipeline["model"], LinearSVC)
+    assert pipeline["resample"].version == 2
+
+
+def test_an_entry_joins_as_it_is():
+    entry = Resampler(name="mine", label="my own", make=None)
+    assert space_of(*numeric(), resampler=entry).names["resampler"] == ("none", "mine")
+
+
+def test_given_class_weights_are_read_by_label():
+    X, y = mixed()
+    space = space_of(X, y, class_weight={"yes": 7.5})
+    chosen = Strategy.of(
+        space.catalogue, family="logistic_regression", class_weight="given"
+    )
+    table = check_table(X, y)
+    pipeline = chosen.build(space.catalogue, table.schema, table.y, seed=0)
+    assert pipeline["model"].class_weight == {0: 1.0, 1: 7.5}
+
+
+def test_class_weights_for_a_label_that_does_not_occur_are_refused():
+    with pytest.raises(BadInputError, match=r"names \['maybe'\].*\['no', 'yes'\]"):
+        space_of(*mixed(), class_weight={"maybe": 2.0})
+
+
+@pytest.mark.parametrize(
+    ("make", "gone"),
+    [(mixed, {"smote", "smote_tomek", "tomek"}), (numeric, set())],
+    ids=["categories and gaps", "numbers"],
+)
+def test_a_model_that_reads_the_table_as_it_is_takes_no_sampler_that_encodes(
+    make, gone
+):
+    mine = ready_family(LogisticRegression(), "estimator", as_given=True)
+    space = space_of(*make(), family=[mine])
+    assert reasons(space).keys() == gone
+    assert {"none", "random_over", "random_under"} <= set(space.names["resampler"])
+
+
+def test_class_weights_are_searched_only_for_models_that_take_them():
+    space = space_of(*numeric(), family=[LinearSVC(class_weight="balanced")])
+    rng = np.random.default_rng(0)
+    drawn = {space.sample(rng).class_weight.name for _ in range(30)}
+    assert drawn == {"none"}
+
+
+# --- walking
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_whatever_is_drawn_is_in_the_space(seed):
+    assert SPACE.sample(np.random.default_rng(seed)) in SPACE
+
+
+def test_every_choice_can_be_drawn():
+    rng = np.random.default_rng(0)
+    drawn = [SPACE.sample(rng) for _ in range(400)]
+    for axis in AXES:
+        assert {s.choice(axis).name for s in drawn} == set(SPACE.names[axis])
+
+
+def test_a_loss_is_drawn_only_for_a_family_that_takes_it():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        chosen = SPACE.sample(rng)
+        takes = CATALOGUE.get("family", chosen.family.name).losses
+        assert chosen.loss.name in takes
+
+
+@pytest.mark.parametrize(
+    "outside",
+    [
+        strategy(resampler=("smote", {"k_neighbors": 99})),
+        strategy(("logistic_regression", {"C": 1e9})),
+        replace(strategy(), resampler=strategy(resampler="smote").resampler),
+    ],
+    ids=["neighbours", "C", "left out"],
+)
+def test_what_the_walk_cannot_reach_is_not_in_the_space(outside):
+    weighted = space_of(*numeric(), profile=replace(PROFILE, weighted=True))
+    assert outside not in weighted
+
+
+def test_optuna_sees_only_the_parameters_that_matter():
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
+    chosen = SPACE.suggest(trial)
+    fixed = {"loss"} if len(CATALOGUE.get("family", chosen.family.name).losses) else {}
+    names = chosen.to_params().keys()
+    assert {name for name in names if "loss" not in name} <= trial.params.keys()
+    assert trial.params.keys() <= names
+    assert fixed
+
+
+# --- the first trials
+
+TABLES = {"weights": 5.0, "collect": 20.0, "combine": 300.0}
+FAMILIES = list(CATALOGUE.entries["family"])
+
+
+def first_trials(ratio, **wishes):
+    space = space_of(*numeric(), **wishes)
+    profile = replace(PROFILE, imbalance_ratio=ratio, minority_types=None)
+    found = recommend(profile, catalogue=space.catalogue)
+    return space.first_trials(found), space, found
+
+
+@pytest.fixture(
+    params=[
+        (ratio, families)
+        for ratio in TABLES.values()
+        for families in [*combinations(FAMILIES, 2), FAMILIES]
+    ],
+    ids=lambda p: f"1:{p[0]:g}-{'+'.join(p[1]) if len(p[1]) < 3 else 'all'}",
+    scope="module",
+)
+def opening(request):
+    """Return the first trials, their space and the recommendation behind them."""
+    ratio, families = request.param
+    return first_trials(ratio, family=list(families))
+
+
+def test_the_first_trial_is_the_cheapest_model_with_nothing_done(opening):
+    order, space, _ = opening
+    costs = {n: space.catalogue.get("family", n).cost for n in space.names["family"]}
+    assert not order[0].is_handled
+    assert costs[order[0].family.name] == min(costs.values())
+
+
+def test_a_family_is_tried_without_handling_before_with_it(opening):
+    order, _, _ = opening
+    for at, arm in enumerate(order):
+        plain = [a for a in order[:at] if a.family.name == arm.family.name]
+        assert not arm.is_handled or any(not a.is_handled for a in plain)
+
+
+def test_first_trials_are_distinct_and_inside_the_space(opening):
+    order, space, _ = opening
+    assert len(set(order)) == len(order)
+    assert all(arm in space for arm in order)
+
+
+def test_every_seed_that_fits_and_every_portfolio_arm_is_tried(opening):
+    order, space, found = opening
+    seeds = {seed for seed in found.seeds if seed in space}
+    assert set(order) == seeds | set(space.portfolio())
+
+
+def test_the_flowchart_s_first_seed_follows_the_first_model_at_once():
+    order, _, found = first_trials(20.0)
+    assert order[1] == found.seeds[0]
+
+
+def test_five_classes_have_first_trials_too():
+    X, y = five_classes()
+    space = space_of(X, y)
+    assert space.first_trials(recommend(profile_of(X, y)))

@@ -1,0 +1,502 @@
+"""The exact searches equal brute force, and every objective means what it says."""
+
+import json
+import math
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit
+from scipy.stats import beta
+
+from autoimb import _threshold
+from autoimb._metrics import METRICS, FBeta
+from autoimb._objectives import (
+    Cost,
+    Objective,
+    PrecisionAtLeast,
+    RecallAtLeast,
+    TopK,
+    TopShare,
+)
+from autoimb._threshold import (
+    Argmax,
+    ClassWeights,
+    Cut,
+    Threshold,
+    best_class_weights,
+    best_cuts,
+    resolve_threshold,
+    soft_labels,
+    tune_threshold,
+)
+from autoimb.exceptions import BadInputError, UnreachableConstraintWarning
+
+OWN = [
+    PrecisionAtLeast(0.6, confidence=0.7),
+    RecallAtLeast(0.5, confidence=0.8),
+    TopK(7),
+    TopShare(0.2),
+    Cost(fp=1, fn=4),
+    Cost([[-1, 3], [8, 2]]),
+]
+LABEL_METRICS = [m for m in METRICS.values() if m.needs_labels]
+OBJECTIVES = [*LABEL_METRICS, FBeta(2), *OWN]
+CONSTRAINTS = OWN[:2]
+seeds = st.integers(0, 2**16)
+few = settings(max_examples=25, deadline=None)
+each_objective = pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
+
+
+def rows(seed, n=30, n_distinct=12):
+    """Tied scores, soft memberships and two rows of weights, some of them zero."""
+    rng = np.random.default_rng(seed)
+    score = rng.integers(1, n_distinct + 1, n) / (n_distinct + 1)
+    membership = np.where(rng.random(n) < score, 1.0, rng.choice([0, 0.3], n))
+    return score, membership, rng.integers(0, 4, (2, n)) / 3.0
+
+
+def soft_confusion(predicted, membership, weight, pos):
+    """Confusion matrix with the rows' weights shared between the classes."""
+    confusion = np.zeros((2, 2))
+    for code in (0, 1):
+        here = predicted == code
+        confusion[pos, code] = weight[here] @ membership[here]
+        confusion[1 - pos, code] = weight[here] @ (1 - membership[here])
+    return confusion
+
+
+def two_columns(score, pos):
+    proba = np.column_stack([1 - score, score])
+    return proba if pos else proba[:, ::-1]
+
+
+def utility_of(objective, cut, score, membership, weight, pos):
+    predicted = Cut(cut, pos).apply(two_columns(score, pos))
+    confusion = soft_confusion(predicted, membership, weight, pos)
+    return float(objective.utility(confusion, pos)), confusion
+
+
+# Two classes: exact search
+
+
+@each_objective
+@pytest.mark.parametrize("pos", [0, 1])
+@given(seed=seeds)
+@few
+def test_the_best_cut_is_that_of_brute_force(objective, pos, seed):
+    score, membership, weights = rows(seed)
+    cuts = best_cuts(score, membership, weights, objective, pos)
+    for cut, weight in zip(cuts, weights, strict=True):
+        got, _ = utility_of(objective, cut, score, membership, weight, pos)
+        everyone = [
+            utility_of(objective, c, score, membership, weight, pos)[0]
+            for c in [2.0, *score]
+        ]
+        assert got == pytest.approx(max(everyone), abs=1e-9)
+
+
+@each_objective
+@given(seed=seeds)
+@few
+def test_order_copies_and_rescaled_scores_change_no_label(objective, seed):
+    score, membership, weights = rows(seed)
+    counts = np.rint(3 * weights[0]).astype(int)
+    counts[0] += 1
+    used = counts > 0
+    score, membership, counts = score[used], membership[used], counts[used]
+
+    def labels(score, membership, weight, seen):
+        return seen >= best_cuts(score, membership, weight[np.newaxis], objective, 1)[0]
+
+    expected = labels(score, membership, counts.astype(float), score)
+    copies = np.random.default_rng(seed).permutation(
+        np.repeat(np.arange(len(score)), counts)
+    )
+    repeated = labels(score[copies], membership[copies], np.ones(len(copies)), score)
+    np.testing.assert_array_equal(repeated, expected)
+    bent = score**3
+    rescaled = labels(bent, membership, counts.astype(float), bent)
+    np.testing.assert_array_equal(rescaled, expected)
+
+
+def test_replicates_in_blocks_equal_replicates_at_once(monkeypatch):
+    score, membership, weights = rows(1)
+    at_once = best_cuts(score, membership, weights, METRICS["mcc"], 1)
+    monkeypatch.setattr(_threshold, "BLOCK_BYTES", 1)
+    in_blocks = best_cuts(score, membership, weights, METRICS["mcc"], 1)
+    np.testing.assert_array_equal(at_once, in_blocks)
+
+
+def test_cuts_lie_midway_and_include_nobody_and_everybody():
+    score = np.array([0.2, 0.4, 0.8])
+    one = np.ones((1, 3))
+    y = np.array([0.0, 1.0, 1.0])
+    assert best_cuts(score, y, one, METRICS["f1"], 1)[0] == pytest.approx(0.3)
+    everybody = best_cuts(score, y, one, Cost(fp=1, fn=99), 1)[0]
+    assert best_cuts(score, np.ones(3), one, METRICS["f1"], 1)[0] == 0.2
+    assert everybody == pytest.approx(0.3)
+    nobody = best_cuts(score, np.zeros(3), one, Cost(fp=1, fn=1), 1)[0]
+    assert nobody > 0.8
+    assert nobody == pytest.approx(0.8)
+
+
+def test_neighbouring_floats_are_still_cut_apart():
+    low = 0.3
+    high = math.nextafter(low, 1)
+    cut = best_cuts(
+        np.array([low, high]), np.array([0.0, 1.0]), np.ones((1, 2)), METRICS["f1"], 1
+    )[0]
+    assert low < cut <= high
+
+
+def test_of_equally_good_cuts_the_one_with_fewer_alerts_is_taken():
+    score, y = np.array([0.9, 0.8, 0.7, 0.6]), np.array([1.0, 0, 1, 0])
+    cost = Cost(fp=1, fn=1)  # one mistake at the cut 0.85, one at 0.65
+    assert best_cuts(score, y, np.ones((1, 4)), cost, 1)[0] == pytest.approx(0.85)
+
+
+@pytest.mark.parametrize(
+    ("objective", "n_alerts"), [(TopK(3), 3), (TopK(5), 4), (TopShare(0.6), 6)]
+)
+def test_capacity_is_used_up_as_far_as_ties_allow(objective, n_alerts):
+    score = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.5, 0.4, 0.3, 0.2, 0.1])
+    y = np.zeros(10)
+    third = np.full((1, 30), 1 / 3)  # three repeats of ten rows: sums are not exact
+    cut = best_cuts(np.tile(score, 3), np.tile(y, 3), third, objective, 1)[0]
+    assert np.count_nonzero(score >= cut) == n_alerts
+
+
+def test_the_cost_cut_of_calibrated_probabilities_is_that_of_theory():
+    """Elkan 2001: alert where p >= fp / (fp + fn)."""
+    score = np.sort(expit(np.random.default_rng(0).normal(-2, 1.5, 5000)))
+    for fp, fn in [(1, 1), (1, 9), (2, 50)]:
+        cost = Cost(fp=fp, fn=fn)
+        cut = best_cuts(score, score, np.ones((1, 5000)), cost, 1)[0]
+        assert cut == pytest.approx(fp / (fp + fn), abs=0.01)
+        as_matrix = best_cuts(
+            score, score, np.ones((1, 5000)), Cost([[0, fp], [fn, 0]]), 1
+        )[0]
+        assert as_matrix == cut
+
+
+def clopper_pearson(objective, confusion):
+    trials = confusion[:, 1] if objective.bounded == "precision" else confusion[1]
+    hits = confusion[1, 1]
+    bound = beta.ppf(1 - objective.confidence, hits, trials.sum() - hits + 1)
+    return bound if hits > 0 else 0.0
+
+
+@pytest.mark.parametrize("objective", CONSTRAINTS, ids=repr)
+@given(seed=seeds)
+@few
+def test_constraints_hold_with_the_confidence_asked_for(objective, seed):
+    score, membership, weights = rows(seed)
+    weight = weights[0] + 0.01
+    cut = best_cuts(score, membership, weight[np.newaxis], objective, 1)[0]
+    utility, confusion = utility_of(objective, cut, score, membership, weight, 1)
+    bound = clopper_pearson(objective, confusion)
+    assert objective.bound(confusion, 1) == pytest.approx(bound)
+    reachable = [
+        clopper_pearson(
+            objective, utility_of(objective, c, score, membership, weight, 1)[1]
+        )
+        for c in score
+    ]
+    if max(reachable) >= objective.required:
+        assert bound >= objective.required - 1e-12
+    else:
+        assert np.isneginf(utility)
+        assert bound == pytest.approx(max(reachable))
+
+
+# More than two classes
+
+
+def classes(seed, n=80, k=3):
+    rng = np.random.default_rng(seed)
+    y = np.concatenate([np.arange(k), rng.choice(k, n - k, p=[0.7, 0.2, 0.1])])
+    raw = rng.integers(0, 6, (n, k)) + np.array([4.0, 2.0, 1.0]) * np.eye(k)[y]
+    raw += 2.0 * (raw.sum(axis=1, keepdims=True) == 0)
+    return y, raw / raw.sum(axis=1, keepdims=True), rng.uniform(0.5, 2, n)
+
+
+def utility_of_weights(objective, class_weights, proba, soft, weight):
+    predicted = ClassWeights(class_weights).apply(proba)
+    columns = [weight[predicted == c] @ soft[predicted == c] for c in range(3)]
+    return float(objective.utility(np.column_stack(columns), None))
+
+
+MULTICLASS = [
+    *(METRICS[n] for n in ["f1_macro", "f1_weighted", "mcc", "gmean"]),
+    METRICS["balanced_accuracy"],
+    FBeta(2),
+    Cost([[0, 1, 2], [5, 0, 2], [20, 9, 0]]),
+]
+
+
+@pytest.mark.parametrize("objective", MULTICLASS, ids=repr)
+@given(seed=seeds)
+@few
+def test_class_weights_are_never_worse_than_argmax(objective, seed):
+    y, proba, weight = classes(seed)
+    soft = np.eye(3)[y]
+    found = best_class_weights(proba, soft, weight, objective)
+    assert np.log(found).sum() == pytest.approx(0, abs=1e-9)
+    after = utility_of_weights(objective, found, proba, soft, weight)
+    before = utility_of_weights(objective, (1, 1, 1), proba, soft, weight)
+    assert after >= before - 1e-9
+
+
+@pytest.mark.parametrize("objective", MULTICLASS, ids=repr)
+@given(seed=seeds, block_bytes=st.sampled_from([2**26, 1]))
+@settings(max_examples=12, deadline=None)
+def test_one_class_weight_is_that_of_brute_force(objective, seed, block_bytes):
+    y, proba, weight = classes(seed, n=25)
+    soft = np.eye(3)[y]
+    others = np.array([1.0, 0.7, 1.9])
+
+    def utility(value, c):
+        trial = others.copy()
+        trial[c] = value
+        return utility_of_weights(objective, trial, proba, soft, weight)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_threshold, "BLOCK_BYTES", block_bytes)
+        mass = soft * weight[:, np.newaxis]
+        for c in range(3):
+            value = _threshold._best_coordinate(proba, mass, others, c, objective)
+            grid = [utility(v, c) for v in np.geomspace(1e-2, 1e2, 150)]
+            assert utility(value, c) >= max(grid) - 1e-9
+
+
+def test_a_class_that_nobody_could_be_moved_to_keeps_its_weight():
+    proba = np.array([[0.5, 0.5, 0.0], [0.2, 0.8, 0.0]])
+    soft = np.eye(3)[[0, 1]]
+    objective = METRICS["accuracy"]
+    value = _threshold._best_coordinate(proba, soft, np.ones(3), 2, objective)
+    assert value == 1
+
+
+def test_weights_of_small_classes_are_shrunk_towards_one():
+    weights = np.array([0.25, 1.0, 4.0])
+    few_rows = _threshold._shrunk(weights, np.array([1000, 1000, 10]))
+    many_rows = _threshold._shrunk(weights, np.array([10**6, 10**6, 10**6]))
+    np.testing.assert_allclose(many_rows, weights, rtol=1e-3)
+    assert few_rows[2] / few_rows[1] == pytest.approx(2, rel=0.02)
+    assert np.prod(few_rows) == pytest.approx(1)
+
+
+# Tuning
+
+
+@pytest.mark.parametrize(("n_rarest", "trust"), [(5, 0), (50, 0), (75, 0.5), (100, 1)])
+def test_soft_labels_go_from_probabilities_to_labels(n_rarest, trust):
+    y, proba, _ = classes(0)
+    soft = soft_labels(y, proba, n_rarest)
+    np.testing.assert_allclose(soft, trust * np.eye(3)[y] + (1 - trust) * proba)
+    np.testing.assert_allclose(soft.sum(axis=1), 1)
+
+
+def binary(seed=0, n=600, shift=-2.0):
+    rng = np.random.default_rng(seed)
+    p = expit(rng.normal(shift, 1.5, n))
+    return (rng.random(n) < p).astype(int), two_columns(p, 1)
+
+
+def test_the_cut_is_tuned_on_labels_when_they_are_many():
+    y, proba = binary()
+    assert np.count_nonzero(y) >= 100
+    weight = np.ones(len(y))
+    ids = np.arange(len(y))
+    rule, (low, high) = tune_threshold(
+        y, proba, proba, weight, METRICS["f1"], pos=1, row_ids=ids, seed=0
+    )
+    exact = best_cuts(proba[:, 1], y * 1.0, weight[np.newaxis], METRICS["f1"], 1)[0]
+    assert rule == Cut(exact, 1)
+    assert rule.value == exact
+    assert 0 < low <= high < 1
+
+
+def test_the_cut_is_tuned_on_probabilities_when_positives_are_few():
+    y, proba = binary(n=300, shift=-5.0)
+    assert np.count_nonzero(y) < 50
+    how = {"pos": 1, "row_ids": np.arange(300), "seed": 0, "n_bootstrap": 5}
+    weight = np.ones(300)
+    rule, _ = tune_threshold(y, proba, proba, weight, Cost(fp=1, fn=4), **how)
+    assert rule.value == pytest.approx(0.2, abs=0.05)
+
+
+def test_repeats_of_rows_and_their_order_change_nothing():
+    y, proba = binary(n=200)
+    weight, ids = np.ones(200), np.arange(200)
+    objective = METRICS["mcc"]
+    once = tune_threshold(
+        y, proba, proba, weight, objective, pos=1, row_ids=ids, seed=3
+    )
+    entries = np.random.default_rng(0).permutation(np.repeat(ids, 2))
+    twice = tune_threshold(
+        y[entries],
+        proba[entries],
+        proba[entries],
+        weight[entries] / 2,
+        objective,
+        pos=1,
+        row_ids=ids[entries],
+        seed=3,
+    )
+    assert twice == once
+
+
+def test_rows_without_weight_are_as_good_as_absent():
+    y, proba = binary(n=200)
+    ids = np.arange(200)
+    used = ids % 3 > 0
+    zeroed = tune_threshold(
+        y, proba, proba, used * 1.0, METRICS["f1"], pos=1, row_ids=ids, seed=0
+    )
+    absent = tune_threshold(
+        y[used],
+        proba[used],
+        proba[used],
+        np.ones(used.sum()),
+        METRICS["f1"],
+        pos=1,
+        row_ids=ids[used],
+        seed=0,
+    )
+    assert zeroed == absent
+
+
+def test_a_constraint_out_of_reach_is_said_once_and_the_nearest_cut_taken():
+    y, proba = binary(n=300)
+    goal = PrecisionAtLeast(0.999)
+    how = {"pos": 1, "row_ids": np.arange(300), "seed": 0, "n_bootstrap": 3}
+    with pytest.warns(
+        UnreachableConstraintWarning,
+        match=r"PrecisionAtLeast\(precision=0.999.*lower bound of precision.* is 0\.",
+    ) as caught:
+        rule, _ = tune_threshold(y, proba, proba, np.ones(300), goal, **how)
+    assert len(caught) == 1
+    assert isinstance(rule, Cut)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tune_threshold(y, proba, proba, np.ones(300), PrecisionAtLeast(0.2), **how)
+
+
+def test_more_classes_get_weights_and_no_interval():
+    y, proba, weight = classes(0, n=600)
+    rule, interval = tune_threshold(
+        y,
+        proba,
+        proba,
+        weight,
+        METRICS["f1_macro"],
+        pos=None,
+        row_ids=np.arange(600),
+        seed=0,
+    )
+    assert interval is None
+    assert isinstance(rule, ClassWeights)
+    assert rule.value.shape == (3,)
+    assert set(np.unique(rule.apply(proba))) <= {0, 1, 2}
+
+
+# Rules as values
+
+
+@pytest.mark.parametrize(
+    "rule", [Cut(0.25, 0), ClassWeights((0.5, 1.0, 2.0)), Argmax()], ids=repr
+)
+def test_rules_survive_json(rule):
+    assert Threshold.from_dict(json.loads(json.dumps(rule.to_dict()))) == rule
+
+
+def test_rules_label_as_they_say():
+    proba = np.array([[0.7, 0.3], [0.75, 0.25], [0.5, 0.5]])
+    assert Cut(0.3, 1).apply(proba).tolist() == [1, 0, 1]
+    assert Cut(0.7, 0).apply(proba).tolist() == [0, 0, 1]
+    assert ClassWeights((1.0, 2.5)).apply(proba).tolist() == [1, 0, 1]
+    assert Argmax().apply(proba).tolist() == [0, 0, 0]
+    assert Argmax().value is None
+
+
+# What users write
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
+def test_objectives_are_values(objective):
+    assert isinstance(objective, Objective)
+    assert objective.label
+    clone = pickle.loads(pickle.dumps(objective))
+    assert clone == objective
+    assert hash(clone) == hash(objective)
+    if objective in OWN:
+        assert eval(repr(objective), vars(_threshold)) == objective
+    assert resolve_threshold(objective, 2, 1) is objective
+
+
+@pytest.mark.parametrize(
+    ("threshold", "resolved"),
+    [
+        (None, Argmax()),
+        (0.25, Cut(0.25, 1)),
+        (np.float32(0.25), Cut(0.25, 1)),
+        (1, Cut(1.0, 1)),
+        ("f1", METRICS["f1"]),
+        ("gmean", METRICS["gmean"]),
+    ],
+    ids=repr,
+)
+def test_spellings_are_resolved(threshold, resolved):
+    assert resolve_threshold(threshold, 2, 1) == resolved
+
+
+def test_f1_means_macro_f1_for_more_than_two_classes():
+    assert resolve_threshold("f1", 3, None) == METRICS["f1_macro"]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "n_classes", "message"),
+    [
+        ("f1_macor", 2, "threshold='f1_macor' is not known. Did you mean 'f1_macro'"),
+        ("roc_auc", 2, "'roc_auc' does not judge labels.*Possible names: accuracy, "),
+        (METRICS["average_precision"], 2, "does not judge labels"),
+        (1.5, 2, "threshold=1.5 must lie between 0 and 1"),
+        (math.nan, 2, "threshold=nan must lie between 0 and 1"),
+        (0.5, 3, "one cut, but y has 3 classes. Use None"),
+        (True, 2, "threshold=True must be None, a number"),
+        (TopK, 2, "must be None, a number"),
+        (TopK(5), 3, r"TopK\(k=5\) needs two classes, y has 3"),
+        (RecallAtLeast(0.5), 4, "needs two classes, y has 4"),
+        (Cost(fp=1, fn=2), 3, r"Cost\(fp=1, fn=2\) gives costs for 2 classes, y has 3"),
+        (Cost([[0, 1], [1, 0]]), 3, "gives costs for 2 classes, y has 3"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_a_way_out(threshold, n_classes, message):
+    with pytest.raises(BadInputError, match=message):
+        resolve_threshold(threshold, n_classes, 1 if n_classes == 2 else None)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: PrecisionAtLeast(1.0), "precision must lie between 0 and 1, got 1.0"),
+        (lambda: RecallAtLeast(-0.1), "recall must lie between 0 and 1, got -0.1"),
+        (lambda: RecallAtLeast(0.5, confidence=0.2), "confidence must lie in .*0.2"),
+        (lambda: TopK(0), "k must be at least 1, got 0"),
+        (lambda: TopShare(1.2), "share must lie between 0 and 1, got 1.2"),
+        (Cost, "needs a positive fp and fn, got fp=None, fn=None"),
+        (lambda: Cost(fp=1, fn=-2), "fn=-2"),
+        (lambda: Cost([[0, 1], [1, 0]], fp=1), "either a matrix or fp and fn"),
+        (lambda: Cost([[0, 1, 2], [1, 0, 2]]), "square and finite"),
+        (lambda: Cost([[0, math.inf], [1, 0]]), "square and finite"),
+    ],
+    ids=str,
+)
+def test_impossible_objectives_are_refused(make, message):
+    with pytest.raises(BadInputError, match=message):
+        make()
