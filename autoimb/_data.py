@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import sparse
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _check_sample_weight, _num_samples
 
 from autoimb._columns import Matrix, Schema, as_rows, infer_schema
 from autoimb.exceptions import BadInputError
@@ -83,15 +83,15 @@ def check_table(
     rows = as_rows(X)
     labels = check_labels(y)
     _check_lengths(X=rows, y=labels, sample_weight=sample_weight, groups=groups)
-    schema = infer_schema(rows)
-    canonical = schema.canonical(rows)
     classes, codes = _encode_labels(labels)
-    _check_classes(classes, codes)
     weights = sample_weight
     if weights is not None:
         weights = _check_sample_weight(
             weights, codes, dtype=np.float64, ensure_non_negative=True
         )
+    _check_classes(classes, codes, weights)
+    schema = infer_schema(rows)
+    canonical = schema.canonical(rows)
     return Table(
         X=canonical,
         y=codes,
@@ -183,8 +183,12 @@ def codes_of(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.intp]:
     return codes
 
 
-def _check_classes(classes: NDArray[Any], codes: NDArray[np.intp]) -> None:
-    """Raise unless there are two classes with two rows each."""
+def _check_classes(
+    classes: NDArray[Any],
+    codes: NDArray[np.intp],
+    weights: NDArray[np.float64] | None,
+) -> None:
+    """Raise unless there are two classes with two rows each, and some weight."""
     if len(classes) == 1:
         raise BadInputError(
             f"y holds only one class, {classes.tolist()[0]!r}: "
@@ -197,6 +201,12 @@ def _check_classes(classes: NDArray[Any], codes: NDArray[np.intp]) -> None:
             f"each class needs at least 2 rows to be cross-validated; "
             f"{', '.join(lonely[:5])} has 1 (n_samples={len(codes)}): "
             "drop or merge it, or collect more."
+        )
+    weightless = np.bincount(codes, weights=weights) == 0
+    if weightless.any():
+        raise BadInputError(
+            f"every row of class {classes[weightless].tolist()[0]!r} has weight 0 in "
+            "sample_weight: drop the class, or give its rows some weight."
         )
 
 
@@ -224,7 +234,7 @@ def _positive_code(
 
 def _check_lengths(**arrays: Any) -> None:
     """Raise unless every array that is given has as many rows as X."""
-    lengths = {k: len(v) for k, v in arrays.items() if v is not None}
+    lengths = {k: _num_samples(v) for k, v in arrays.items() if v is not None}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name}: {n}" for name, n in lengths.items())
         raise BadInputError(f"inconsistent numbers of samples (rows): {told}.")

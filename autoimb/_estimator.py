@@ -299,7 +299,8 @@ default="auto"
         ndarray of shape (n_samples,)
             Labels from `classes_`.
         """
-        codes = self._threshold.apply(self.predict_proba(X))
+        proba = self.predict_proba(X)
+        codes = self._threshold.apply(proba)
         return self.classes_[codes]
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:

@@ -300,8 +300,10 @@ def check_limits(time_budget: float | str | None, n_trials: int | None) -> float
                 "end: give seconds or a number of trials."
             )
         return None
-    if not isinstance(time_budget, Real) or not time_budget > 0:
+    is_number = isinstance(time_budget, Real) and not isinstance(time_budget, bool)
+    if not is_number or not 0 < float(time_budget) < float("inf"):
         raise BudgetError(
-            f"{time_budget=} must be a positive number of seconds, 'auto' or None."
+            f"{time_budget=} must be a positive, finite number of seconds, 'auto' or "
+            "None."
         )
     return float(time_budget)

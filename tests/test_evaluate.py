@@ -1,0 +1,311 @@
+"""`evaluate` is build, fit, predict on one fold, and a failure is a result."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from contracts import plainly_fitted
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+from tables import TABLES, five_classes, mixed, numeric, problem_of
+
+from autoimb._catalogue import CATALOGUE
+from autoimb._evaluate import (
+    FoldResult,
+    OutOfFold,
+    evaluate,
+    fit_steps,
+    predict_codes,
+    refit,
+)
+from autoimb._execution import Inline
+from autoimb._folds import make_folds
+from autoimb._space import ready_family
+from autoimb._strategy import Strategy
+
+SEEN = []
+
+
+class Recorder(ClassifierMixin, BaseEstimator):
+    """A classifier that keeps what it was given and answers with class shares."""
+
+    def fit(self, X, y, sample_weight=None):
+        SEEN.append(("fit", X, sample_weight))
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, X):
+        SEEN.append(("predict", X, None))
+        return np.full((len(X), len(self.classes_)), 1 / len(self.classes_))
+
+
+class Faulty(Recorder):
+    """A classifier that goes wrong in a chosen way."""
+
+    def __init__(self, error=None, answer=0.5):
+        self.error = error
+        self.answer = answer
+
+    def fit(self, X, y):
+        if self.error is not None:
+            raise self.error
+        return super().fit(X, y)
+
+    def predict_proba(self, X):
+        return np.full((len(X), 2), self.answer)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_seen():
+    SEEN.clear()
+
+
+def with_model(model, X, y, *, as_given=True, **options):
+    """Return the problem and the strategy of a model of the user's own."""
+    family = ready_family(model, "mine", as_given=as_given)
+    catalogue = CATALOGUE.adding("family", family)
+    problem = problem_of(X, y, catalogue=catalogue, as_given=as_given, **options)
+    return problem, Strategy.of(catalogue, family="mine")
+
+
+def strategy(family="logistic_regression", **axes):
+    return Strategy.of(CATALOGUE, family=family, **axes)
+
+
+# --- the same as by hand
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        strategy(resampler="smote", class_weight="balanced"),
+        strategy("hist_gradient_boosting", resampler="random_under"),
+        strategy("extra_trees", class_weight=("balanced", {"exponent": 0.5})),
+    ],
+    ids=["linear", "boosting", "trees"],
+)
+def test_a_fold_is_build_fit_and_predict(table, chosen):
+    problem = problem_of(*TABLES[table]())
+    for number in (0, 2):
+        result = evaluate(chosen, number, Inline(problem))
+        assert (result.status, result.number) == ("ok", number), result.reason
+        np.testing.assert_allclose(
+            result.proba, plainly_fitted(chosen, problem, number), atol=1e-9
+        )
+
+
+def test_it_depends_on_its_arguments_alone():
+    problem = problem_of(*numeric())
+    chosen = strategy("random_forest", resampler="random_under")
+    first = evaluate(chosen, 0, Inline(problem))
+    evaluate(chosen, 1, Inline(problem))
+    np.testing.assert_array_equal(
+        evaluate(chosen, 0, Inline(problem)).proba, first.proba
+    )
+
+
+def test_a_refit_is_build_and_fit_on_every_row():
+    problem = problem_of(*mixed())
+    chosen, table = strategy(resampler="smote"), problem.table
+    again = chosen.build(CATALOGUE, table.schema, table.y, seed=problem.seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        again.fit(table.X, table.y)
+    np.testing.assert_allclose(
+        refit(chosen, problem).predict_proba(table.X), again.predict_proba(table.X)
+    )
+
+
+def test_validation_labels_change_nothing():
+    problem = problem_of(*numeric())
+    chosen = strategy(resampler="smote", class_weight="balanced")
+    before = evaluate(chosen, 0, Inline(problem)).proba
+    y = problem.table.y.copy()
+    y[problem.folds[0].val_idx] ^= 1
+    flipped = replace(problem, table=replace(problem.table, y=y))
+    np.testing.assert_array_equal(evaluate(chosen, 0, Inline(flipped)).proba, before)
+
+
+def test_warnings_stay_inside():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = LogisticRegression(max_iter=1)  # it will not converge
+        problem, chosen = with_model(model, *numeric())
+        assert evaluate(chosen, 0, Inline(problem)).status == "ok"
+
+
+# --- row weights
+
+
+@pytest.mark.parametrize("resampler", ["none", "random_under", "random_over"])
+def test_weights_follow_their_rows_through_a_resampler(resampler):
+    X, y = numeric()
+    X[:, 0] = np.arange(len(y))
+    weight = 1.0 + np.arange(len(y)) % 7
+    problem, chosen = with_model(Recorder(), X, y, sample_weight=weight)
+    chosen = replace(chosen, resampler=strategy(resampler=resampler).resampler)
+    assert evaluate(chosen, 0, Inline(problem)).status == "ok"
+    _, rows, weights = SEEN[0]
+    np.testing.assert_array_equal(weights, weight[rows[:, 0].astype(int)])
+    assert resampler == "none" or len(rows) != len(problem.folds[0].train_idx)
+
+
+def test_weight_zero_is_a_row_that_is_not_there():
+    X, y = numeric()
+    rng = np.random.default_rng(0)
+    weight = (rng.random(len(y)) < 0.7).astype(float)
+    problem, chosen = with_model(LogisticRegression(), X, y, sample_weight=weight)
+    fold, kept = problem.folds[0], weight > 0
+    train = fold.train_idx[kept[fold.train_idx]]
+    without = replace(problem, folds=(replace(fold, train_idx=train),))
+    np.testing.assert_allclose(
+        evaluate(chosen, 0, Inline(problem)).proba,
+        evaluate(chosen, 0, Inline(without)).proba,
+        atol=1e-4,
+    )
+
+
+@pytest.mark.parametrize("resampler", ["none", "random_under"])
+def test_weight_two_is_a_row_twice(resampler):
+    X, y = numeric()
+    axis = strategy(resampler=resampler).resampler
+    weighted, chosen = with_model(
+        LogisticRegression(), X, y, sample_weight=np.full(len(y), 2.0)
+    )
+    chosen = replace(chosen, resampler=axis)
+    pipeline = refit(chosen, weighted)
+    rows, labels = X, y
+    if resampler != "none":
+        rows, labels = pipeline["resample"].fit_resample(X, y)
+    twice = LogisticRegression(class_weight=pipeline["model"].class_weight).fit(
+        np.repeat(rows, 2, axis=0), np.repeat(labels, 2)
+    )
+    np.testing.assert_allclose(
+        pipeline["model"].predict_proba(X), twice.predict_proba(X), atol=1e-4
+    )
+
+
+def test_a_pipeline_of_the_users_own_hands_weights_to_its_last_step():
+    X, y = numeric()
+    weight = 1.0 + np.arange(len(y)) % 3
+    model = make_pipeline(StandardScaler(), Recorder())
+    problem, chosen = with_model(model, X, y, sample_weight=weight)
+    assert evaluate(chosen, 1, Inline(problem)).status == "ok"
+    np.testing.assert_array_equal(SEEN[0][2], weight[problem.folds[1].train_idx])
+
+
+# --- rows as the user wrote them
+
+
+def test_a_model_of_the_users_own_reads_the_users_own_rows():
+    X, y = mixed()
+    X["colour"] = X["colour"].astype("category")
+    X.index = range(1000, 1000 + len(X))
+    problem, chosen = with_model(Recorder(), X, y)
+    assert evaluate(chosen, 0, Inline(problem)).status == "ok"
+    fold = problem.folds[0]
+    for (_, rows, _), at in zip(SEEN, (fold.train_idx, fold.val_idx), strict=True):
+        pd.testing.assert_frame_equal(rows, X.iloc[at])
+
+
+# --- failures
+
+
+@pytest.mark.parametrize(
+    ("model", "status", "reason"),
+    [
+        (Faulty(ValueError("boom")), "failed", "ValueError: boom"),
+        (Faulty(MemoryError("too big")), "failed", "MemoryError: too big"),
+        (Faulty(TimeoutError()), "timeout", "share of the time budget"),
+        (Faulty(answer=np.nan), "failed", "scores are not all finite"),
+        (Faulty(answer=np.inf), "failed", "scores are not all finite"),
+    ],
+    ids=["raises", "memory", "late", "nan", "inf"],
+)
+def test_a_failure_is_a_result_with_its_reason(model, status, reason):
+    problem, chosen = with_model(model, *numeric())
+    result = evaluate(chosen, 1, Inline(problem))
+    assert (result.status, result.number, result.proba) == (status, 1, None)
+    assert reason in result.reason
+
+
+def test_ctrl_c_is_no_failure_of_the_candidate():
+    problem, chosen = with_model(Faulty(KeyboardInterrupt()), *numeric())
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(chosen, 0, Inline(problem))
+
+
+# --- class scores
+
+
+@pytest.mark.parametrize("make", [numeric, five_classes], ids=["binary", "five"])
+def test_decision_values_become_probabilities_in_the_same_order(make):
+    X, y = make()
+    pipeline = fit_steps(Pipeline([("model", LinearSVC())]), X, y, None)
+    decision = pipeline.decision_function(X)
+    proba = predict_codes(pipeline, X, len(np.unique(y)))
+    np.testing.assert_allclose(proba.sum(axis=1), 1.0)
+    if decision.ndim == 1:
+        order = np.argsort(decision)
+        assert (np.diff(proba[order, 1]) >= 0).all()
+    np.testing.assert_array_equal(proba.argmax(axis=1), pipeline.predict(X))
+
+
+def test_a_class_that_the_model_never_saw_scores_zero():
+    X, y = five_classes()
+    seen = np.isin(y, [0, 2, 3])
+    model = Pipeline([("model", LogisticRegression())]).fit(X[seen], y[seen])
+    proba = predict_codes(model, X, 5)
+    assert proba.shape == (len(y), 5)
+    np.testing.assert_array_equal(proba[:, [1, 4]], 0.0)
+    np.testing.assert_array_equal(proba[:, [0, 2, 3]], model.predict_proba(X))
+
+
+# --- out-of-fold scores
+
+
+def two_repeats(X, y, **extra):
+    """Return a problem with two repeats, and results that tell fold and row."""
+    problem = problem_of(X, y, **extra)
+    folds = make_folds(problem.table, 3, random_state=0, n_repeats=2)
+    problem = replace(problem, folds=folds)
+    results = [
+        FoldResult(n, "ok", np.column_stack([f.val_idx, np.full(len(f.val_idx), n)]))
+        for n, f in enumerate(folds)
+    ]
+    return problem, results
+
+
+def test_every_score_stands_beside_its_row():
+    weight = np.linspace(1, 2, 120)
+    problem, results = two_repeats(*numeric(), sample_weight=weight)
+    oof = OutOfFold.of([*results, FoldResult(0, "failed")], problem)
+    np.testing.assert_array_equal(oof.proba[:, 0], oof.rows)
+    np.testing.assert_array_equal(oof.y, problem.table.y[oof.rows])
+    assert np.bincount(oof.rows).tolist() == [2] * 120
+    np.testing.assert_allclose(np.bincount(oof.rows, oof.weight), weight)
+
+
+def test_a_row_stays_in_one_group_over_all_repeats():
+    problem, results = two_repeats(*numeric())
+    oof = OutOfFold.of(results, problem)
+    for row in range(120):
+        assert len(set(oof.groups[oof.rows == row])) == 1
+    assert len(set(oof.groups)) == 3
+
+
+def test_by_row_is_the_mean_over_repeats_and_nan_without_any():
+    problem, results = two_repeats(*numeric())
+    oof = OutOfFold.of(results, problem)
+    by_row = oof.by_row(oof.proba, 120)
+    of_row = pd.Series(oof.proba[:, 1]).groupby(oof.rows).mean()
+    np.testing.assert_allclose(by_row[:, 1], of_row)
+    some = OutOfFold.of(results[:2], problem)
+    unseen = problem.folds[2].val_idx
+    assert np.isnan(some.by_row(some.proba, 120)[unseen]).all()

@@ -1,0 +1,287 @@
+"""Clock, executors and shared data: a task can be late or die without harm."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from contracts import ExecutorContract
+from tables import mixed, numeric, problem_of
+
+from autoimb._execution import (
+    DEFAULT_SECONDS,
+    Deadline,
+    Inline,
+    Mapped,
+    SequentialExecutor,
+    WorkerPool,
+    check_limits,
+    failure_reason,
+    open_executor,
+    resolve_device,
+    resolve_n_jobs,
+    shared,
+    submit_within,
+)
+from autoimb.exceptions import BadInputError, BudgetError
+
+
+class TestSequentialExecutor(ExecutorContract):
+    @pytest.fixture
+    def executor(self):
+        return SequentialExecutor()
+
+    def test_a_task_is_done_when_submit_returns(self):
+        assert SequentialExecutor().submit(os.getpid).done()
+
+    def test_ctrl_c_is_not_swallowed(self):
+        def interrupt():
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            SequentialExecutor().submit(interrupt)
+
+
+class TestWorkerPool(ExecutorContract):
+    @pytest.fixture
+    def executor(self, pool):
+        return pool
+
+    def test_tasks_run_elsewhere_with_one_thread(self, pool):
+        def threads():
+            import threadpoolctl
+
+            counts = [lib["num_threads"] for lib in threadpoolctl.threadpool_info()]
+            return os.getpid(), counts, os.environ["OMP_NUM_THREADS"]
+
+        pid, counts, variable = pool.submit(threads).result(60)
+        assert pid != os.getpid()
+        assert set(counts) <= {1}
+        assert variable == "1"
+
+    def test_only_the_task_that_takes_too_long_is_ended(self, pool):
+        late = pool.submit_within(0.3, time.sleep, 60)
+        others = [pool.submit_within(30, divmod, n, 2) for n in range(4)]
+        error = late.exception(60)
+        assert isinstance(error, FutureTimeoutError)
+        assert failure_reason(error)[0] == "timeout"
+        assert [f.result(60) for f in others] == [divmod(n, 2) for n in range(4)]
+
+    def test_a_task_that_kills_its_process_fails_alone(self, pool):
+        dead = pool.submit(lambda: os.kill(os.getpid(), 9))
+        others = [pool.submit(divmod, n, 2) for n in range(4)]
+        assert failure_reason(dead.exception(60)) == (
+            "killed",
+            "its worker process died (out of memory?)",
+        )
+        assert [f.result(60) for f in others] == [divmod(n, 2) for n in range(4)]
+
+    def test_inside_a_worker_the_default_is_one_job(self, pool):
+        assert pool.submit(resolve_n_jobs, None).result(60) == 1
+        assert pool.submit(resolve_n_jobs, 3).result(60) == 3
+
+    def test_workers_leave_ctrl_c_to_their_parent(self, pool):
+        def ignores():
+            import signal
+
+            return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+        assert pool.submit(ignores).result(60)
+
+
+SCRIPT = """
+from sklearn.datasets import make_classification
+from sklearn.linear_model import LogisticRegression
+from autoimb import AutoImbalance
+
+class Mine(LogisticRegression):
+    def fit(self, X, y, sample_weight=None):
+        return super().fit(X, y, sample_weight)
+
+X, y = make_classification(90, weights=[0.7], random_state=0)
+model = AutoImbalance(Mine(), n_trials=2, n_jobs=2, cv=2, random_state=0).fit(X, y)
+print(set(model.leaderboard_["status"]), type(model.best_pipeline_[-1]).__name__)
+"""
+
+
+def test_a_plain_script_without_a_guard_runs_its_own_classes_in_workers(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.split("\n")[-2] == "{'complete'} Mine", done.stderr
+
+
+# --- shared data
+
+
+def test_arrays_are_mapped_into_workers_not_copied(pool):
+    def look(handle):
+        X = handle.get().table.X
+        return X.flags.writeable, X.flags.owndata, float(X.sum())
+
+    problem = problem_of(*numeric())
+    with shared(problem, pool) as handle:
+        assert isinstance(handle, Mapped)
+        writeable, owndata, total = pool.submit(look, handle).result(60)
+    assert not writeable
+    assert not owndata
+    assert total == problem.table.X.sum()
+    assert not Path(handle.path).exists()
+
+
+def test_a_problem_comes_back_as_it_was(pool):
+    problem = problem_of(*mixed(), sample_weight=np.arange(120.0))
+    with shared(problem, pool) as handle:
+        again = handle.get()
+    pd.testing.assert_frame_equal(again.table.X, problem.table.X)
+    np.testing.assert_array_equal(again.table.y, problem.table.y)
+    np.testing.assert_array_equal(again.table.weights, problem.table.weights)
+    for one, other in zip(again.folds, problem.folds, strict=True):
+        np.testing.assert_array_equal(one.train_idx, other.train_idx)
+    assert again.catalogue.entries.keys() == problem.catalogue.entries.keys()
+
+
+def test_a_second_problem_takes_the_place_of_the_first(pool):
+    for value in (np.arange(5), np.arange(7)):
+        with shared(value, pool) as handle:
+            np.testing.assert_array_equal(pool.submit(handle.get).result(60), value)
+
+
+def test_other_executors_get_the_value_itself():
+    value = object()
+    with shared(value, SequentialExecutor()) as handle:
+        assert handle == Inline(value)
+        assert handle.get() is value
+
+
+# --- choosing an executor
+
+
+def test_one_job_stays_in_this_process():
+    with open_executor(None, 1) as executor:
+        assert isinstance(executor, SequentialExecutor)
+
+
+def test_the_users_executor_is_used_and_left_open():
+    mine = SequentialExecutor()
+    with open_executor(mine, n_jobs=5) as executor:
+        assert executor is mine
+
+
+def test_an_executor_of_our_own_is_ended_at_once_on_leaving():
+    started = time.monotonic()
+    with open_executor(None, 2) as executor:
+        assert isinstance(executor, WorkerPool)
+        future = executor.submit(time.sleep, 60)
+    assert time.monotonic() - started < 30
+    assert not future.done() or future.cancelled() or future.exception()
+
+
+def test_n_jobs_counts_cpus_as_joblib_does():
+    cpus = resolve_n_jobs(-1)
+    assert cpus >= 1
+    assert resolve_n_jobs(3) == 3
+    assert resolve_n_jobs(-2) == max(1, cpus - 1)
+    assert resolve_n_jobs(-1000) == 1
+    assert multiprocessing.parent_process() is not None or resolve_n_jobs(None) == cpus
+    with pytest.raises(BadInputError, match="n_jobs=0 means nothing"):
+        resolve_n_jobs(0)
+
+
+def test_executors_without_limits_of_their_own_just_run_the_task():
+    assert submit_within(SequentialExecutor(), 0.1, divmod, 7, 2).result() == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (TimeoutError(), "timeout", "share of the time budget"),
+        (ValueError("no good"), "failed", "ValueError: no good"),
+        (MemoryError(), "failed", "MemoryError"),
+    ],
+    ids=["late", "raised", "memory"],
+)
+def test_a_lost_task_has_a_status_and_a_reason(error, status, reason):
+    found, why = failure_reason(error)
+    assert found == status
+    assert reason in why
+
+
+def test_devices_are_known_by_name():
+    assert resolve_device("cpu") == "cpu"
+    assert resolve_device("cuda") == "cuda"
+    assert resolve_device("auto") in ("cpu", "cuda")
+    with pytest.raises(BadInputError, match="device='gpu' is not known: use 'auto'"):
+        resolve_device("gpu")
+
+
+# --- limits
+
+
+def test_elapsed_and_remaining_make_up_the_seconds():
+    clock = Deadline(10.0, started=time.monotonic() - 4.0)
+    assert clock.elapsed == pytest.approx(4.0, abs=0.5)
+    assert clock.elapsed + clock.remaining == pytest.approx(10.0, abs=0.1)
+    assert not clock.is_over
+
+
+def test_a_deadline_that_has_passed_leaves_nothing():
+    clock = Deadline(1.0, started=time.monotonic() - 4.0)
+    assert clock.is_over
+    assert clock.remaining == 0.0
+
+
+def test_holding_seconds_back_keeps_the_start():
+    clock = Deadline(10.0, started=123.0)
+    assert clock.earlier_by(3.0) == Deadline(7.0, started=123.0)
+    assert clock.earlier_by(30.0).seconds == 0.0
+
+
+def test_without_a_limit_nothing_is_ever_over():
+    clock = Deadline(None, started=-1e9)
+    assert clock.remaining == float("inf")
+    assert not clock.is_over
+    assert clock.earlier_by(5.0) == clock
+
+
+@pytest.mark.parametrize(
+    ("time_budget", "n_trials", "seconds"),
+    [
+        ("auto", None, DEFAULT_SECONDS),
+        ("auto", 5, None),
+        (None, 5, None),
+        (12, None, 12.0),
+        (0.5, 5, 0.5),
+        (np.float32(2), np.int64(5), 2.0),
+    ],
+)
+def test_limits_are_read_as_seconds(time_budget, n_trials, seconds):
+    assert check_limits(time_budget, n_trials) == seconds
+
+
+@pytest.mark.parametrize(
+    ("time_budget", "n_trials", "message"),
+    [
+        (None, None, "both None, so the search would never end"),
+        (0, None, "time_budget=0 must be a positive, finite"),
+        (-1.0, 5, "time_budget=-1.0 must be a positive, finite"),
+        ("fast", None, "time_budget='fast' must be"),
+        (float("nan"), None, "time_budget=nan must be"),
+        (float("inf"), None, "time_budget=inf must be"),
+        (True, None, "time_budget=True must be"),
+        ("auto", 0, "n_trials=0 must be a whole number of at least 1"),
+        ("auto", 2.5, "n_trials=2.5 must be a whole number"),
+        ("auto", True, "n_trials=True must be a whole number"),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused(time_budget, n_trials, message):
+    with pytest.raises(BudgetError, match=message):
+        check_limits(time_budget, n_trials)
