@@ -109,9 +109,7 @@ class Judge:
             self.table.y[rows], proba, weights, pos=self.table.pos, y_pred=labels
         )
 
-    def _labels(
-        self, rows: NDArray[np.intp], proba: NDArray[np.float64]
-    ) -> IntArray:
+    def _labels(self, rows: NDArray[np.intp], proba: NDArray[np.float64]) -> IntArray:
         """Return labels at the best cut of all these rows, for metrics of labels."""
         if not isinstance(self.metric, LabelMetric):
             most_probable: IntArray = np.argmax(proba, axis=1)

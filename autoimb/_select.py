@@ -96,7 +96,7 @@ def select(complete: Sequence[TrialRecord], arena: Arena, clock: Deadline) -> Se
     finalists = _finalists(_affordable(complete, clock))
     slowest = max(record.refit_seconds for record in finalists)
     deadline = clock.earlier_by(slowest + LAST_STEPS_SECONDS)
-    finalists = rescore(finalists, arena, deadline)
+    finalists = rescore(_in_time(finalists, arena, deadline), arena, deadline)
     winner = _winner(finalists)
     plain = [r for r in finalists if not r.strategy.is_handled]
     return Selection(
@@ -117,7 +117,7 @@ def _affordable(
 
 
 def _finalists(complete: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Return the best, few of a family, with the plain candidates to compare with."""
+    """Return the best, the plain ones to compare it with, then others by score."""
     chosen: list[TrialRecord] = []
     for record in complete:
         family = record.strategy.family.name
@@ -127,8 +127,30 @@ def _finalists(complete: Sequence[TrialRecord]) -> list[TrialRecord]:
     plain = [r for r in complete if not r.strategy.is_handled and r.results]
     best_family = complete[0].strategy.family.name
     of_family = [r for r in plain if r.strategy.family.name == best_family]
-    chosen += [*plain[:1], *of_family[:1]]
-    return sorted({r.number: r for r in chosen}.values(), key=lambda r: r.number)
+    ordered = [*chosen[:1], *plain[:1], *of_family[:1], *chosen[1:]]
+    return list({record.number: record for record in ordered}.values())
+
+
+def _in_time(
+    finalists: Sequence[TrialRecord], arena: Arena, deadline: Deadline
+) -> Sequence[TrialRecord]:
+    """Return as many first finalists as can be scored on a further repeat, if any.
+
+    Fewer finalists on more folds choose better than more finalists on few.
+    """
+    numbers = next(_further_repeats(arena.problem), [])
+    for n_kept in range(len(finalists), 1, -1):
+        if _work(finalists[:n_kept], numbers, arena) <= deadline.remaining:
+            return finalists[:n_kept]
+    return finalists
+
+
+def _work(
+    finalists: Sequence[TrialRecord], numbers: Sequence[int], arena: Arena
+) -> float:
+    """Return the expected seconds of scoring finalists on some folds."""
+    seconds = sum(record.fit_seconds for record in finalists) * len(numbers)
+    return seconds / _n_workers(arena.executor)
 
 
 def _winner(finalists: Sequence[TrialRecord]) -> TrialRecord:
@@ -163,8 +185,7 @@ def rescore(
     """
     results = {record.number: list(record.results) for record in finalists}
     for numbers in _further_repeats(arena.problem):
-        work = sum(record.fit_seconds for record in finalists) * len(numbers)
-        if work / _n_workers(arena.executor) > deadline.remaining:
+        if _work(finalists, numbers, arena) > deadline.remaining:
             break
         scored = _score_repeat(finalists, numbers, arena, deadline)
         if scored is None:

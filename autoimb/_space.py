@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from sklearn.base import clone
+from sklearn.pipeline import Pipeline
 
 from autoimb._catalogue import AXES, CATALOGUE, Catalogue
 from autoimb._catalogue.entry import (
@@ -244,11 +245,18 @@ def ready_family(estimator: Any, name: str, *, as_given: bool) -> Family:
     ]
     return Family(
         name=name,
-        label=type(estimator).__name__,
+        label=_kind_of(estimator),
         make=estimator,
         view=None if as_given else "dense",
         takes={"class_weight": weights[0]} if weights else {},
     )
+
+
+def _kind_of(estimator: Any) -> str:
+    """Return the class of a model; of a pipeline, that of its last step."""
+    if isinstance(estimator, Pipeline):
+        return f"your {type(estimator.steps[-1][1]).__name__}"
+    return f"your {type(estimator).__name__}"
 
 
 @dataclass(frozen=True, slots=True)

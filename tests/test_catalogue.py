@@ -190,9 +190,7 @@ def test_any_strength_is_accepted_and_gives_exactly_the_target(class_counts, str
     class_counts=st.lists(st.integers(2, 40), min_size=2, max_size=4).map(np.array),
     strength=st.floats(0.1, 1.0),
 )
-def test_every_resampler_takes_any_counts_at_any_strength(
-    name, class_counts, strength
-):
+def test_every_resampler_takes_any_counts_at_any_strength(name, class_counts, strength):
     entry = CATALOGUE.get("resampler", name)
     y = np.repeat(np.arange(len(class_counts)), class_counts)
     X = np.random.default_rng(0).normal(size=(len(y), 2))

@@ -168,10 +168,10 @@ def test_a_column_that_is_empty_in_one_fold_fails_no_view():
         assert not np.isnan(encoder.transform(table.X)).any()
 
 
-@given(st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2200, 1, 1)))  # noqa: DTZ001
+@given(st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2200, 1, 1)))
 def test_dates_become_day_month_weekday_and_hour(when):
     parts = datetime_parts(pd.DataFrame({"seen": pd.Series([when, pd.NaT])}))
-    days = (when - dt.datetime(1970, 1, 1)) / dt.timedelta(days=1)  # noqa: DTZ001
+    days = (when - dt.datetime(1970, 1, 1)) / dt.timedelta(days=1)
     expected = [days, when.month, when.weekday(), when.hour]
     np.testing.assert_allclose(parts[0], expected, atol=1e-6)
     assert np.isnan(parts[1]).all()

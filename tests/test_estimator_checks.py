@@ -1,6 +1,5 @@
 """scikit-learn's own checks on a small configuration."""
 
-import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from autoimb import AutoImbalance

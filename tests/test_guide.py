@@ -38,9 +38,7 @@ def test_edges_belong_to_the_side_that_the_flowchart_says(ratio, minority, advic
     assert advised(ratio, minority).path[-1] == advice
 
 
-@given(
-    ratio=st.floats(1.0, 1e7, allow_nan=False), minority=st.integers(2, 10_000_000)
-)
+@given(ratio=st.floats(1.0, 1e7, allow_nan=False), minority=st.integers(2, 10_000_000))
 def test_exactly_one_branch_holds(ratio, minority):
     profile = replace(PROFILE, imbalance_ratio=ratio, minority_count=minority)
     for question in NODES.values():
@@ -48,9 +46,7 @@ def test_exactly_one_branch_holds(ratio, minority):
             assert sum(branch.holds(profile) for branch in question.branches) == 1
 
 
-@given(
-    ratio=st.floats(1.0, 1e7, allow_nan=False), minority=st.integers(2, 10_000_000)
-)
+@given(ratio=st.floats(1.0, 1e7, allow_nan=False), minority=st.integers(2, 10_000_000))
 def test_every_path_follows_branches_to_advice(ratio, minority):
     found = advised(ratio, minority)
     *questions, last = (NODES[key] for key in found.path)

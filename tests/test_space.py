@@ -87,9 +87,7 @@ def test_doing_nothing_is_always_among_the_choices(axis, as_list):
     wish = [handling[axis]] if as_list else handling[axis]
     names = space_of(*numeric(), **{axis: wish}).names[axis]
     assert len(names) == 2
-    assert not Strategy.of(
-        CATALOGUE, family="mlp", **{axis: names[0]}
-    ).is_handled
+    assert not Strategy.of(CATALOGUE, family="mlp", **{axis: names[0]}).is_handled
 
 
 def test_an_axis_without_any_entry_that_fits_is_an_error():

@@ -152,9 +152,7 @@ def test_class_weights_count_the_rows_that_resampling_leaves(resampler):
         strategy(resampler=resampler, class_weight="balanced"), *five_classes()
     )
     assert set(full["model"].class_weight.values()) == {1.0}
-    half = strategy(
-        resampler=(resampler, {"strength": 0.5}), class_weight="balanced"
-    )
+    half = strategy(resampler=(resampler, {"strength": 0.5}), class_weight="balanced")
     X, y = five_classes()
     pipeline, table = built(half, X, y)
     _, left = pipeline["resample"].fit_resample(np.asarray(table.X), table.y)

@@ -1,0 +1,60 @@
+"""What is shown to users is complete and runs."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+from numpydoc.validate import validate
+
+import autoimb
+
+ROOT = Path(__file__).parents[1]
+CODES = {"GL08", "SS03", "PR01", "PR02", "RT01", "RT03", "YD01"}
+METHODS = [
+    f"AutoImbalance.{name}"
+    for name in ("fit", "predict", "predict_proba", "score", "report", "save")
+]
+
+
+@pytest.mark.parametrize("name", [*autoimb.__all__, *METHODS])
+def test_public_docstrings_are_complete(name):
+    found = validate(f"autoimb.{name}")["errors"]
+    errors = [f"{code} {message}" for code, message in found if code in CODES]
+    assert not errors
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name
+)
+@pytest.mark.slow
+def test_examples_run(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(path), run_name="__main__")
+
+
+def test_readme_has_exactly_two_set_up_commands():
+    text = (ROOT / "README.md").read_text()
+    commands = re.findall(r"^pip install .*&& (.*)$", text, flags=re.MULTILINE)
+    assert commands == ["autoimb demo", "pytest"]
+
+
+def test_readme_code_runs(monkeypatch, tmp_path):
+    from sklearn.datasets import make_classification
+
+    text = (ROOT / "README.md").read_text()
+    code = re.search(r"```python\n(.*?)```", text, flags=re.DOTALL)[1]
+    code = code.replace(
+        "AutoImbalance()",
+        "AutoImbalance(n_trials=1, n_jobs=1, families='logistic_regression')",
+    )
+    X, y = make_classification(200, weights=[0.9], random_state=0)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {"X": X, "y": y, "X_new": X})
+    assert (tmp_path / "report.html").exists()
+
+
+def test_links_in_the_readme_lead_somewhere():
+    text = (ROOT / "README.md").read_text()
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        assert (ROOT / target).exists(), target

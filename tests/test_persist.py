@@ -1,0 +1,84 @@
+"""Saved models."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_classification
+from sklearn.linear_model import LogisticRegression
+
+import autoimb
+from autoimb import AutoImbalance
+from autoimb._catalogue import CATALOGUE
+from autoimb._persist import FORMAT
+from autoimb.exceptions import BadInputError, StorageMismatchError
+
+
+@pytest.fixture(scope="module")
+def table():
+    return make_classification(200, 5, weights=[0.85], random_state=0)
+
+
+def fit(table, **changes):
+    settings = {"n_trials": 1, "n_jobs": 1, "cv": 2, "random_state": 0, **changes}
+    return AutoImbalance(**settings).fit(*table)
+
+
+@pytest.mark.parametrize("family", sorted(CATALOGUE.entries["family"]))
+def test_every_family_survives_saving(table, tmp_path, family):
+    model = fit(table, families=family)
+    model.save(tmp_path / "model.skops")
+    same = autoimb.load(tmp_path / "model.skops")
+    np.testing.assert_array_equal(
+        same.predict_proba(table[0]), model.predict_proba(table[0])
+    )
+    np.testing.assert_array_equal(same.predict(table[0]), model.predict(table[0]))
+
+
+def test_out_of_fold_scores_report_and_leaderboard_are_saved(table, tmp_path):
+    model = fit(table, families="logistic_regression", n_trials=3)
+    model.save(tmp_path / "model.skops")
+    same = autoimb.load(tmp_path / "model.skops")
+    np.testing.assert_array_equal(same.oof_proba_, model.oof_proba_)
+    assert same.report().to_dict() == model.report().to_dict()
+    assert same.leaderboard_.equals(model.leaderboard_)
+    assert same.study_ is None
+    assert model.study_ is not None
+
+
+@pytest.mark.parametrize("name", sorted(CATALOGUE.entries["resampler"]))
+def test_every_resampler_survives_saving(table, tmp_path, name):
+    model = fit(table, families="logistic_regression", resamplers=name, n_trials=6)
+    model.save(tmp_path / "model.skops")
+    assert autoimb.load(tmp_path / "model.skops").best_score_ == model.best_score_
+
+
+class Mine(LogisticRegression):
+    """A model that autoimb does not know."""
+
+
+def test_unknown_types_are_named_and_can_be_allowed(table, tmp_path):
+    model = fit(table, estimator=Mine())
+    path = tmp_path / "model.skops"
+    model.save(path)
+    with pytest.raises(BadInputError, match=r"Mine.*trusted="):
+        autoimb.load(path)
+    allowed = [f"{Mine.__module__}.Mine"]
+    np.testing.assert_array_equal(
+        autoimb.load(path, trusted=allowed).predict(table[0]), model.predict(table[0])
+    )
+
+
+def test_other_files_are_told_apart(tmp_path):
+    import skops.io
+
+    with pytest.raises(BadInputError, match="no file"):
+        autoimb.load(tmp_path / "absent.skops")
+    text = tmp_path / "text.skops"
+    text.write_text("hello")
+    with pytest.raises(BadInputError, match="not a model"):
+        autoimb.load(text)
+    skops.io.dump({"x": 1}, tmp_path / "other.skops")
+    with pytest.raises(BadInputError, match="no autoimb model"):
+        autoimb.load(tmp_path / "other.skops")
+    skops.io.dump({"format": FORMAT + 1, "model": 0}, tmp_path / "newer.skops")
+    with pytest.raises(StorageMismatchError, match="Upgrade autoimb"):
+        autoimb.load(tmp_path / "newer.skops")
