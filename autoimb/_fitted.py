@@ -155,13 +155,16 @@ def choose_threshold(
 
 def _inverse(calibration: Calibration, cut: Cut) -> float:
     """Return the smallest raw score whose calibrated value reaches the cut."""
-    low, high = 0.0, 1.0
+
+    def reaches(score: float) -> bool:
+        row = np.zeros((1, 2))
+        row[0, cut.pos], row[0, 1 - cut.pos] = score, 1 - score
+        return bool(calibration(row)[0, cut.pos] >= cut.value)
+
+    if reaches(0.0):
+        return 0.0
+    low, high = 0.0, float(np.nextafter(1.0, 2.0))  # above every score
     for _ in range(80):
         middle = (low + high) / 2
-        row = np.zeros((1, 2))
-        row[0, cut.pos], row[0, 1 - cut.pos] = middle, 1 - middle
-        if calibration(row)[0, cut.pos] >= cut.value:
-            high = middle
-        else:
-            low = middle
+        low, high = (low, middle) if reaches(middle) else (middle, high)
     return high

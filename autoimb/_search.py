@@ -269,9 +269,10 @@ class _Run:
         trial = self.study.ask()
         strategy = self.space.suggest(trial)
         candidate = _Candidate(trial, strategy, {})
+        under_way = {queued.strategy for queued in self.queue}
         self.queue.append(candidate)
-        if strategy in self.known:
-            return
+        if strategy in self.known or strategy in under_way:
+            return  # the first of them is told before this one
         limit = None
         if self.clock.seconds is not None:
             limit = max(1.0, self.clock.seconds * _FOLD_SHARE)

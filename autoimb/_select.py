@@ -110,10 +110,13 @@ def select(complete: Sequence[TrialRecord], arena: Arena, clock: Deadline) -> Se
 def _affordable(
     complete: Sequence[TrialRecord], clock: Deadline
 ) -> Sequence[TrialRecord]:
-    """Return the candidates that can be refitted in time, all if none can."""
-    return [
-        record for record in complete if record.refit_seconds <= clock.remaining
-    ] or complete
+    """Return the candidates that can be refitted in time, all if none can.
+
+    Those far down the list no longer hold the scores that the last steps need.
+    """
+    usable = [record for record in complete if record.results]
+    in_time = [record for record in usable if record.refit_seconds <= clock.remaining]
+    return in_time or usable
 
 
 def _finalists(complete: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -124,7 +127,7 @@ def _finalists(complete: Sequence[TrialRecord]) -> list[TrialRecord]:
         same = sum(r.strategy.family.name == family for r in chosen)
         if len(chosen) < _N_FINALISTS and same < _MAX_OF_A_FAMILY:
             chosen.append(record)
-    plain = [r for r in complete if not r.strategy.is_handled and r.results]
+    plain = [r for r in complete if not r.strategy.is_handled]
     best_family = complete[0].strategy.family.name
     of_family = [r for r in plain if r.strategy.family.name == best_family]
     ordered = [*chosen[:1], *plain[:1], *of_family[:1], *chosen[1:]]

@@ -76,7 +76,7 @@ def test_entries_are_filed_under_their_names(axis):
 
 def test_a_name_that_is_taken_is_refused():
     entry = Resampler(name="smote", label="mine", make=None)
-    with pytest.raises(BadInputError, match="'smote' is taken.*choose another"):
+    with pytest.raises(BadInputError, match=r"'smote' is taken.*choose another"):
         CATALOGUE.adding("resampler", entry)
 
 

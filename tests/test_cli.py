@@ -122,7 +122,16 @@ def test_catalogue_says_what_fits(folder, capsys):
         (["predict", "{data}", "{data}"], "not a model"),
         (["catalogue", "--data", "{data}"], "needs --target"),
     ],
-    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
+    ids=[
+        "absent file",
+        "absent target",
+        "empty file",
+        "no table",
+        "metric",
+        "pos label",
+        "no model",
+        "no target",
+    ],
 )
 def test_bad_input_is_one_clear_line_and_status_2(
     folder, tmp_path, capsys, arguments, message

@@ -124,13 +124,13 @@ def test_same_seed_and_trials_give_the_same_result_whatever_the_workers(
 
 def test_fit_leaves_parameters_data_and_global_randomness_alone(binary):
     X, y = binary
-    before, state = X.copy(), np.random.get_state()[1].copy()  # noqa: NPY002
+    before, state = X.copy(), np.random.get_state()[1].copy()
     model = quick()
     params = dict(model.get_params())
     model.fit(X, y)
     assert model.get_params() == params
     assert np.array_equal(X, before)
-    assert np.array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+    assert np.array_equal(np.random.get_state()[1], state)
 
 
 def test_predictions_do_not_depend_on_the_neighbours_of_a_row(fitted, binary):
@@ -239,7 +239,7 @@ def test_pos_label_may_be_the_majority(binary):
         (PrecisionAtLeast(0.5), lambda model: 0 < model.threshold_ < 1),
         (TopShare(0.05), lambda model: model.threshold_ > 0.2),
     ],
-    ids=str,
+    ids=["float", "None", "FBeta", "Cost", "PrecisionAtLeast", "TopShare"],
 )
 def test_thresholds_aim_at_what_was_asked(binary, threshold, check):
     assert check(quick(threshold=threshold).fit(*binary))
@@ -395,7 +395,17 @@ def test_accuracy_comes_with_what_the_majority_would_score(binary):
         ({"device": "gpu"}, BadInputError, "'cuda'"),
         ({"pos_label": 5}, BadInputError, "pos_label=5 is not in y"),
     ],
-    ids=lambda value: str(value)[:30],
+    ids=[
+        "metric",
+        "threshold",
+        "family",
+        "resampler",
+        "no limit",
+        "seconds",
+        "trials",
+        "device",
+        "pos_label",
+    ],
 )
 def test_bad_parameters_name_the_value_and_the_way_out(binary, changes, error, message):
     with pytest.raises(error, match=message):

@@ -24,7 +24,6 @@ from autoimb._evaluate import (
     refit,
 )
 from autoimb._execution import Inline
-from autoimb._folds import make_folds
 from autoimb._space import ready_family
 from autoimb._strategy import Strategy
 
@@ -272,12 +271,10 @@ def test_a_class_that_the_model_never_saw_scores_zero():
 
 def two_repeats(X, y, **extra):
     """Return a problem with two repeats, and results that tell fold and row."""
-    problem = problem_of(X, y, **extra)
-    folds = make_folds(problem.table, 3, random_state=0, n_repeats=2)
-    problem = replace(problem, folds=folds)
+    problem = problem_of(X, y, repeats=2, **extra)
     results = [
         FoldResult(n, "ok", np.column_stack([f.val_idx, np.full(len(f.val_idx), n)]))
-        for n, f in enumerate(folds)
+        for n, f in enumerate(problem.folds)
     ]
     return problem, results
 

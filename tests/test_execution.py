@@ -114,7 +114,11 @@ def test_a_plain_script_without_a_guard_runs_its_own_classes_in_workers(tmp_path
     script = tmp_path / "script.py"
     script.write_text(SCRIPT, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, timeout=120
+        [sys.executable, script],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.stdout.split("\n")[-2] == "{'complete'} Mine", done.stderr
 

@@ -45,6 +45,10 @@ def table(request):
     return make_table(weights=shares[request.param], n_classes=request.param)
 
 
+def global_numpy_state():
+    return np.random.get_state()[1].copy()
+
+
 @parametrize_with_checks(
     [NetClassifier(max_epochs=5, random_state=0)],
     expected_failed_checks=lambda _: EXPECTED,
@@ -86,8 +90,8 @@ def test_a_row_scores_the_same_alone_and_across_chunks(monkeypatch):
     net = NetClassifier(**SMALL).fit(X, y)
     whole = net.predict_proba(X)
     monkeypatch.setattr(net_module, "_PREDICT_ROWS", 7)
-    np.testing.assert_allclose(net.predict_proba(X), whole, atol=1e-6)
-    np.testing.assert_allclose(net.predict_proba(X[5:6]), whole[5:6], atol=1e-6)
+    np.testing.assert_allclose(net.predict_proba(X), whole, atol=1e-12)
+    np.testing.assert_allclose(net.predict_proba(X[5:6]), whole[5:6], atol=1e-12)
 
 
 def test_unpickling_and_predicting_need_no_torch(tmp_path):
@@ -123,11 +127,11 @@ def test_the_same_seed_gives_the_same_net(table):
 
 def test_fit_leaves_global_chance_and_threads_alone():
     X, y = make_table()
-    before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    before = torch.get_rng_state(), global_numpy_state()
     threads = torch.get_num_threads()
     NetClassifier(**SMALL, n_threads=threads + 1).fit(X, y).predict(X)
     assert torch.equal(torch.get_rng_state(), before[0])
-    np.testing.assert_array_equal(np.random.get_state()[1], before[1])
+    np.testing.assert_array_equal(global_numpy_state(), before[1])
     assert torch.get_num_threads() == threads
 
 

@@ -96,7 +96,7 @@ def test_an_axis_without_any_entry_that_fits_is_an_error():
     picky = Family(
         name="picky", label="picky", make=LogisticRegression(), needs=(rows_at_most(5),)
     )
-    with pytest.raises(BadInputError, match="no family fits.*picky is too slow above"):
+    with pytest.raises(BadInputError, match=r"no family fits.*picky is too slow above"):
         space_of(*numeric(), family=picky)
 
 

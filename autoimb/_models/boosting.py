@@ -23,8 +23,9 @@ class WeightedXGBClassifier(XGBClassifier):
 
     Notes
     -----
-    For two classes, ``{0: 1, 1: w}`` is ``scale_pos_weight=w``, up to the histogram's
-    bin edges, which follow row weights.
+    For two classes, ``{0: 1, 1: w}`` is ``scale_pos_weight=w`` with the same
+    `base_score`, up to the histogram's bin edges, which follow row weights. Where
+    `base_score` is left to XGBoost, it starts at the weighted share of class 1.
     """
 
     def __init__(

@@ -212,7 +212,8 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
         layers = _list_layers(self.weights_)
         batches = gen_batches(len(rows), _PREDICT_ROWS)
         logits = [_forward(layers, rows[batch], _silu) for batch in batches]
-        return _to_proba(np.concatenate(logits))
+        is_binary = len(self.classes_) == 2
+        return _to_proba(np.concatenate(logits), is_binary=is_binary)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the most probable label of each row.
@@ -330,7 +331,8 @@ class _Rows:
 
     def score(self, flat: _Floats, sizes: list[int]) -> float:
         """Return the average precision of the rarer class, or its mean over classes."""
-        proba = _to_proba(_forward(_split_layers(flat, sizes), self.X, _silu))
+        logits = _forward(_split_layers(flat, sizes), self.X, _silu)
+        proba = _to_proba(logits, is_binary=sizes[-1] == 1)
         counts = self.count(proba.shape[1])
         classes = [counts.argmin()] if len(counts) == 2 else range(len(counts))
         scores = [
@@ -504,16 +506,15 @@ def _forward(
     return units @ matrix + bias
 
 
-def _silu(units: _Floats) -> _Floats:
+def _silu(units: NDArray[Any]) -> NDArray[Any]:
     """Return z sigmoid(z)."""
-    activated: _Floats = units * expit(units)
+    activated: NDArray[Any] = units * expit(units)
     return activated
 
 
-def _to_proba(logits: _Floats) -> NDArray[np.float64]:
+def _to_proba(logits: NDArray[Any], *, is_binary: bool) -> NDArray[np.float64]:
     """Return probabilities of shape (n, n_classes) for one logit or k of them a row."""
     wide = logits.astype(np.float64)
-    is_binary = wide.shape[1] == 1
     proba: NDArray[np.float64] = (
         expit(np.hstack([-wide, wide])) if is_binary else softmax(wide, axis=1)
     )
@@ -543,9 +544,13 @@ def _name_layers(layers: _Layers) -> dict[str, _Floats]:
 
 
 def _list_layers(weights: Mapping[str, _Floats]) -> _Layers:
-    """Return the inverse of `_name_layers`."""
-    n_layers = len(weights) // 2
-    return [(weights[f"matrix_{i}"], weights[f"bias_{i}"]) for i in range(n_layers)]
+    """Return the inverse of `_name_layers`, in float64.
+
+    In float32 a row's score would depend, in its last digits, on how many rows are
+    multiplied together with it.
+    """
+    wide = {name: array.astype(np.float64) for name, array in weights.items()}
+    return [(wide[f"matrix_{i}"], wide[f"bias_{i}"]) for i in range(len(wide) // 2)]
 
 
 def _check_weight(sample_weight: ArrayLike | None, n_samples: int) -> _Floats:

@@ -1,0 +1,357 @@
+"""The leaderboard depends on data, seed and trials, and on nothing else."""
+
+import random
+import threading
+import time
+from concurrent.futures import Executor, Future
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+from tables import (
+    BROKEN,
+    DIAL,
+    arena_of,
+    family_of,
+    mixed,
+    numeric,
+    problem_of,
+    space_of,
+)
+
+from autoimb import AutoImbalance
+from autoimb._execution import Deadline, SequentialExecutor
+from autoimb._guide import recommend
+from autoimb._profile import profile_table
+from autoimb._search import LAG, leaderboard, search, with_finalists
+
+PLAIN = {"resampler": [], "class_weight": [], "loss": []}
+
+
+class LateExecutor(SequentialExecutor):
+    """Results arrive after a random moment, so in an order of their own."""
+
+    def __init__(self, seed):
+        self.rng = random.Random(seed)
+        self.n_submitted = 0
+
+    def submit(self, fn, /, *args, **kwargs):
+        self.n_submitted += 1
+        done, late = super().submit(fn, *args, **kwargs), Future()
+        timer = threading.Timer(
+            self.rng.uniform(0.0, 0.02), self.deliver, [late, done.result()]
+        )
+        timer.start()
+        return late
+
+    @staticmethod
+    def deliver(late, result):
+        if late.set_running_or_notify_cancel():
+            late.set_result(result)
+
+
+class StuckExecutor(Executor):
+    """Nothing that is submitted ever ends."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        return Future()
+
+
+def run(families=DIAL, *, n_trials=None, seconds=None, executor=None, **options):
+    """Return the outcome of a search over cheap models, and its space."""
+    X, y = numeric()
+    axes = {name: options.pop(name, wish) for name, wish in PLAIN.items()}
+    space = space_of(X, y, family=families, **axes)
+    problem = problem_of(X, y, catalogue=space.catalogue, as_given=True)
+    recommendation = recommend(profile_table(problem.table), catalogue=space.catalogue)
+    outcome = search(
+        space,
+        space.first_trials(recommendation),
+        arena=arena_of(problem, executor),
+        clock=Deadline(seconds),
+        n_trials=n_trials,
+        **options,
+    )
+    return outcome, space
+
+
+def told(outcome):
+    """Return what was told of every trial."""
+    return [(r.number, r.strategy, r.status, r.mean) for r in outcome.records]
+
+
+# --- the same whoever computes it
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_order_in_which_folds_finish_changes_nothing(seed):
+    options = {"n_trials": 14, "resampler": "auto"}
+    in_order, _ = run([DIAL, BROKEN], **options)
+    late, _ = run([DIAL, BROKEN], executor=LateExecutor(seed), **options)
+    assert told(late) == told(in_order)
+    assert [t.params for t in late.study.trials] == [
+        t.params for t in in_order.study.trials
+    ]
+
+
+def test_one_and_two_workers_give_the_same_leaderboard_and_predictions(pool):
+    X, y = mixed(520, 250)  # so many that finalists need no further repeats
+    settings = {
+        "n_trials": 7,
+        "families": "logistic_regression",
+        "resamplers": "random_under",
+        "cv": 2,
+        "random_state": 0,
+    }
+    here = AutoImbalance(n_jobs=1, **settings).fit(X, y)
+    there = AutoImbalance(executor=pool, **settings).fit(X, y)
+    pd.testing.assert_frame_equal(
+        here.leaderboard_.drop(columns="fit_seconds"),
+        there.leaderboard_.drop(columns="fit_seconds"),
+        rtol=1e-6,
+    )
+    np.testing.assert_allclose(here.predict_proba(X), there.predict_proba(X), atol=1e-6)
+    assert here.threshold_ == pytest.approx(there.threshold_, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "executor", [SequentialExecutor(), LateExecutor(0)], ids=["in order", "late"]
+)
+def test_a_trial_is_proposed_knowing_the_trials_up_to_the_lag_and_no_more(executor):
+    outcome, _ = run(n_trials=12, executor=executor)
+    started = [t.datetime_start for t in outcome.study.trials]
+    ended = [t.datetime_complete for t in outcome.study.trials]
+    for t in range(LAG, 12):
+        assert ended[t - LAG] <= started[t]
+        assert started[t] <= ended[t - LAG + 1]
+    assert all(one <= other for one, other in pairwise(ended))
+
+
+def test_results_are_told_in_the_order_of_the_trials():
+    outcome, _ = run(n_trials=10, executor=LateExecutor(3))
+    assert [r.number for r in outcome.records] == list(range(10))
+    times = [r.told_at for r in outcome.records]
+    assert times == sorted(times)
+
+
+def test_the_seed_decides():
+    X, y = numeric()
+    space = space_of(X, y, family=DIAL, **PLAIN)
+
+    def strategies(seed):
+        problem = problem_of(X, y, catalogue=space.catalogue, as_given=True, seed=seed)
+        outcome = search(
+            space, (), arena=arena_of(problem), clock=Deadline(None), n_trials=5
+        )
+        return [r.strategy for r in outcome.records]
+
+    assert strategies(0) == strategies(0)
+    assert strategies(0) != strategies(1)
+
+
+def test_global_random_state_is_left_alone():
+    np.random.seed(3)  # noqa: NPY002  the global state is what is looked at
+    random.seed(3)
+    numpy_before, python_before = np.random.get_state(), random.getstate()  # noqa: NPY002
+    run(n_trials=8)
+    numpy_after = np.random.get_state()  # noqa: NPY002
+    assert all(
+        np.array_equal(a, b) for a, b in zip(numpy_before, numpy_after, strict=True)
+    )
+    assert random.getstate() == python_before
+
+
+# --- what is tried
+
+
+def test_first_trials_come_first_and_the_search_improves_on_them():
+    outcome, space = run(n_trials=15)
+    assert outcome.records[0].strategy == space.portfolio()[0]
+    assert dict(outcome.complete[0].strategy.family.params)["noise"] < 0.5
+    assert outcome.complete[0].mean > outcome.records[0].mean
+
+
+def test_complete_records_hold_every_fold_of_the_first_repeat():
+    X, y = numeric()
+    space = space_of(X, y, family=DIAL, **PLAIN)
+    problem = problem_of(X, y, repeats=3, catalogue=space.catalogue, as_given=True)
+    outcome = search(
+        space, (), arena=arena_of(problem), clock=Deadline(None), n_trials=2
+    )
+    for record in outcome.records:
+        assert [r.number for r in record.results] == [0, 1, 2]
+        assert record.n_folds == 3
+
+
+def test_the_study_knows_every_score():
+    outcome, _ = run([DIAL, BROKEN], n_trials=12)
+    for trial, record in zip(outcome.study.trials, outcome.records, strict=True):
+        assert trial.value == (record.score.mean if record.score else None)
+        assert trial.state.is_finished()
+
+
+def test_a_strategy_that_comes_again_is_not_evaluated_again():
+    executor = LateExecutor(0)
+    still = family_of(DIAL.make, "still")
+    outcome, _ = run(still, n_trials=7, executor=executor)
+    assert executor.n_submitted == 3
+    assert [r.status for r in outcome.records] == ["complete"] + ["duplicate"] * 6
+    assert outcome.records[1].reason == "the same as trial 0"
+    values = {trial.value for trial in outcome.study.trials}
+    assert values == {outcome.records[0].mean}
+
+
+def test_only_the_best_keep_their_scores():
+    outcome, _ = run(n_trials=45)
+    complete = outcome.complete
+    assert len(complete) == 45
+    assert all(record.results for record in complete[:40])
+    assert not any(record.results for record in complete[40:])
+
+
+# --- failures
+
+
+def test_a_candidate_that_fails_is_a_row_with_its_reason_and_the_search_goes_on():
+    outcome, space = run([DIAL, BROKEN], n_trials=14)
+    status = {(r.strategy.family.name, r.status) for r in outcome.records}
+    assert {("dial", "complete"), ("broken", "failed")} <= status
+    assert ("broken", "complete") not in status
+    rows = leaderboard(outcome.records, space.catalogue)
+    failed = rows[rows["status"] == "failed"]
+    assert set(failed["reason"]) == {"ValueError: this model is broken"}
+    assert failed["mean"].isna().all()
+    assert failed["rank"].isna().all()
+
+
+def test_one_failed_fold_ends_the_others():
+    class FirstFails(LateExecutor):
+        def submit(self, fn, /, *args, **kwargs):
+            if self.n_submitted:
+                self.n_submitted += 1
+                self.waiting.append(Future())
+                return self.waiting[-1]
+            self.waiting = []
+            return super().submit(fn, *args, **kwargs)
+
+    executor = FirstFails(0)
+    outcome, _ = run(BROKEN, n_trials=1, executor=executor)
+    assert outcome.records[0].status == "failed"
+    assert len(executor.waiting) == 2
+    assert all(future.cancelled() for future in executor.waiting)
+
+
+def test_every_candidate_failing_leaves_only_reasons():
+    outcome, _ = run(BROKEN, n_trials=3)
+    assert not outcome.complete
+    assert outcome.records[0].reason == "ValueError: this model is broken"
+
+
+# --- the end
+
+
+def test_a_search_whose_tasks_never_end_ends_at_its_deadline():
+    started = time.monotonic()
+    outcome, _ = run(seconds=0.6, executor=StuckExecutor())
+    assert 0.5 < time.monotonic() - started < 3.0
+    assert len(outcome.records) == LAG
+    assert {r.status for r in outcome.records} == {"timeout"}
+    assert outcome.records[0].reason == "the time budget ended after 0 of 3 folds"
+    assert all(t.state.is_finished() for t in outcome.study.trials)
+
+
+def test_a_deadline_alone_stops_a_search_that_could_go_on():
+    outcome, _ = run(seconds=0.8)
+    assert outcome.complete
+    assert outcome.records[-1].told_at < 2.0
+
+
+def test_seconds_held_back_are_left():
+    outcome, _ = run(seconds=60.0, held_back=59.5)
+    assert outcome.complete
+    assert outcome.records[-1].told_at < 3.0
+
+
+def test_a_number_of_trials_is_kept_exactly():
+    outcome, _ = run(n_trials=7)
+    assert len(outcome.records) == len(outcome.study.trials) == 7
+    assert not outcome.was_interrupted
+
+
+def test_ctrl_c_keeps_what_is_complete():
+    def interrupt(progress):
+        if progress.n_done == 3:
+            raise KeyboardInterrupt
+
+    outcome, _ = run(n_trials=50, on_progress=interrupt)
+    assert outcome.was_interrupted
+    assert len(outcome.complete) >= 3
+    assert len(outcome.records) <= 3 + LAG
+    assert all(t.state.is_finished() for t in outcome.study.trials)
+
+
+def test_ctrl_c_gives_up_what_is_under_way():
+    def interrupt(progress):
+        raise KeyboardInterrupt
+
+    outcome, _ = run(n_trials=5, executor=StuckExecutor(), on_progress=interrupt)
+    assert {r.reason for r in outcome.records} == {
+        "stopped by Ctrl-C after 0 of 3 folds"
+    }
+
+
+def test_progress_counts_and_knows_the_best():
+    seen = []
+    outcome, _ = run([DIAL, BROKEN], n_trials=9, on_progress=seen.append)
+    assert [p.n_done for p in seen] == sorted(p.n_done for p in seen)
+    last = seen[-1]
+    assert (last.n_done, last.n_trials, last.seconds) == (9, 9, None)
+    assert last.n_failed == sum(r.status == "failed" for r in outcome.records)
+    assert last.best == outcome.complete[0].mean
+    assert last.best_strategy == outcome.complete[0].strategy
+
+
+@pytest.mark.parametrize("verbosity", [optuna.logging.DEBUG, optuna.logging.ERROR])
+@pytest.mark.parametrize("error", [None, RuntimeError])
+def test_optunas_verbosity_is_restored(verbosity, error):
+    before = optuna.logging.get_verbosity()
+
+    def stop(progress):
+        if error is not None:
+            raise error
+
+    try:
+        optuna.logging.set_verbosity(verbosity)
+        if error is None:
+            run(n_trials=1, on_progress=stop)
+        else:
+            with pytest.raises(error):
+                run(n_trials=1, on_progress=stop)
+        assert optuna.logging.get_verbosity() == verbosity
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+# --- the leaderboard
+
+
+def test_the_leaderboard_ranks_by_score_and_shows_each_candidate_once():
+    outcome, space = run([DIAL, BROKEN], n_trials=14)
+    rows = leaderboard(outcome.records, space.catalogue)
+    scored = rows[rows["status"] == "complete"]
+    assert scored["rank"].tolist() == list(range(1, len(scored) + 1))
+    assert scored["mean"].is_monotonic_decreasing
+    assert rows["status"].tolist()[: len(scored)] == ["complete"] * len(scored)
+    assert "duplicate" not in set(rows["status"])
+    assert scored["mean"].tolist() == [r.mean for r in outcome.complete]
+    assert (scored["se"] > 0).all()
+
+
+def test_records_that_were_scored_again_take_the_place_of_their_first_form():
+    outcome, _ = run(n_trials=4)
+    again = replace(outcome.records[2], n_folds=99)
+    merged = with_finalists(outcome.records, [again])
+    assert merged == [*outcome.records[:2], again, outcome.records[3]]

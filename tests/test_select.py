@@ -1,0 +1,293 @@
+"""The winner is no luckier than it must be, and its estimate says so."""
+
+import time
+from concurrent.futures import Future
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tables import DIAL, arena_of, numeric, problem_of
+
+from autoimb._catalogue import CATALOGUE
+from autoimb._evaluate import FoldResult
+from autoimb._execution import Deadline, SequentialExecutor
+from autoimb._judge import Score
+from autoimb._metrics import resolve_metric
+from autoimb._search import TrialRecord
+from autoimb._select import Selection, honest_score, rescore, select
+from autoimb._strategy import Strategy
+
+NO_LIMIT = Deadline(None)
+FAMILIES = ("extra_trees", "logistic_regression", "random_forest", "xgboost")
+
+
+def simulated(mean, noise=0.0):
+    """Return a score whose difference to a noiseless one has this standard error."""
+    half = noise * np.sqrt(99 / 100)  # the sample deviation of +-half is `noise`
+    drawn = mean + half * np.tile([-1.0, 1.0], 50)
+    return Score(mean, drawn, drawn)
+
+
+def record(number, mean, *, family="extra_trees", handled=False, noise=0.0, **fields):
+    """Return a complete record without any fitting."""
+    weights = ("balanced", {"exponent": (1 + number) / 100})
+    axes = {"class_weight": weights} if handled else {}
+    known = {
+        "score": simulated(mean, noise),
+        "results": (FoldResult(0, "ok"),),
+        "n_folds": 1,
+    }
+    return TrialRecord(
+        number=number,
+        strategy=Strategy.of(CATALOGUE, family=family, **axes),
+        status="complete",
+        **(known | fields),
+    )
+
+
+def selected(*records, clock=NO_LIMIT):
+    """Return the selection among records, on a problem without further repeats."""
+    best_first = sorted(records, key=lambda r: (-r.mean, r.number))
+    return select(best_first, arena_of(problem_of(*numeric())), clock)
+
+
+# --- doing nothing has the benefit of the doubt
+
+
+@pytest.mark.parametrize(
+    ("gain", "wins"),
+    [(0.4, "plain"), (0.49, "plain"), (0.51, "handled"), (2, "handled")],
+)
+def test_handling_must_gain_half_a_paired_standard_error(gain, wins):
+    plain = record(0, 0.5)
+    handled = record(1, 0.5 + gain * 0.02, handled=True, noise=0.02)
+    winner = selected(plain, handled).winner
+    assert winner is {"plain": plain, "handled": handled}[wins]
+
+
+def test_the_noise_is_that_of_the_difference():
+    """Scores that go up and down together are told apart however noisy they are."""
+    plain = record(0, 0.5, noise=0.2)
+    handled = record(1, 0.51, handled=True, noise=0.2)
+    assert selected(plain, handled).winner is handled
+
+
+def test_an_unhandled_model_of_another_family_does_not_replace_the_best():
+    other = record(0, 0.5, family="logistic_regression")
+    best = record(1, 0.5001, handled=True, noise=0.1)
+    selection = selected(other, best)
+    assert selection.winner is best
+    assert selection.do_nothing is other
+
+
+def test_the_best_of_the_plain_ones_of_the_family_replaces_it():
+    poorer, better = record(0, 0.48), record(1, 0.5)
+    best = record(2, 0.501, handled=True, noise=0.1)
+    assert selected(poorer, better, best).winner is better
+
+
+def test_an_unhandled_best_wins_as_it_is():
+    best, runner_up = record(0, 0.6), record(1, 0.59, handled=True, noise=0.5)
+    selection = selected(best, runner_up)
+    assert selection.winner is selection.do_nothing is best
+
+
+def test_equal_scores_go_to_the_earlier_trial():
+    one = record(3, 0.5, family="xgboost")
+    other = record(5, 0.5, family="random_forest")
+    assert selected(other, one).winner is one
+
+
+def test_without_any_plain_candidate_the_winner_stands_in():
+    best = record(0, 0.6, handled=True)
+    assert selected(best).do_nothing is best
+
+
+# --- finalists
+
+
+def test_finalists_are_few_of_a_family_and_the_plain_ones_to_compare_with():
+    trees = [record(n, 0.9 - n / 100, handled=True) for n in range(6)]
+    others = [
+        record(10 + n, 0.7 - n / 100, family=family, handled=True)
+        for n, family in enumerate(FAMILIES[1:])
+    ]
+    plain = record(20, 0.3, family="logistic_regression")
+    plain_tree = record(21, 0.2)
+    found = selected(*trees, *others, plain, plain_tree).finalists
+    assert set(found) == {*trees[:2], *others[:2], plain, plain_tree}
+    assert [r.mean for r in found] == sorted((r.mean for r in found), reverse=True)
+
+
+def test_a_candidate_whose_scores_were_dropped_is_no_finalist():
+    trees = [record(n, 0.9 - n / 100) for n in range(3)]
+    dropped = record(9, 0.1, family="xgboost", results=())
+    assert dropped not in selected(*trees, dropped).finalists
+
+
+def test_a_candidate_that_cannot_be_refitted_in_time_is_passed_over():
+    slow = record(0, 0.9, fit_seconds=100.0)
+    quick = record(1, 0.5, family="xgboost", fit_seconds=0.1)
+    clock = Deadline(60.0, started=time.monotonic())
+    assert selected(slow, quick, clock=clock).winner is quick
+    assert selected(slow, clock=clock).winner is slow
+
+
+def test_a_strategy_without_a_score_is_its_own_comparison():
+    strategy = Strategy.of(CATALOGUE, family="extra_trees")
+    selection = Selection.unscored(strategy)
+    assert selection.winner.strategy == selection.members[0].strategy == strategy
+    assert selection.winner.mean == float("-inf")
+    assert not selection.winner.results
+
+
+# --- further repeats
+
+
+class FailsOn(SequentialExecutor):
+    """One fold of one model fails, every other one is evaluated."""
+
+    def __init__(self, number, noise):
+        self.number, self.noise = number, noise
+        self.numbers = []
+
+    def submit(self, fn, strategy, number, handle):
+        self.numbers.append(number)
+        if (number, dict(strategy.family.params)["noise"]) != (self.number, self.noise):
+            return super().submit(fn, strategy, number, handle)
+        future = Future()
+        future.set_result(FoldResult(number, "failed", reason="no luck"))
+        return future
+
+
+def rescored(executor, clock=NO_LIMIT, fit_seconds=0.0):
+    """Return three models scored on two folds, scored again on two more repeats."""
+    catalogue = CATALOGUE.adding("family", DIAL)
+    problem = problem_of(
+        *numeric(), cv=2, repeats=3, catalogue=catalogue, as_given=True
+    )
+    arena = arena_of(problem, executor)
+    records = []
+    for at, noise in enumerate((0.1, 0.5, 0.9)):
+        strategy = Strategy.of(catalogue, family=("dial", {"noise": noise}))
+        results = [arena.submit(strategy, number).result() for number in (0, 1)]
+        records.append(
+            TrialRecord(
+                number=at,
+                strategy=strategy,
+                status="complete",
+                score=arena.judge.score(results),
+                results=tuple(results),
+                n_folds=2,
+                fit_seconds=fit_seconds,
+            )
+        )
+    return records, rescore(records, arena, clock), arena
+
+
+def test_finalists_are_scored_on_every_repeat():
+    before, after, arena = rescored(FailsOn(None, None))
+    for old, new in zip(before, after, strict=True):
+        assert [r.number for r in new.results] == [0, 1, 2, 3, 4, 5]
+        assert new.n_folds == 6
+        assert new.mean == arena.judge.score(new.results).mean != old.mean
+        assert (new.number, new.strategy) == (old.number, old.strategy)
+
+
+@pytest.mark.parametrize(("fails", "n_folds"), [(2, 2), (3, 2), (4, 4), (5, 4)])
+def test_a_repeat_counts_for_all_or_for_none(fails, n_folds):
+    before, after, _ = rescored(FailsOn(fails, 0.9))
+    assert {len(record.results) for record in after} == {n_folds}
+    if n_folds == 2:
+        assert after == before
+
+
+def test_repeats_that_would_take_too_long_are_not_begun():
+    executor = FailsOn(None, None)
+    clock = Deadline(5.0)
+    before, after, _ = rescored(executor, clock, fit_seconds=100.0)
+    assert after == before
+    assert max(executor.numbers) == 1
+
+
+def test_a_repeat_that_does_not_end_in_time_is_left():
+    class Stuck(FailsOn):
+        def submit(self, fn, strategy, number, handle):
+            stuck = Future()
+            return stuck if number > 1 else super().submit(fn, strategy, number, handle)
+
+    before, after, _ = rescored(Stuck(None, None), Deadline(0.4))
+    assert after == before
+
+
+# --- the honest estimate
+
+
+def noise_records(problem, n_candidates):
+    """Return candidates that are pure chance, scored like real ones."""
+    arena = arena_of(problem, metric="roc_auc")
+    rng = np.random.default_rng(0)
+    records = []
+    for number in range(n_candidates):
+        positive = rng.random(len(problem.table.y))
+        proba = np.column_stack([1 - positive, positive])
+        results = [
+            FoldResult(n, "ok", proba[f.val_idx]) for n, f in enumerate(problem.folds)
+        ]
+        records.append(record(number, 0.0, score=arena.judge.score(results)))
+    return records
+
+
+def test_the_best_of_many_coin_tosses_is_not_believed():
+    problem = problem_of(*numeric(200, 40))
+    records = noise_records(problem, 40)
+    best = max(records, key=lambda r: r.mean)
+    found = honest_score(
+        records,
+        Selection(winner=best, do_nothing=records[3], finalists=(), members=()),
+        problem.table,
+        resolve_metric("roc_auc", 2),
+    )
+    assert best.mean > 0.58
+    assert abs(found.estimate - 0.5) < abs(best.mean - 0.5) / 2
+    assert found.low < 0.5 < found.high
+    assert found.low < found.estimate < found.high
+    assert found.no_skill == 0.5
+    assert found.do_nothing == records[3].mean
+
+
+def test_one_candidate_alone_needs_no_correction():
+    problem = problem_of(*numeric(300, 100))
+    records = noise_records(problem, 1)
+    found = honest_score(
+        records,
+        Selection(winner=records[0], do_nothing=records[0], finalists=(), members=()),
+        problem.table,
+        resolve_metric("roc_auc", 2),
+    )
+    assert found.estimate == pytest.approx(records[0].mean, abs=0.01)
+
+
+def test_no_skill_is_the_prevalence_for_average_precision():
+    X, y = numeric(200, 30)
+    problem = problem_of(X, y)
+    selection = Selection.unscored(Strategy.of(CATALOGUE, family="extra_trees"))
+    found = honest_score(
+        [], selection, problem.table, resolve_metric("average_precision", 2)
+    )
+    assert found.no_skill == pytest.approx(0.15)
+    assert np.isnan([found.estimate, found.low, found.high]).all()
+
+
+def test_a_draw_in_which_nothing_is_known_does_not_count():
+    problem = problem_of(*numeric())
+    one = record(0, 0.5)
+    gappy = np.array([0.4, np.nan, 0.6])
+    one = replace(one, score=Score(0.5, gappy, gappy))
+    found = honest_score(
+        [one],
+        Selection(winner=one, do_nothing=one, finalists=(), members=()),
+        problem.table,
+        resolve_metric("roc_auc", 2),
+    )
+    assert found.estimate == pytest.approx(0.5)
