@@ -153,7 +153,7 @@ class FBeta(LabelMetric):
 
     Examples
     --------
-    >>> from autoimb._metrics import FBeta
+    >>> from autoimb import FBeta
     >>> FBeta(2)
     FBeta(beta=2)
     """

@@ -112,7 +112,7 @@ class PrecisionAtLeast(Constraint):
 
     Examples
     --------
-    >>> from autoimb._threshold import PrecisionAtLeast
+    >>> from autoimb import PrecisionAtLeast
     >>> PrecisionAtLeast(0.8).label
     'recall with precision ≥ 0.8 (90% confidence)'
     """
@@ -137,7 +137,7 @@ class RecallAtLeast(Constraint):
 
     Examples
     --------
-    >>> from autoimb._threshold import RecallAtLeast
+    >>> from autoimb import RecallAtLeast
     >>> RecallAtLeast(0.8, confidence=0.95).label
     'precision with recall ≥ 0.8 (95% confidence)'
     """
@@ -174,7 +174,7 @@ class TopK(_Capacity):
 
     Examples
     --------
-    >>> from autoimb._threshold import TopK
+    >>> from autoimb import TopK
     >>> TopK(500).label
     'at most 500 alerts'
     """
@@ -205,7 +205,7 @@ class TopShare(_Capacity):
 
     Examples
     --------
-    >>> from autoimb._threshold import TopShare
+    >>> from autoimb import TopShare
     >>> TopShare(0.01).label
     'alerts for at most 1% of the rows'
     """
@@ -244,7 +244,7 @@ class Cost:
 
     Examples
     --------
-    >>> from autoimb._threshold import Cost
+    >>> from autoimb import Cost
     >>> Cost(fp=1, fn=50)
     Cost(fp=1, fn=50)
     >>> Cost([[0, 1], [50, 0]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import pandas as pd
 
@@ -103,7 +104,7 @@ def load(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
                 f"you trust them: autoimb.load({str(path)!r}, trusted={strange})."
             )
         bundle = skops.io.load(path, trusted=unknown)
-    except (ValueError, KeyError, OSError, TypeError) as error:
+    except (ValueError, KeyError, OSError, TypeError, BadZipFile) as error:
         if isinstance(error, BadInputError):
             raise
         raise BadInputError(

@@ -35,6 +35,20 @@ _FOLD_SHARE = 1 / 3  # a single fold may take this share of the search's time
 _REFIT_FACTOR = 1.5
 _MAX_KEPT = 40  # records that keep their out-of-fold scores: the best ones
 _POLL_SECONDS = 0.25
+_COLUMNS = (
+    "rank",
+    "strategy",
+    "family",
+    "resampler",
+    "class_weight",
+    "loss",
+    "mean",
+    "se",
+    "folds",
+    "fit_seconds",
+    "status",
+    "reason",
+)
 
 logger = logging.getLogger(__name__)
 
@@ -423,7 +437,7 @@ def leaderboard(records: Sequence[TrialRecord], catalogue: Catalogue) -> pd.Data
         }
         for rank, record in enumerate(ranked, start=1)
     ]
-    return pd.DataFrame(rows).astype(
+    return pd.DataFrame(rows, columns=_COLUMNS).astype(
         {"rank": "Int64", "mean": float, "se": float, "fit_seconds": float}
     )
 

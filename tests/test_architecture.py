@@ -54,17 +54,16 @@ def walk(node):
 
 
 def imported(node, path):
-    """Return the absolute names of what an import statement of a file may load."""
+    """Return the absolute names that an import statement of a file asks for."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if not isinstance(node, ast.ImportFrom):
         return []
-    module = node.module or ""
+    parts = [node.module] if node.module else []
     if node.level:
-        package = ("autoimb", *path.relative_to(ROOT).parent.parts)
-        base = package[: len(package) - node.level + 1]
-        module = ".".join([*base, *([node.module] if node.module else [])])
-    return [module, *(f"{module}.{alias.name}" for alias in node.names)]
+        package = dotted(path.parent / "__init__.py").split(".")
+        parts = package[: len(package) - node.level + 1] + parts
+    return [".".join([*parts, alias.name]) for alias in node.names]
 
 
 def layers_used(path):
@@ -89,19 +88,24 @@ def test_a_module_imports_only_from_modules_above_it(path):
     assert layers_used(path) - {layer} <= above
 
 
-def test_modules_of_one_package_import_each_other_in_one_direction():
-    def uses(path):
-        nodes = walk(TREES[path])
-        names = {name for node in nodes for name in imported(node, path)}
-        return {file for file in FILES if file != path and dotted(file) in names}
+def test_no_file_reaches_itself_by_imports():
+    """Inside a package, too, files import each other in one direction."""
+    files = {dotted(path): path for path in FILES}
 
-    def reaches(path, seen):
-        for used in uses(path) - seen:
-            seen.add(used)
-            reaches(used, seen)
+    def used(path):
+        names = {name for node in walk(TREES[path]) for name in imported(node, path)}
+        found = {files.get(n) or files.get(n.rpartition(".")[0]) for n in names}
+        return found - {None, path}
+
+    uses = {path: used(path) for path in FILES}
+
+    def reached(path, seen):
+        for other in uses[path] - seen:
+            seen.add(other)
+            reached(other, seen)
         return seen
 
-    assert not [named(path) for path in FILES if path in reaches(path, set())]
+    assert not [named(path) for path in FILES if path in reached(path, set())]
 
 
 def test_the_package_loads_nothing_heavy():

@@ -57,7 +57,7 @@ def test_fit_in_a_shell_prints_a_summary_and_writes_the_report(folder):
     assert "class of interest: yes" in done.stdout
     assert "On new data expect PR-AUC about" in done.stdout
     assert str(out) in done.stdout
-    assert out.read_text().startswith("<!DOCTYPE html>")
+    assert out.read_text().startswith("<!doctype html>")
     assert done.stderr == ""
 
 
@@ -115,8 +115,8 @@ def test_catalogue_says_what_fits(folder, capsys):
     [
         (["fit", "absent.csv", "--target", "y"], "no file 'absent.csv'"),
         (["fit", "{data}", "--target", "y"], "no column 'y'; its columns are x0"),
-        (["fit", "{empty}", "--target", "y"], "cannot read"),
-        (["fit", "{binary}", "--target", "y"], "cannot read"),
+        (["fit", "{empty}", "--target", "y"], "cannot be read"),
+        (["fit", "{binary}", "--target", "y"], "cannot be read"),
         (["fit", "{data}", *FIT, "--metric", "prauc"], "metric='prauc'"),
         (["fit", "{data}", *FIT, "--pos-label", "maybe"], "it holds no, yes"),
         (["predict", "{data}", "{data}"], "not a model"),

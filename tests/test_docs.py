@@ -11,6 +11,8 @@ import autoimb
 
 ROOT = Path(__file__).parents[1]
 CODES = {"GL08", "SS03", "PR01", "PR02", "RT01", "RT03", "YD01"}
+VALUES = {"DatasetProfile", "Recommendation", "Strategy"}
+VALUE_CODES = {"PR01"}  # made by autoimb, not by users: they document attributes
 METHODS = [
     f"AutoImbalance.{name}"
     for name in ("fit", "predict", "predict_proba", "score", "report", "save")
@@ -20,7 +22,8 @@ METHODS = [
 @pytest.mark.parametrize("name", [*autoimb.__all__, *METHODS])
 def test_public_docstrings_are_complete(name):
     found = validate(f"autoimb.{name}")["errors"]
-    errors = [f"{code} {message}" for code, message in found if code in CODES]
+    codes = CODES - VALUE_CODES if name in VALUES else CODES
+    errors = [f"{code} {message}" for code, message in found if code in codes]
     assert not errors
 
 

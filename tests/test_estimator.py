@@ -236,7 +236,7 @@ def test_pos_label_may_be_the_majority(binary):
         (None, lambda model: model.threshold_ is None),
         (FBeta(2), lambda model: 0 < model.threshold_ < 1),
         (Cost(fp=1, fn=30), lambda model: model.threshold_ < 0.3),
-        (PrecisionAtLeast(0.5), lambda model: 0 < model.threshold_ < 1),
+        (PrecisionAtLeast(0.4), lambda model: 0 < model.threshold_ < 1),
         (TopShare(0.05), lambda model: model.threshold_ > 0.2),
     ],
     ids=["float", "None", "FBeta", "Cost", "PrecisionAtLeast", "TopShare"],

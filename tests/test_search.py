@@ -153,11 +153,11 @@ def test_the_seed_decides():
 
 
 def test_global_random_state_is_left_alone():
-    np.random.seed(3)  # noqa: NPY002  the global state is what is looked at
+    np.random.seed(3)
     random.seed(3)
-    numpy_before, python_before = np.random.get_state(), random.getstate()  # noqa: NPY002
+    numpy_before, python_before = np.random.get_state(), random.getstate()
     run(n_trials=8)
-    numpy_after = np.random.get_state()  # noqa: NPY002
+    numpy_after = np.random.get_state()
     assert all(
         np.array_equal(a, b) for a, b in zip(numpy_before, numpy_after, strict=True)
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from scipy.stats import beta
 
-from autoimb import _threshold
+from autoimb import _metrics, _objectives, _threshold
 from autoimb._metrics import METRICS, FBeta
 from autoimb._objectives import (
     Cost,
@@ -435,7 +435,7 @@ def test_objectives_are_values(objective):
     assert clone == objective
     assert hash(clone) == hash(objective)
     if objective in OWN:
-        assert eval(repr(objective), vars(_threshold)) == objective
+        assert eval(repr(objective), {**vars(_metrics), **vars(_objectives)}) == objective
     assert resolve_threshold(objective, 2, 1) is objective
 
 

@@ -45,8 +45,8 @@ _AVERAGE_DECAY = 0.98
 _AVERAGE_WARM_UP = 9
 _PREDICT_ROWS = 8192
 _MIN_SHARE = 1e-6
-_OUTPUT_SCALE = 0.01
-_MASK_BATCHES = 4
+_OUTPUT_SCALE = 0.01  # near zero: the first predictions are the class shares
+_MASK_BATCHES = 4  # so that two windows of one epoch seldom overlap much
 
 _Floats: TypeAlias = NDArray[np.float32]
 _Layers: TypeAlias = list[tuple[Any, Any]]
@@ -486,7 +486,8 @@ class _Training:
         """Return random dropout factors: zeros, and 1 / (1 - dropout) for the rest."""
         import torch
 
-        size = _MASK_BATCHES * self.batch_size * self.net.hidden
+        n_rows = min(self.batch_size, len(self.codes))
+        size = _MASK_BATCHES * n_rows * self.net.hidden
         draws = torch.rand(size, generator=self.generator, device=self.flat.device)
         return (draws >= self.net.dropout) / (1 - self.net.dropout)
 
