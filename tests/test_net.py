@@ -17,6 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from autoimb._models import net as net_module
 from autoimb._models.net import NetClassifier
+from autoimb._models.training import Rows, Training
 
 SMALL = {"hidden": 16, "max_epochs": 5, "random_state": 0}
 EXPECTED = {
@@ -295,10 +296,10 @@ def test_dropout_silences_its_share_and_keeps_the_mean():
     X, y = make_table()
     net = NetClassifier(dropout=0.25, hidden=256, n_layers=1)
     net.classes_, net.n_features_in_ = np.unique(y), 6
-    rows = net_module._Rows(X.astype("f"), y, np.ones(len(y), "f"))
+    rows = Rows(X.astype("f"), y, np.ones(len(y), "f"))
     weight = np.ones(2, dtype="f")
     flat = net._initial_weights(rows, weight, 0)
-    training = net_module._Training(net, flat, rows, weight, 0)
+    training = Training(net, flat, rows, weight, 0)
     training.masks = training._draw_masks()
     dropped = training._drop(torch.ones(32, 256))
     assert (dropped == 0).double().mean().item() == pytest.approx(0.25, abs=0.03)

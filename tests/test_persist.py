@@ -22,7 +22,16 @@ def fit(table, **changes):
     return AutoImbalance(**settings).fit(*table)
 
 
-@pytest.mark.parametrize("family", sorted(CATALOGUE.entries["family"]))
+FAMILIES = sorted(CATALOGUE.entries["family"])
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if "forest" in name else [])
+        for name in FAMILIES
+    ],
+)
 def test_every_family_survives_saving(table, tmp_path, family):
     model = fit(table, families=family)
     model.save(tmp_path / "model.skops")

@@ -435,7 +435,8 @@ def test_objectives_are_values(objective):
     assert clone == objective
     assert hash(clone) == hash(objective)
     if objective in OWN:
-        assert eval(repr(objective), {**vars(_metrics), **vars(_objectives)}) == objective
+        names = {**vars(_metrics), **vars(_objectives)}
+        assert eval(repr(objective), names) == objective
     assert resolve_threshold(objective, 2, 1) is objective
 
 

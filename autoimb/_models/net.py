@@ -8,25 +8,32 @@ to pickle or to predict.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.metrics import average_precision_score
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, column_or_1d, gen_batches
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
-if TYPE_CHECKING:
-    import torch
+from .training import (
+    Clock,
+    Floats,
+    Rows,
+    Training,
+    forward,
+    list_layers,
+    name_layers,
+    silu,
+    split_layers,
+    to_proba,
+    torch_threads,
+)
 
 __all__ = ["NetClassifier"]
 
@@ -36,20 +43,9 @@ _MIN_HELD_OUT_MINORITY = 10
 # Without a hold-out: long enough to fit, short enough not to memorise a small table.
 _EPOCHS_WITHOUT_HOLD_OUT = 20
 _STEPS_WITHOUT_HOLD_OUT = 200
-_BETAS = (0.9, 0.99)
-_EPSILON = 1e-8
-# Averaging the weights over the last 50 steps or so steadies the score by which the
-# best epoch is chosen: about +0.01 average precision on tables with 200 to 600 rare
-# rows, nothing lost on smaller ones.
-_AVERAGE_DECAY = 0.98
-_AVERAGE_WARM_UP = 9
 _PREDICT_ROWS = 8192
 _MIN_SHARE = 1e-6
 _OUTPUT_SCALE = 0.01  # near zero: the first predictions are the class shares
-_MASK_BATCHES = 4  # so that two windows of one epoch seldom overlap much
-
-_Floats: TypeAlias = NDArray[np.float32]
-_Layers: TypeAlias = list[tuple[Any, Any]]
 
 
 class NetClassifier(ClassifierMixin, BaseEstimator):
@@ -183,7 +179,7 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
         check_classification_targets(labels)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         weight = _check_weight(sample_weight, len(codes))
-        rows = _Rows(features, codes, weight).weighted()
+        rows = Rows(features, codes, weight).weighted()
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         class_weight = self._class_weights()
         flat = self._initial_weights(rows, class_weight, seed)
@@ -191,7 +187,7 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
         self.best_score_: float | None = None
         if len(self.classes_) > 1:
             flat = self._train(flat, rows, class_weight, seed, started)
-        self.weights_ = _name_layers(_split_layers(flat, self._sizes()))
+        self.weights_ = name_layers(split_layers(flat, self._sizes()))
         return self
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -208,12 +204,12 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
             Probabilities in the order of `classes_`; rows sum to one.
         """
         check_is_fitted(self)
-        rows: _Floats = validate_data(self, X, reset=False, dtype=np.float32)
-        layers = _list_layers(self.weights_)
+        rows: Floats = validate_data(self, X, reset=False, dtype=np.float32)
+        layers = list_layers(self.weights_)
         batches = gen_batches(len(rows), _PREDICT_ROWS)
-        logits = [_forward(layers, rows[batch], _silu) for batch in batches]
+        logits = [forward(layers, rows[batch], silu) for batch in batches]
         is_binary = len(self.classes_) == 2
-        return _to_proba(np.concatenate(logits), is_binary=is_binary)
+        return to_proba(np.concatenate(logits), is_binary=is_binary)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the most probable label of each row.
@@ -232,7 +228,7 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
         labels: NDArray[Any] = self.classes_[best]
         return labels
 
-    def _class_weights(self) -> _Floats:
+    def _class_weights(self) -> Floats:
         """Return the weight of each class, shape (n_classes,)."""
         given = self.class_weight or {}
         weights = [given.get(label, 1.0) for label in self.classes_.tolist()]
@@ -245,9 +241,7 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
         hidden = [self.hidden] * (1 + self.n_layers)
         return [self.n_features_in_, *hidden, n_outputs]
 
-    def _initial_weights(
-        self, rows: "_Rows", class_weight: _Floats, seed: int
-    ) -> _Floats:
+    def _initial_weights(self, rows: "Rows", class_weight: Floats, seed: int) -> Floats:
         """Return random matrices, zero biases and the class shares, all flat."""
         rng = np.random.default_rng(seed)
         shapes = list(pairwise(self._sizes()))
@@ -262,26 +256,26 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
 
     def _train(
         self,
-        flat: _Floats,
-        rows: "_Rows",
-        class_weight: _Floats,
+        flat: Floats,
+        rows: "Rows",
+        class_weight: Floats,
         seed: int,
         started: float,
-    ) -> _Floats:
+    ) -> Floats:
         """Return the trained weights; sets `n_epochs_` and `best_score_`."""
         n_held_out = self.validation_fraction * rows.count(len(self.classes_)).min()
         if n_held_out < _MIN_HELD_OUT_MINORITY:
             train, held_out = rows, None
         else:
             train, held_out = _hold_out(rows, self.validation_fraction, seed)
-        with threadpool_limits(self.n_threads), _torch_threads(self.n_threads):
-            training = _Training(self, flat, train, class_weight, seed)
-            clock = _Clock(self.deadline_s, started)
+        with threadpool_limits(self.n_threads), torch_threads(self.n_threads):
+            training = Training(self, flat, train, class_weight, seed)
+            clock = Clock(self.deadline_s, started)
             if held_out is None:
                 return self._train_all_rows(training, clock)
             return self._train_best_epoch(training, held_out, clock)
 
-    def _train_all_rows(self, training: "_Training", clock: "_Clock") -> _Floats:
+    def _train_all_rows(self, training: "Training", clock: "Clock") -> Floats:
         """Return the weights after a fixed number of epochs."""
         wanted = math.ceil(_STEPS_WITHOUT_HOLD_OUT / training.steps_per_epoch)
         n_epochs = min(self.max_epochs, max(_EPOCHS_WITHOUT_HOLD_OUT, wanted))
@@ -291,8 +285,8 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
         return training.weights()
 
     def _train_best_epoch(
-        self, training: "_Training", held_out: "_Rows", clock: "_Clock"
-    ) -> _Floats:
+        self, training: "Training", held_out: "Rows", clock: "Clock"
+    ) -> Floats:
         """Return the weights of the epoch with the best score on the hold-out."""
         best, best_epoch = training.weights(), 0
         for epoch in clock.epochs(self.max_epochs):
@@ -306,259 +300,11 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
         return best
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Training or held-out rows."""
-
-    X: _Floats
-    """Features, shape (n, n_features)."""
-    codes: NDArray[np.int64]
-    """Class codes, shape (n,)."""
-    weight: _Floats
-    """Row weights, shape (n,)."""
-
-    def take(self, idx: NDArray[Any]) -> "_Rows":
-        """Return the rows at `idx`."""
-        return _Rows(self.X[idx], self.codes[idx], self.weight[idx])
-
-    def weighted(self) -> "_Rows":
-        """Return the rows whose weight is not zero."""
-        return self if self.weight.all() else self.take(np.flatnonzero(self.weight))
-
-    def count(self, n_classes: int) -> NDArray[np.int64]:
-        """Return the number of rows of each class, shape (n_classes,)."""
-        return np.bincount(self.codes, minlength=n_classes)
-
-    def score(self, flat: _Floats, sizes: list[int]) -> float:
-        """Return the average precision of the rarer class, or its mean over classes."""
-        logits = _forward(_split_layers(flat, sizes), self.X, _silu)
-        proba = _to_proba(logits, is_binary=sizes[-1] == 1)
-        counts = self.count(proba.shape[1])
-        classes = [counts.argmin()] if len(counts) == 2 else range(len(counts))
-        scores = [
-            average_precision_score(
-                self.codes == c, proba[:, c], sample_weight=self.weight
-            )
-            for c in classes
-        ]
-        return float(np.mean(scores))
-
-
-class _Clock:
-    """Plans the epochs of one fit so that they end before its deadline."""
-
-    def __init__(self, deadline_s: float | None, started: float) -> None:
-        self.end = math.inf if deadline_s is None else started + deadline_s
-        self.done = 0
-        self.planned = 0
-
-    def is_over(self) -> bool:
-        """Return whether the deadline has passed."""
-        return time.monotonic() >= self.end
-
-    def epochs(self, n_epochs: int) -> Iterator[int]:
-        """Yield up to `n_epochs` epochs, re-planning after each how many there are."""
-        begun, self.planned = time.monotonic(), n_epochs
-        while self.done < self.planned:
-            yield self.done
-            self.done += 1
-            now = time.monotonic()
-            possible = self.done * (self.end - begun) / max(now - begun, 1e-9)
-            self.planned = int(min(n_epochs, possible))
-
-    def progress(self, share: float) -> float:
-        """Return how much of the plan is done with `share` of the current epoch."""
-        return (self.done + share) / self.planned
-
-
-class _Training:
-    """The torch side of one fit: weights, their gradient steps and the batches."""
-
-    def __init__(
-        self,
-        net: NetClassifier,
-        flat: _Floats,
-        rows: _Rows,
-        class_weight: _Floats,
-        seed: int,
-    ) -> None:
-        import torch
-
-        from .losses import resolve_loss
-
-        self.net = net
-        self.sizes = net._sizes()
-        self.loss = resolve_loss(net.loss, net.loss_params)
-        device = _resolve_device(net.device)
-        self.generator = torch.Generator(device).manual_seed(seed)
-        self.rng = np.random.default_rng(seed)
-        # A mean weight of one: the step size then means the same whatever the weights,
-        # and no batch is scaled by the luck of which rows it drew.
-        scaled = class_weight / np.mean(class_weight[rows.codes] * rows.weight)
-        self.X, self.codes, self.weight, self.class_weight = (
-            torch.tensor(array, device=device)
-            for array in (rows.X, rows.codes, rows.weight, scaled)
-        )
-        self.flat = torch.tensor(flat, device=device, requires_grad=True)
-        self.n_decayed = sum(n_in * n_out for n_in, n_out in pairwise(self.sizes))
-        self.average = self.flat.detach().clone()
-        self.mean = torch.zeros_like(self.average)
-        self.square = torch.zeros_like(self.average)
-        self.n_steps = 0
-
-    @property
-    def batch_size(self) -> int:
-        """Rows of a mini-batch."""
-        if self.net.batch_size != "auto":
-            return int(self.net.batch_size)
-        return int(2 ** round(math.log2(2.5 * math.sqrt(len(self.codes)))))
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Mini-batches of an epoch."""
-        return math.ceil(len(self.codes) / self.batch_size)
-
-    def weights(self) -> _Floats:
-        """Return a copy of the averaged weights, flat."""
-        copy: _Floats = self.average.cpu().numpy().copy()
-        return copy
-
-    def run_epoch(self, clock: _Clock) -> None:
-        """Take one step for each batch, or as many as the clock allows."""
-        import torch
-
-        order = torch.randperm(
-            len(self.codes), generator=self.generator, device=self.flat.device
-        )
-        batches = torch.split(order, self.batch_size)
-        self.masks = self._draw_masks()
-        for i, batch in enumerate(batches):
-            progress = clock.progress(i / len(batches))
-            self._step(batch, self.net.learning_rate * min(1.0, 2 * (1 - progress)))
-            if clock.is_over():
-                break
-
-    def _step(self, batch: "torch.Tensor", learning_rate: float) -> None:
-        """Move the weights by one gradient step."""
-        import torch
-
-        with torch.enable_grad():
-            layers = _split_layers(self.flat, self.sizes)
-            silu = torch.nn.functional.silu
-            logits = _forward(layers, self.X[batch], silu, self._drop)
-            losses = self.loss(
-                logits.squeeze(1) if self.sizes[-1] == 1 else logits,
-                self.codes[batch],
-                class_weight=self.class_weight,
-                sample_weight=self.weight[batch],
-            )
-            (gradient,) = torch.autograd.grad(losses.mean(), [self.flat])
-        with torch.no_grad():
-            self._update(gradient, learning_rate)
-            self._update_average()
-
-    def _update(self, gradient: "torch.Tensor", learning_rate: float) -> None:
-        """Apply AdamW: Adam's step and a decay of the matrices, not of the biases."""
-        self.n_steps += 1
-        beta1, beta2 = _BETAS
-        self.mean.lerp_(gradient, 1 - beta1)
-        self.square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        rate = learning_rate / (1 - beta1**self.n_steps)
-        spread = (self.square / (1 - beta2**self.n_steps)).sqrt_().add_(_EPSILON)
-        self.flat[: self.n_decayed] *= 1 - learning_rate * self.net.weight_decay
-        self.flat.addcdiv_(self.mean, spread, value=-rate)
-
-    def _update_average(self) -> None:
-        """Move the average towards the weights, faster in the first steps."""
-        decay = min(_AVERAGE_DECAY, self.n_steps / (self.n_steps + _AVERAGE_WARM_UP))
-        self.average.lerp_(self.flat, 1 - decay)
-
-    def _drop(self, units: "torch.Tensor") -> "torch.Tensor":
-        """Return the units with a random share of them set to zero, rescaled."""
-        if self.net.dropout == 0:
-            return units
-        # Each mask is a random window into factors drawn once an epoch: drawing them
-        # afresh would cost a CPU more than the matrix products.
-        start = self.rng.integers(len(self.masks) - units.numel() + 1)
-        return units * self.masks[start : start + units.numel()].view_as(units)
-
-    def _draw_masks(self) -> "torch.Tensor":
-        """Return random dropout factors: zeros, and 1 / (1 - dropout) for the rest."""
-        import torch
-
-        n_rows = min(self.batch_size, len(self.codes))
-        size = _MASK_BATCHES * n_rows * self.net.hidden
-        draws = torch.rand(size, generator=self.generator, device=self.flat.device)
-        return (draws >= self.net.dropout) / (1 - self.net.dropout)
-
-
-def _forward(
-    layers: _Layers,
-    X: Any,
-    silu: Callable[[Any], Any],
-    drop: Callable[[Any], Any] = lambda units: units,
-) -> Any:
-    """Return logits of shape (n, n_outputs); the same lines for NumPy and torch."""
-    *hidden, (matrix, bias) = layers
-    units = X
-    for i, (hidden_matrix, hidden_bias) in enumerate(hidden):
-        new = drop(silu(units @ hidden_matrix + hidden_bias))
-        units = new if i == 0 else units + new
-    return units @ matrix + bias
-
-
-def _silu(units: NDArray[Any]) -> NDArray[Any]:
-    """Return z sigmoid(z)."""
-    activated: NDArray[Any] = units * expit(units)
-    return activated
-
-
-def _to_proba(logits: NDArray[Any], *, is_binary: bool) -> NDArray[np.float64]:
-    """Return probabilities of shape (n, n_classes) for one logit or k of them a row."""
-    wide = logits.astype(np.float64)
-    proba: NDArray[np.float64] = (
-        expit(np.hstack([-wide, wide])) if is_binary else softmax(wide, axis=1)
-    )
-    return proba
-
-
-def _split_layers(flat: Any, sizes: list[int]) -> _Layers:
-    """Return (matrix, bias) of each layer as views of an array or tensor."""
-    shapes = list(pairwise(sizes))
-    lengths = [n_in * n_out for n_in, n_out in shapes] + sizes[1:]
-    if isinstance(flat, np.ndarray):
-        parts = np.split(flat, np.cumsum(lengths)[:-1])
-    else:
-        parts = flat.split(lengths)
-    matrices = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=False)]
-    return list(zip(matrices, parts[len(shapes) :], strict=True))
-
-
-def _name_layers(layers: _Layers) -> dict[str, _Floats]:
-    """Return the layers' arrays under the names that `weights_` documents."""
-    names = ("matrix", "bias")
-    return {
-        f"{name}_{i}": array
-        for i, layer in enumerate(layers)
-        for name, array in zip(names, layer, strict=True)
-    }
-
-
-def _list_layers(weights: Mapping[str, _Floats]) -> _Layers:
-    """Return the inverse of `_name_layers`, in float64.
-
-    In float32 a row's score would depend, in its last digits, on how many rows are
-    multiplied together with it.
-    """
-    wide = {name: array.astype(np.float64) for name, array in weights.items()}
-    return [(wide[f"matrix_{i}"], wide[f"bias_{i}"]) for i in range(len(wide) // 2)]
-
-
-def _check_weight(sample_weight: ArrayLike | None, n_samples: int) -> _Floats:
+def _check_weight(sample_weight: ArrayLike | None, n_samples: int) -> Floats:
     """Return row weights of shape (n,), none negative, not all zero."""
     if sample_weight is None:
         return np.ones(n_samples, dtype=np.float32)
-    weight: _Floats = column_or_1d(sample_weight, dtype=np.float32)
+    weight: Floats = column_or_1d(sample_weight, dtype=np.float32)
     if len(weight) != n_samples:
         msg = f"sample_weight has {len(weight)} entries for {n_samples} rows."
         raise ValueError(msg)
@@ -568,7 +314,7 @@ def _check_weight(sample_weight: ArrayLike | None, n_samples: int) -> _Floats:
     return weight
 
 
-def _prior_logits(rows: _Rows, class_weight: _Floats) -> NDArray[np.float64]:
+def _prior_logits(rows: Rows, class_weight: Floats) -> NDArray[np.float64]:
     """Return the logits of the weighted class shares, shape (n_outputs,)."""
     n_classes = len(class_weight)
     mass = np.bincount(rows.codes, rows.weight, n_classes) * class_weight
@@ -576,7 +322,7 @@ def _prior_logits(rows: _Rows, class_weight: _Floats) -> NDArray[np.float64]:
     return logits[1:] - logits[:1] if n_classes == 2 else logits
 
 
-def _hold_out(rows: _Rows, share: float, seed: int) -> tuple[_Rows, _Rows]:
+def _hold_out(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
     """Return training rows and a stratified hold-out."""
     train_idx, held_out_idx = train_test_split(
         np.arange(len(rows.codes)),
@@ -585,28 +331,3 @@ def _hold_out(rows: _Rows, share: float, seed: int) -> tuple[_Rows, _Rows]:
         random_state=seed,
     )
     return rows.take(train_idx), rows.take(held_out_idx)
-
-
-def _resolve_device(device: str) -> str:
-    """Return "cpu" or "cuda"."""
-    if device not in {"auto", "cpu", "cuda"}:
-        msg = f"{device=} is not one of ['auto', 'cpu', 'cuda']."
-        raise ValueError(msg)
-    if device != "auto":
-        return device
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-@contextmanager
-def _torch_threads(n_threads: int) -> Iterator[None]:
-    """Let torch use `n_threads` inside the block."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
