@@ -31,7 +31,7 @@ from autoimb._profile import profile_table
 from autoimb._progress import progress_display
 from autoimb._report.build import Evidence, build_report
 from autoimb._search import Arena, SearchOutcome, search
-from autoimb._select import LAST_STEPS_SECONDS, Selection, honest_score, select
+from autoimb._select import LAST_STEPS_SECONDS, Selection, select
 from autoimb._space import SearchSpace, ready_family
 from autoimb._threshold import resolve_threshold
 from autoimb.exceptions import (
@@ -267,24 +267,18 @@ default="auto"
                 arena = Arena(problem, handle, judge, executor)
                 outcome = self._search(space, arena, clock)
                 selection = self._select(space, outcome, arena, clock)
-        finished = finish(selection, problem, aim, calibrated=self.calibrate)
-        self._keep(
-            Evidence(
-                profile=self.profile_,
-                recommendation=self.recommendation_,
-                space=space,
-                problem=problem,
-                judge=judge,
-                outcome=outcome,
-                selection=selection,
-                honest=honest_score(outcome.complete, selection, table, metric),
-                finished=finished,
-                aim=aim,
-                settings=self._settings(metric),
-                code=f"from autoimb import AutoImbalance\n\nmodel = {self!r}.fit(X, y)",
-            )
+        evidence = Evidence(
+            profile=self.profile_,
+            recommendation=self.recommendation_,
+            space=space,
+            problem=problem,
+            judge=judge,
+            outcome=outcome,
+            selection=selection,
+            finished=finish(selection, problem, aim, calibrated=self.calibrate),
+            aim=aim,
         )
-        return self
+        return self._keep(evidence)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return labels at the tuned threshold.
@@ -487,8 +481,8 @@ default="auto"
             "random state": str(self.random_state),
         }
 
-    def _keep(self, seen: Evidence) -> None:
-        """Set the fitted attributes."""
+    def _keep(self, seen: Evidence) -> AutoImbalance:
+        """Set the fitted attributes and return self."""
         table, model, winner = seen.problem.table, seen.finished.model, seen.selection
         self.classes_, self._pos, self._schema = table.classes, table.pos, table.schema
         self.pos_label_ = None if table.pos is None else table.classes[table.pos]
@@ -504,7 +498,10 @@ default="auto"
         self.threshold_raw_ = model.raw_cut
         self.threshold_interval_ = model.threshold_interval
         self.oof_proba_ = seen.finished.oof_proba(len(table.y))
-        self._report_data = build_report(seen)
+        code = f"from autoimb import AutoImbalance\n\nmodel = {self!r}.fit(X, y)"
+        settings = self._settings(seen.judge.metric)
+        self._report_data = build_report(seen, settings=settings, code=code)
+        return self
 
     def __sklearn_clone__(self) -> AutoImbalance:
         """Return a clone that shares the executor: it cannot be copied."""

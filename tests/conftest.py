@@ -6,10 +6,24 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import sklearn.ensemble  # loads the OpenMP that is to be limited  # noqa: F401
+from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 from autoimb._execution import WorkerPool
 
+# Examples take as long as the machine is busy: that is no failure.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
+
 _REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """Keep small fits on one thread: on few cores the others would only spin."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")

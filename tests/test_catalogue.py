@@ -167,7 +167,7 @@ def test_a_class_without_rows_is_never_asked_for(class_counts, strength):
     assert empty not in undersampled(class_counts, strength)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(counts, strengths)
 def test_any_strength_is_accepted_and_gives_exactly_the_target(class_counts, strength):
     y = np.repeat(np.arange(len(class_counts)), class_counts)
@@ -185,7 +185,7 @@ def test_any_strength_is_accepted_and_gives_exactly_the_target(class_counts, str
 @pytest.mark.parametrize(
     "name", [name for name in CATALOGUE.entries["resampler"] if name != "none"]
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     class_counts=st.lists(st.integers(2, 40), min_size=2, max_size=4).map(np.array),
     strength=st.floats(0.1, 1.0),

@@ -109,7 +109,7 @@ def test_statistics_are_those_of_the_rows_it_was_fitted_on(view):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     texts=st.lists(st.one_of(st.none(), st.text(max_size=3)), min_size=1, max_size=5)
 )
@@ -127,6 +127,15 @@ def test_an_unseen_category_is_none_of_the_known_ones():
     assert np.isnan(encoded("native", table, rows)[0, 0])
     assert encoded("mixed", table, rows)[0, 0] not in (0, 1)
     np.testing.assert_array_equal(encoded("dense", table, rows)[0, :2], [0, 0])
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["car_vgood", "hcv", "hypothyroid"])
+def test_real_tables_become_finite_numbers(real_table, name):
+    X, y = real_table(name)
+    table = check_table(X, y)
+    assert np.isfinite(encoded("dense", table)).all()
+    assert len(encoded("native", table)) == len(y)
 
 
 # --- many categories

@@ -104,7 +104,7 @@ class Mine(LogisticRegression):
     def fit(self, X, y, sample_weight=None):
         return super().fit(X, y, sample_weight)
 
-X, y = make_classification(90, weights=[0.7], random_state=0)
+X, y = make_classification(600, random_state=0)
 model = AutoImbalance(Mine(), n_trials=2, n_jobs=2, cv=2, random_state=0).fit(X, y)
 print(set(model.leaderboard_["status"]), type(model.best_pipeline_[-1]).__name__)
 """

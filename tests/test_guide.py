@@ -14,6 +14,9 @@ PROFILE = replace(profile_of(*numeric()), minority_types=None)
 NODES = {node.key: node for node in FLOWCHART}
 INTERPOLATING = {"smote", "smote_tomek"}
 
+ratios = st.floats(1.0, 1e7) | st.sampled_from([9.99, 10.0, 100.0, 100.01])
+minorities = st.integers(2, 10_000_000) | st.sampled_from([500, 501])
+
 
 def advised(ratio, minority, **changes):
     """Return the recommendation for a table of this imbalance."""
@@ -38,7 +41,7 @@ def test_edges_belong_to_the_side_that_the_flowchart_says(ratio, minority, advic
     assert advised(ratio, minority).path[-1] == advice
 
 
-@given(ratio=st.floats(1.0, 1e7, allow_nan=False), minority=st.integers(2, 10_000_000))
+@given(ratio=ratios, minority=minorities)
 def test_exactly_one_branch_holds(ratio, minority):
     profile = replace(PROFILE, imbalance_ratio=ratio, minority_count=minority)
     for question in NODES.values():
@@ -46,7 +49,7 @@ def test_exactly_one_branch_holds(ratio, minority):
             assert sum(branch.holds(profile) for branch in question.branches) == 1
 
 
-@given(ratio=st.floats(1.0, 1e7, allow_nan=False), minority=st.integers(2, 10_000_000))
+@given(ratio=ratios, minority=minorities)
 def test_every_path_follows_branches_to_advice(ratio, minority):
     found = advised(ratio, minority)
     *questions, last = (NODES[key] for key in found.path)
@@ -83,7 +86,7 @@ def test_the_first_seed_does_what_the_advice_says(ratio, minority, first):
     assert {axis: seed.choice(axis).name for axis in first} == first
 
 
-@given(ratio=st.floats(1.0, 1e4), minority=st.integers(2, 10_000))
+@given(ratio=ratios, minority=minorities)
 def test_seeds_handle_the_imbalance_and_differ(ratio, minority):
     seeds = advised(ratio, minority).seeds
     assert seeds
@@ -92,8 +95,8 @@ def test_seeds_handle_the_imbalance_and_differ(ratio, minority):
 
 
 @given(
-    ratio=st.floats(1.0, 1e4),
-    minority=st.integers(2, 10_000),
+    ratio=ratios,
+    minority=minorities,
     rare=st.floats(0, 1),
     outlier=st.floats(0, 1),
 )

@@ -264,15 +264,15 @@ def test_a_search_whose_tasks_never_end_ends_at_its_deadline():
 
 
 def test_a_deadline_alone_stops_a_search_that_could_go_on():
-    outcome, _ = run(seconds=0.8)
+    outcome, _ = run(seconds=1.2)
     assert outcome.complete
-    assert outcome.records[-1].told_at < 2.0
+    assert outcome.records[-1].told_at < 2.5
 
 
 def test_seconds_held_back_are_left():
-    outcome, _ = run(seconds=60.0, held_back=59.5)
+    outcome, _ = run(seconds=60.0, held_back=58.8)
     assert outcome.complete
-    assert outcome.records[-1].told_at < 3.0
+    assert outcome.records[-1].told_at < 5.0
 
 
 def test_a_number_of_trials_is_kept_exactly():

@@ -49,7 +49,7 @@ def test_optuna_parameters_give_it_back(chosen):
     assert SPACE.from_params(chosen.to_params()) == chosen
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(strategies)
 def test_an_enqueued_strategy_is_what_the_trial_proposes(chosen):
     with warnings.catch_warnings():

@@ -31,6 +31,7 @@ from autoimb._report.data import (
     WinnerSection,
 )
 from autoimb._search import leaderboard, with_finalists
+from autoimb._select import HonestScore, honest_score
 from autoimb._threshold import Argmax, Cut
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from autoimb._judge import Judge
     from autoimb._profile import DatasetProfile
     from autoimb._search import SearchOutcome, TrialRecord
-    from autoimb._select import HonestScore, Selection
+    from autoimb._select import Selection
     from autoimb._space import SearchSpace
 
 _N_POINTS = 200  # of a curve: more cannot be told apart on a page
@@ -71,14 +72,19 @@ class Evidence:
     judge: Judge
     outcome: SearchOutcome
     selection: Selection
-    honest: HonestScore
     finished: Finished
     aim: Any
     """The threshold objective, or the rule that the user fixed."""
-    settings: dict[str, str]
-    """What the user asked for, in words."""
-    code: str
-    """Python that runs this fit again."""
+
+    @property
+    def honest(self) -> HonestScore:
+        """What to expect on new data."""
+        return honest_score(
+            self.outcome.complete,
+            self.selection,
+            self.problem.table,
+            self.judge.metric,
+        )
 
     @property
     def leaderboard(self) -> pd.DataFrame:
@@ -87,8 +93,11 @@ class Evidence:
         return leaderboard(records, self.space.catalogue)
 
 
-def build_report(seen: Evidence) -> ReportData:
-    """Return the report's values."""
+def build_report(seen: Evidence, *, settings: dict[str, str], code: str) -> ReportData:
+    """Return the report's values.
+
+    `settings` is what the user asked for, in words; `code` runs the fit again.
+    """
     return ReportData(
         title="Strategy report",
         created=date.today().isoformat(),
@@ -97,12 +106,12 @@ def build_report(seen: Evidence) -> ReportData:
             **{name: version(name) for name in _PACKAGES},
         },
         fingerprint=seen.problem.table.fingerprint,
-        settings={**seen.settings, "folds": describe_folds(seen.problem.folds)},
+        settings={**settings, "folds": describe_folds(seen.problem.folds)},
         data=_data_section(seen.profile),
         guide=_guide_section(seen),
         outcome=_outcome_section(seen),
         search=_search_section(seen),
-        winner=_winner_section(seen),
+        winner=_winner_section(seen, code),
     )
 
 
@@ -314,7 +323,7 @@ def _at_threshold(seen: Evidence) -> dict[str, float]:
     return metrics_at(oof.y, labels, proba, oof.weight, seen.problem.table.pos)
 
 
-def _winner_section(seen: Evidence) -> WinnerSection | None:
+def _winner_section(seen: Evidence, code: str) -> WinnerSection | None:
     """Return the winner up close; None where it has no out-of-fold scores."""
     if not seen.finished.is_out_of_fold:
         return None
@@ -334,7 +343,7 @@ def _winner_section(seen: Evidence) -> WinnerSection | None:
         confusion=tuple(map(tuple, np.rint(confusion).tolist())),
         class_labels=tuple(map(str, seen.profile.classes)),
         per_class=_per_class(seen, confusion),
-        code=seen.code,
+        code=code,
         **({} if pos is None else _curves(seen, pos, after)),
     )
 
