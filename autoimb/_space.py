@@ -7,7 +7,8 @@ Optuna's suggestion, or the reading of parameters that were suggested before.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -293,7 +294,7 @@ def _understand(
             _check_known(catalogue, axis, item)
             names.append(item)
         else:
-            entry = _entry_of(axis, item, table)
+            entry = _renamed(_entry_of(axis, item, table), catalogue.entries[axis])
             catalogue = catalogue.adding(axis, entry)
             names.append(entry.name)
     return catalogue, list(dict.fromkeys(names))
@@ -317,6 +318,12 @@ def _entry_of(axis: str, item: Any, table: Table) -> Entry:
         f"{_PARAMETER[axis]} holds {item!r}, which is neither a name nor an object "
         f"that fits there. Names: {sorted(CATALOGUE.entries[axis])}."
     )
+
+
+def _renamed(entry: Entry, taken: Mapping[str, Entry]) -> Entry:
+    """Return an entry under a free name: two models of one type may compete."""
+    names = chain([entry.name], (f"{entry.name}-{number}" for number in count(2)))
+    return replace(entry, name=next(name for name in names if name not in taken))
 
 
 def _coded_weights(weights: Mapping[Any, float], table: Table) -> _GivenWeights:

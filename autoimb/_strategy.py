@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from autoimb._catalogue.entry import Family, Resampler
     from autoimb._columns import Schema
 
+_MAX_SHOWN = 3  # parameters of a family in a strategy's name
 _UNHANDLED = {"loss": "log_loss", "resampler": "none", "class_weight": "none"}
 
 
@@ -85,7 +86,7 @@ class Strategy:
 
     def label(self, catalogue: Catalogue) -> str:
         """Return the one-line human name."""
-        family = catalogue.get("family", self.family.name).label
+        family = _named(catalogue.get("family", self.family.name), self.family)
         handling = [
             _phrase(catalogue.get(axis, self.choice(axis).name), self.choice(axis))
             for axis in ("resampler", "class_weight", "loss")
@@ -228,6 +229,17 @@ def _pipeline_class(*, resamples: bool) -> Any:
     from imblearn.pipeline import Pipeline as ResamplingPipeline
 
     return ResamplingPipeline
+
+
+def _named(family: Family, choice: Choice) -> str:
+    """Return a family's label with the first parameters that are not its defaults."""
+    defaults = family.defaults()
+    changed = [
+        (name, value) for name, value in choice.params if value != defaults[name]
+    ]
+    shown = [f"{name} {_short(value)}" for name, value in changed[:_MAX_SHOWN]]
+    rest = ["…"] if len(changed) > _MAX_SHOWN else []
+    return f"{family.label} ({', '.join(shown + rest)})" if shown else family.label
 
 
 def _phrase(entry: Any, choice: Choice) -> str:

@@ -292,6 +292,17 @@ def test_an_own_estimator_excludes_families(binary):
         quick(estimator=LogisticRegression()).fit(*binary)
 
 
+def test_two_models_of_one_type_compete_under_names_of_their_own(binary):
+    twice = [LogisticRegression(C=0.01), LogisticRegression(C=10.0)]
+    model = quick(families=twice).fit(*binary)
+    names = ["LogisticRegression", "LogisticRegression-2"]
+    assert sorted(model.leaderboard_["family"]) == names
+
+
+def test_candidates_of_one_family_can_be_told_apart(fitted):
+    assert fitted.leaderboard_["strategy"].is_unique
+
+
 def test_class_weights_of_a_wrapped_pipeline_are_searched(binary):
     own = make_pipeline(StandardScaler(), LogisticRegression())
     model = quick(estimator=own, families="auto", resamplers="none", n_trials=6).fit(
