@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from autoimb._catalogue import AXES, Catalogue
+from autoimb._catalogue import AXES, CATALOGUE, Catalogue
 from autoimb._catalogue.entry import resolve
 from autoimb._catalogue.resamplers import Sampling
 from autoimb._encoding import make_encoder, make_one_hot
@@ -93,6 +93,13 @@ class Strategy:
             if self.choice(axis).name != _UNHANDLED[axis]
         ]
         return f"{family} with {' + '.join(handling)}" if handling else family
+
+    def __str__(self) -> str:
+        """Return the name in words; entries of a user's own by their plain names."""
+        chosen = [(axis, self.choice(axis).name) for axis in AXES]
+        if all(name in CATALOGUE.entries[axis] for axis, name in chosen):
+            return self.label(CATALOGUE)
+        return ", ".join(name for _, name in chosen)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""

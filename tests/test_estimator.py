@@ -299,6 +299,12 @@ def test_two_models_of_one_type_compete_under_names_of_their_own(binary):
     assert sorted(model.leaderboard_["family"]) == names
 
 
+def test_strategies_print_in_words(fitted, binary):
+    assert str(fitted.best_strategy_) == fitted.leaderboard_["strategy"][0]
+    own = quick(families=[LogisticRegression()], n_trials=1).fit(*binary)
+    assert str(own.best_strategy_).startswith("LogisticRegression, log_loss")
+
+
 def test_candidates_of_one_family_can_be_told_apart(fitted):
     assert fitted.leaderboard_["strategy"].is_unique
 
