@@ -33,6 +33,7 @@ LAG = 4
 """A trial is proposed once the trial this many places before it was told."""
 _FOLD_SHARE = 1 / 3  # a single fold may take this share of the search's time
 _REFIT_FACTOR = 1.5
+_LEAST_SHARE = 0.1  # of the budget, kept for a refit while no candidate is complete
 _MAX_KEPT = 40  # records that keep their out-of-fold scores: the best ones
 _POLL_SECONDS = 0.25
 _COLUMNS = (
@@ -226,8 +227,11 @@ class _Run:
     @property
     def deadline(self) -> Deadline:
         """When the search has to stop, so that its best candidate can be refitted."""
-        refit = 0.0 if self.best is None else self.best.refit_seconds
-        return self.clock.earlier_by(self.held_back + refit)
+        if self.best is None:
+            # Until one candidate is complete, nothing else is worth waiting for.
+            least = _LEAST_SHARE * (self.clock.seconds or 0.0)
+            return self.clock.earlier_by(min(self.held_back, least))
+        return self.clock.earlier_by(self.held_back + self.best.refit_seconds)
 
     def advance(self) -> Iterator[None]:
         """Yield whenever something may have changed, until the search is over."""

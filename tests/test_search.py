@@ -22,7 +22,7 @@ from tables import (
     space_of,
 )
 
-from autoimb import AutoImbalance
+from autoimb import AutoImbalance, _search
 from autoimb._execution import Deadline, SequentialExecutor
 from autoimb._guide import recommend
 from autoimb._profile import profile_table
@@ -355,3 +355,14 @@ def test_records_that_were_scored_again_take_the_place_of_their_first_form():
     again = replace(outcome.records[2], n_folds=99)
     merged = with_finalists(outcome.records, [again])
     assert merged == [*outcome.records[:2], again, outcome.records[3]]
+
+
+def test_time_is_held_back_only_once_there_is_something_to_refit():
+    parts = (None, None, None, Deadline(100.0), 30.0, None)
+    run_of_nothing = _search._Run(*parts)
+    assert run_of_nothing.deadline.seconds == pytest.approx(90.0)
+    best = _search.TrialRecord(
+        number=0, strategy=None, status="complete", fit_seconds=2.0
+    )
+    with_a_best = _search._Run(*parts, best=best)
+    assert with_a_best.deadline.seconds == pytest.approx(100 - 30 - 1.5 * 2.0)
