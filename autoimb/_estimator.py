@@ -455,7 +455,9 @@ default="auto"
     ) -> Selection:
         """Return the winner; without any, the cheapest model if only time lacked."""
         if outcome.complete:
-            return select(outcome.complete, arena, clock)
+            # After Ctrl-C no further repeats: whoever pressed it wants the model now.
+            rest = Deadline(0.0) if outcome.was_interrupted else clock
+            return select(outcome.complete, arena, rest)
         if outcome.was_interrupted:
             raise KeyboardInterrupt
         failed = [r.reason for r in outcome.records if r.status in ("failed", "killed")]

@@ -190,7 +190,10 @@ def rescore(
     for numbers in _further_repeats(arena.problem):
         if _work(finalists, numbers, arena) > deadline.remaining:
             break
-        scored = _score_repeat(finalists, numbers, arena, deadline)
+        try:
+            scored = _score_repeat(finalists, numbers, arena, deadline)
+        except KeyboardInterrupt:
+            break  # the repeats that are complete are kept
         if scored is None:
             break
         for trial, result in scored:

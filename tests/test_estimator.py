@@ -382,6 +382,32 @@ def test_interrupt_keeps_the_best_so_far(binary, monkeypatch):
     assert 1 <= model.leaderboard_["mean"].notna().sum() < 50
 
 
+def test_after_an_interrupt_finalists_are_not_scored_again(binary, monkeypatch):
+    from autoimb import _search
+
+    presses = iter([True])
+
+    def interrupt_once(run):
+        if next(presses, False):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(_search._Run, "_tell", _tell_then(interrupt_once))
+    model = quick(n_trials=50, cv=None).fit(*binary)
+    assert model.profile_.minority_count < 60  # so there are repeats
+    assert model.leaderboard_["folds"].max() == 8
+
+
+def test_an_interrupt_among_finalists_keeps_the_search(binary, monkeypatch):
+    from autoimb import _select
+
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_select, "_score_repeat", interrupted)
+    model = quick(cv=None).fit(*binary)
+    assert model.leaderboard_["folds"].max() == 8
+
+
 def _tell_then(check):
     from autoimb import _search
 
