@@ -35,6 +35,14 @@ imports only from modules above it in this list.
 ==================  =================================================================
 """
 
+from autoimb._catalogue import (
+    Categorical,
+    Float,
+    Int,
+    register_family,
+    register_loss,
+    register_resampler,
+)
 from autoimb._estimator import AutoImbalance
 from autoimb._guide import Recommendation, recommend
 from autoimb._metrics import FBeta
@@ -48,9 +56,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AutoImbalance",
+    "Categorical",
     "Cost",
     "DatasetProfile",
     "FBeta",
+    "Float",
+    "Int",
     "PrecisionAtLeast",
     "RecallAtLeast",
     "Recommendation",
@@ -61,4 +72,7 @@ __all__ = [
     "load",
     "profile",
     "recommend",
+    "register_family",
+    "register_loss",
+    "register_resampler",
 ]

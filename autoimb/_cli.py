@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from autoimb import AutoImbalance
 
 _DEMO_SECONDS = 45.0
+_AXIS_TITLES = {
+    "family": "Model families",
+    "loss": "Losses",
+    "resampler": "Resamplers",
+    "class_weight": "Class weights",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -328,7 +334,30 @@ def _catalogue(arguments: argparse.Namespace) -> None:
         if arguments.target is None:
             raise BadInputError("--data needs --target COLUMN.")
         found = profile(*_read_labelled(arguments.data, arguments.target))
-    print(catalogue(found).to_string(index=False))
+    _print_catalogue(catalogue(found))
+
+
+def _print_catalogue(entries: pd.DataFrame) -> None:
+    """Print a table an axis: what is tuned, or with a data set what does not fit."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    detail, title = "parameters", "tuned"
+    if "reason" in entries:
+        detail, title = "reason", "does not fit, as it"
+    console = Console(highlight=False)
+    for axis, of_axis in entries.groupby("axis", sort=False):
+        table = Table(title=_AXIS_TITLES[str(axis)], title_justify="left")
+        table.box, table.title_style = SIMPLE_HEAD, "bold"
+        for column in ("", "name", "", title):
+            table.add_column(column, overflow="fold")
+        for _, entry in of_axis.iterrows():
+            mark = "●" if entry["auto"] else "○"
+            mark = "–" if entry.get("reason") else mark
+            table.add_row(mark, entry["name"], entry["label"], entry[detail])
+        console.print(table)
+    console.print('● part of "auto"   ○ by name, or by "all"   – does not fit')
 
 
 def _print_summary(model: AutoImbalance) -> None:

@@ -116,6 +116,15 @@ def make_one_hot(n_categorical: int) -> ColumnTransformer:
     )
 
 
+def make_geometry(n_categorical: int) -> ColumnTransformer:
+    """Return the step from native rows to dense ones whose distances mean something."""
+    return ColumnTransformer(
+        [("categorical", _one_hot(), list(range(n_categorical)))],
+        remainder=_filled_and_scaled(),
+        verbose_feature_names_out=False,
+    )
+
+
 def _native_steps(schema: Schema) -> tuple[Any, Any, Any]:
     """Return encoders of text, numbers and dates that keep gaps."""
     codes = OrdinalEncoder(

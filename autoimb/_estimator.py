@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from autoimb._catalogue.ready import ready_family
 from autoimb._columns import as_rows
 from autoimb._data import Table, check_labels, check_table, codes_of
 from autoimb._evaluate import Problem
@@ -32,7 +33,7 @@ from autoimb._progress import progress_display
 from autoimb._report.build import Evidence, build_report
 from autoimb._search import Arena, SearchOutcome, search
 from autoimb._select import LAST_STEPS_SECONDS, Selection, select
-from autoimb._space import SearchSpace, ready_family
+from autoimb._space import SearchSpace
 from autoimb._threshold import resolve_threshold
 from autoimb.exceptions import (
     AccuracyWarning,
@@ -405,7 +406,7 @@ default="auto"
                     "estimator= and families= exclude each other: put the estimator "
                     "into families=[...] to let it compete with others."
                 )
-            families = [ready_family(self.estimator, "estimator", as_given=True)]
+            families = [ready_family(self.estimator, "estimator", view=None)]
         return {
             "family": families,
             "loss": self.losses,
@@ -419,7 +420,8 @@ default="auto"
         if self.estimator is not None:
             table = table.with_rows_as_given(X)
         device = resolve_device(self.device)
-        return Problem(table, space.catalogue, folds, seed, device)
+        metric = resolve_metric(self.metric, table.n_classes)
+        return Problem(table, space.catalogue, folds, seed, device, metric)
 
     def _n_workers(self, clock: Deadline) -> int | None:
         """Return the number of workers: one where starting more is not worth it."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import expit, softmax
+from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from autoimb._columns import take
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from autoimb._data import Table
     from autoimb._execution import Shared
     from autoimb._folds import Fold
+    from autoimb._metrics import Metric
     from autoimb._strategy import Strategy
 
 
@@ -41,6 +43,8 @@ class Problem:
     folds: tuple[Fold, ...]
     seed: int
     device: str = "cpu"
+    metric: str | Metric = "average_precision"
+    """What models that stop early look at."""
 
     def fold_seed(self, number: int) -> int:
         """Return the seed of one fold, the same for every strategy."""
@@ -117,6 +121,7 @@ def evaluate(strategy: Strategy, number: int, problem: Shared) -> FoldResult:
                 y[train],
                 seed=shared.fold_seed(number),
                 device=shared.device,
+                metric=shared.metric,
             )
             weight = None if weights is None else weights[train]
             fit_steps(pipeline, take(X, train), y[train], weight)
@@ -143,6 +148,7 @@ def refit(strategy: Strategy, problem: Problem, *, n_threads: int = 1) -> Pipeli
         seed=problem.seed,
         n_threads=n_threads,
         device=problem.device,
+        metric=problem.metric,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -157,13 +163,15 @@ def fit_steps(
 ) -> Pipeline:
     """Fit a pipeline's steps in order and return it.
 
-    Unlike the pipeline's own ``fit``, row weights follow their rows through a sampler.
+    Unlike the pipeline's own ``fit``, row weights follow their rows through a sampler,
+    and no sampler keeps the rows that it has seen: predicting does not ask it.
     """
     for name, step in pipeline.steps:
         if hasattr(step, "fit_resample"):
-            X, y = step.fit_resample(X, y)
+            sampler = clone(step)
+            X, y = sampler.fit_resample(X, y)
             if sample_weight is not None:
-                sample_weight = sample_weight[step.sample_indices_]
+                sample_weight = sample_weight[sampler.sample_indices_]
         elif name != "model":
             X = step.fit_transform(X, y)
         elif sample_weight is None:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -150,7 +150,7 @@ def search(
     keeps what is complete by then.
     """
     with _quiet_optuna():
-        study = _open_study(first, arena.problem.seed)
+        study = _open_study([space.to_params(s) for s in first], arena.problem.seed)
         run = _Run(space, study, arena, clock, held_back, n_trials)
         was_interrupted = False
         try:
@@ -399,16 +399,16 @@ def _mean_fit_seconds(results: Sequence[FoldResult]) -> float:
     return sum(r.fit_seconds for r in results) / max(1, len(results))
 
 
-def _open_study(first: Sequence[Strategy], seed: int) -> optuna.Study:
-    """Return a study that begins with the given strategies."""
+def _open_study(first: Sequence[dict[str, Any]], seed: int) -> optuna.Study:
+    """Return a study that begins with the given parameters."""
     import optuna
 
     sampler = optuna.samplers.TPESampler(
         multivariate=True, group=True, n_startup_trials=len(first), seed=seed
     )
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    for strategy in first:
-        study.enqueue_trial(strategy.to_params())
+    for params in first:
+        study.enqueue_trial(params)
     return study
 
 

@@ -12,18 +12,10 @@ from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from sklearn.base import clone
-from sklearn.pipeline import Pipeline
 
-from autoimb._catalogue import AXES, CATALOGUE, Catalogue
-from autoimb._catalogue.entry import (
-    Categorical,
-    ClassWeight,
-    Domain,
-    Entry,
-    Family,
-    Resampler,
-)
+from autoimb._catalogue import AXES, CATALOGUE, Axis, Catalogue
+from autoimb._catalogue.entry import BASELINE, Categorical, Domain, Entry
+from autoimb._catalogue.ready import given_weights, ready_family, ready_resampler
 from autoimb._strategy import Choice, Strategy
 from autoimb.exceptions import BadInputError
 
@@ -32,13 +24,12 @@ if TYPE_CHECKING:
 
     import numpy as np
     import optuna
-    from numpy.typing import NDArray
 
+    from autoimb._catalogue.entry import Family, Resampler
     from autoimb._data import Table
     from autoimb._guide import Recommendation
     from autoimb._profile import DatasetProfile
 
-_BASELINE = {"loss": "log_loss", "resampler": "none", "class_weight": "none"}
 _PARAMETER = {
     "family": "families",
     "loss": "losses",
@@ -72,13 +63,15 @@ class SearchSpace:
     ) -> SearchSpace:
         """Return the space for a data set and what the user asked for, by axis.
 
-        A wish is ``"auto"``, names, ready-made objects, or a mixture in a list.
+        A wish is ``"auto"``, ``"all"``, names, ready-made objects, or a list of such.
         """
         catalogue = CATALOGUE
         names: dict[str, tuple[str, ...]] = {}
         left_out: list[LeftOut] = []
         for axis in AXES:
             catalogue, wanted = _understand(catalogue, axis, wishes[axis], table)
+            if axis == "resampler":
+                wanted = _without_idle(catalogue, names["family"], wanted)
             entries = [catalogue.get(axis, name) for name in wanted]
             if axis == "resampler" and _reads_as_given(catalogue, names["family"]):
                 left_out += _unreadable(entries, table)
@@ -90,19 +83,18 @@ class SearchSpace:
 
     def walk(self, pick: Callable[[str, Domain], Any]) -> Strategy:
         """Return the strategy that a policy picks; unreached choices stay unasked."""
-        family = self._pick("family", "family", self.names["family"], pick)
-        losses = self._losses(family.name)
-        where = f"family:{family.name}:loss"
-        return Strategy(
-            family=family,
-            loss=self._pick("loss", where, losses, pick),
-            resampler=self._pick(
-                "resampler", "resampler", self.names["resampler"], pick
-            ),
-            class_weight=self._pick(
-                "class_weight", "class_weight", self._weights(family.name), pick
-            ),
-        )
+        chosen: dict[str, Choice] = {}
+        for axis in AXES:
+            names = self._options(axis, chosen)
+            name = names[0]
+            if len(names) > 1:
+                where = self._where(axis, chosen)
+                name = pick(where, Categorical(names, default=names[0]))
+            params = self.catalogue.get(axis, name).params
+            chosen[axis] = Choice.of(
+                name, {p: pick(f"{axis}:{name}:{p}", params[p]) for p in params}
+            )
+        return Strategy(**chosen)
 
     def suggest(self, trial: optuna.Trial) -> Strategy:
         """Return the strategy that an Optuna trial proposes."""
@@ -116,12 +108,24 @@ class SearchSpace:
         """Return the strategy that a trial's parameters stand for."""
         return self.walk(lambda name, domain: params.get(name, domain.default))
 
+    def to_params(self, strategy: Strategy) -> dict[str, Any]:
+        """Return the Optuna parameters that propose a strategy."""
+        chosen: dict[str, Choice] = {axis: strategy.choice(axis) for axis in AXES}
+        params: dict[str, Any] = {}
+        for axis, choice in chosen.items():
+            if len(self._options(axis, chosen)) > 1:
+                params[self._where(axis, chosen)] = choice.name
+            params |= {f"{axis}:{choice.name}:{k}": v for k, v in choice.params}
+        return params
+
     def __contains__(self, strategy: Strategy) -> bool:
         """Whether the walk can reach this strategy."""
+        if strategy.family.name not in self.names["family"]:
+            return False
+        chosen: dict[str, Choice] = {axis: strategy.choice(axis) for axis in AXES}
         return all(
-            strategy.choice(axis).name in self.names[axis]
-            and self._holds(axis, strategy.choice(axis))
-            for axis in AXES
+            choice.name in self._options(axis, chosen) and self._holds(axis, choice)
+            for axis, choice in chosen.items()
         )
 
     def label(self, strategy: Strategy) -> str:
@@ -129,14 +133,16 @@ class SearchSpace:
         return strategy.label(self.catalogue)
 
     def portfolio(self) -> tuple[Strategy, ...]:
-        """Return the families' own good settings with nothing done, cheap first."""
+        """Return the families' own good settings, a plain one first, then by cost."""
         arms = [
             (rank, entry.cost, Strategy.of(self.catalogue, family=(name, settings)))
             for name in self.names["family"]
             for entry in [self.catalogue.get("family", name)]
             for rank, settings in enumerate(entry.portfolio)
         ]
-        return tuple(arm for _, _, arm in sorted(arms, key=lambda arm: arm[:2]))
+        ordered = [arm for _, _, arm in sorted(arms, key=lambda arm: arm[:2])]
+        first = min(ordered, key=lambda arm: arm.is_handled)
+        return tuple(dict.fromkeys([first, *ordered]))
 
     def first_trials(self, recommendation: Recommendation) -> tuple[Strategy, ...]:
         """Return the cheapest plain model, the first seed, then both interleaved.
@@ -157,31 +163,34 @@ class SearchSpace:
             order += [plain.pop(0) for _ in range(min(_PLAIN_PER_SEED, len(plain)))]
         return tuple(dict.fromkeys(order))
 
-    def _pick(
-        self,
-        axis: str,
-        where: str,
-        names: tuple[str, ...],
-        pick: Callable[[str, Domain], Any],
-    ) -> Choice:
-        """Return one axis's choice with its parameters."""
-        name = names[0]
-        if len(names) > 1:
-            name = pick(where, Categorical(names, default=names[0]))
-        params = self.catalogue.get(axis, name).params
-        return Choice.of(
-            name, {p: pick(f"{axis}:{name}:{p}", params[p]) for p in params}
-        )
+    def _options(self, axis: str, chosen: Mapping[str, Choice]) -> tuple[str, ...]:
+        """Return the names on an axis that make sense after the choices before it."""
+        names = self.names[axis]
+        if axis == "family":
+            return names
+        family: Family = self.catalogue.get("family", chosen["family"].name)
+        entries = [self.catalogue.get(axis, name) for name in names]
+        if axis == "loss":
+            return tuple(e.name for e in entries if family.takes_loss(e))
+        if axis == "resampler":
+            takes = (e.name for e in entries if family.takes_resampler(e))
+            return tuple(takes) or (family.plain_resampler,)
+        loss = self.catalogue.get("loss", chosen["loss"].name)
+        return names if family.takes_class_weight(loss) else (BASELINE[axis],)
 
-    def _losses(self, family: str) -> tuple[str, ...]:
-        """Return the losses that a family can take here."""
-        takes = self.catalogue.get("family", family).losses
-        return tuple(name for name in self.names["loss"] if name in takes)
+    def _where(self, axis: str, chosen: Mapping[str, Choice]) -> str:
+        """Return the Optuna parameter that holds the choice on an axis.
 
-    def _weights(self, family: str) -> tuple[str, ...]:
-        """Return the class weights that a family can take."""
-        takes = self.catalogue.get("family", family).takes
-        return self.names["class_weight"] if "class_weight" in takes else ("none",)
+        The choices behind one parameter never change within a study, so families with
+        choices of their own have parameters of their own.
+        """
+        if axis in ("family", "class_weight"):
+            return axis
+        name = chosen["family"].name
+        is_shared = self.catalogue.get("family", name).resampling == "rows"
+        if axis == "resampler" and is_shared:
+            return axis
+        return f"family:{name}:{axis}"
 
     def _holds(self, axis: str, choice: Choice) -> bool:
         """Whether every parameter of a choice lies in its domain."""
@@ -195,6 +204,9 @@ class SearchSpace:
 def catalogue(profile: DatasetProfile | None = None) -> pd.DataFrame:
     """List everything that can be tried, and what fits a data set.
 
+    What `register_family`, `register_resampler` and `register_loss` added is listed
+    too.
+
     Parameters
     ----------
     profile : DatasetProfile or None, default=None
@@ -203,8 +215,8 @@ def catalogue(profile: DatasetProfile | None = None) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row an entry: axis, name, label, parameters, reference; with a profile also
-        ``fits`` and ``reason``.
+        One row an entry: axis, name, label, whether it is part of ``"auto"``,
+        parameters, reference; with a profile also ``fits`` and ``reason``.
 
     Examples
     --------
@@ -218,6 +230,7 @@ def catalogue(profile: DatasetProfile | None = None) -> pd.DataFrame:
             "axis": axis,
             "name": entry.name,
             "label": entry.label,
+            "auto": entry.auto,
             "parameters": ", ".join(entry.params),
             **({} if profile is None else _verdict(entry, profile)),
             "reference": entry.reference,
@@ -234,61 +247,14 @@ def _verdict(entry: Entry, profile: DatasetProfile) -> dict[str, Any]:
     return {"fits": reason is None, "reason": reason or ""}
 
 
-def ready_family(estimator: Any, name: str, *, as_given: bool) -> Family:
-    """Return the catalogue entry of a user's own model.
-
-    `as_given` models read the table as the user wrote it; others read dense numbers.
-    """
-    weights = [
-        parameter
-        for parameter, value in estimator.get_params().items()
-        if value is None and parameter.rpartition("__")[2] == "class_weight"
-    ]
-    return Family(
-        name=name,
-        label=_kind_of(estimator),
-        make=estimator,
-        view=None if as_given else "dense",
-        takes={"class_weight": weights[0]} if weights else {},
-    )
-
-
-def _kind_of(estimator: Any) -> str:
-    """Return the class of a model; of a pipeline, that of its last step."""
-    if isinstance(estimator, Pipeline):
-        return f"your {type(estimator.steps[-1][1]).__name__}"
-    return f"your {type(estimator).__name__}"
-
-
-@dataclass(frozen=True, slots=True)
-class _ReadyResampler:
-    """The constructor of a user's own resampler."""
-
-    prototype: Any
-
-    def __call__(self, _params: Mapping[str, Any], _sampling: Any) -> Any:
-        return clone(self.prototype)
-
-
-@dataclass(frozen=True, slots=True)
-class _GivenWeights:
-    """The constructor of a user's own class weights."""
-
-    weights: Mapping[int, float]
-
-    def __call__(
-        self, _params: Mapping[str, Any], _counts: NDArray[np.intp]
-    ) -> dict[int, float]:
-        return dict(self.weights)
-
-
 def _understand(
-    catalogue: Catalogue, axis: str, wish: Any, table: Table
+    catalogue: Catalogue, axis: Axis, wish: Any, table: Table
 ) -> tuple[Catalogue, list[str]]:
     """Return the catalogue, grown by ready objects, and the names wished for."""
-    if isinstance(wish, str) and wish == "auto":
-        return catalogue, list(catalogue.entries[axis])
-    names = [_BASELINE[axis]] if axis in _BASELINE else []
+    if isinstance(wish, str) and wish in ("auto", "all"):
+        entries = catalogue.entries[axis].values()
+        return catalogue, [e.name for e in entries if e.auto or wish == "all"]
+    names = [BASELINE[axis]] if axis in BASELINE else []
     for item in wish if isinstance(wish, list | tuple) else [wish]:
         if isinstance(item, str):
             _check_known(catalogue, axis, item)
@@ -306,14 +272,11 @@ def _entry_of(axis: str, item: Any, table: Table) -> Entry:
         return item
     name = type(item).__name__
     if axis == "family" and hasattr(item, "fit") and hasattr(item, "get_params"):
-        return ready_family(item, name, as_given=False)
+        return ready_family(item, name)
     if axis == "resampler" and hasattr(item, "fit_resample"):
-        make = _ReadyResampler(item)
-        return Resampler(name=name, label=name, make=make, view="dense")
+        return ready_resampler(item, name)
     if axis == "class_weight" and isinstance(item, dict):
-        return ClassWeight(
-            name="given", label="given class weights", make=_coded_weights(item, table)
-        )
+        return given_weights(_coded_weights(item, table))
     raise BadInputError(
         f"{_PARAMETER[axis]} holds {item!r}, which is neither a name nor an object "
         f"that fits there. Names: {sorted(CATALOGUE.entries[axis])}."
@@ -326,7 +289,7 @@ def _renamed(entry: Entry, taken: Mapping[str, Entry]) -> Entry:
     return replace(entry, name=next(name for name in names if name not in taken))
 
 
-def _coded_weights(weights: Mapping[Any, float], table: Table) -> _GivenWeights:
+def _coded_weights(weights: Mapping[Any, float], table: Table) -> dict[int, float]:
     """Return a user's weights by class label as weights by code."""
     codes = {label: code for code, label in enumerate(table.classes.tolist())}
     unknown = [label for label in weights if label not in codes]
@@ -336,7 +299,7 @@ def _coded_weights(weights: Mapping[Any, float], table: Table) -> _GivenWeights:
             f"its classes are {list(codes)}."
         )
     given = {codes[label]: float(weight) for label, weight in weights.items()}
-    return _GivenWeights({**dict.fromkeys(range(len(codes)), 1.0), **given})
+    return {**dict.fromkeys(range(len(codes)), 1.0), **given}
 
 
 def _check_known(catalogue: Catalogue, axis: str, name: str) -> None:
@@ -345,9 +308,23 @@ def _check_known(catalogue: Catalogue, axis: str, name: str) -> None:
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
+        names = ", ".join(known)
         raise BadInputError(
-            f"{_PARAMETER[axis]}={name!r} is not known.{hint} Known: {known}."
+            f"{_PARAMETER[axis]}={name!r} is not known.{hint} Known: {names}."
         )
+
+
+def _without_idle(
+    catalogue: Catalogue, families: Sequence[str], names: Sequence[str]
+) -> list[str]:
+    """Return the resamplers that some family of the space can take."""
+    takers = [catalogue.get("family", name) for name in families]
+    return [
+        name
+        for name in names
+        if name == BASELINE["resampler"]
+        or any(f.takes_resampler(catalogue.get("resampler", name)) for f in takers)
+    ]
 
 
 def _reads_as_given(catalogue: Catalogue, families: Sequence[str]) -> bool:
@@ -360,7 +337,7 @@ def _unreadable(entries: Sequence[Resampler], table: Table) -> list[LeftOut]:
     if not (table.schema.is_frame or table.schema.has_missing):
         return []
     reason = "needs numbers without gaps, and your estimator reads the table as it is"
-    return [LeftOut("resampler", e.name, reason) for e in entries if e.view is not None]
+    return [LeftOut("resampler", e.name, reason) for e in entries if e.distances]
 
 
 def _misfits(

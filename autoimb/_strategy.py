@@ -15,8 +15,9 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from autoimb._catalogue import AXES, CATALOGUE, Catalogue
-from autoimb._catalogue.entry import resolve
-from autoimb._catalogue.resamplers import Sampling
+from autoimb._catalogue.entry import BASELINE, resolve
+from autoimb._catalogue.ready import seeded
+from autoimb._catalogue.samplings import Sampling
 from autoimb._encoding import make_encoder, make_one_hot
 
 if TYPE_CHECKING:
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from autoimb._catalogue.entry import Family, Resampler
+    from autoimb._catalogue.entry import Family, Loss, Resampler
     from autoimb._columns import Schema
+    from autoimb._metrics import Metric
 
+_CODED = {"native", "mixed"}  # views in which categories are codes
+_SCALED = {"mixed", "dense"}  # views without gaps, whose numbers are scaled
 _MAX_SHOWN = 3  # parameters of a family in a strategy's name
-_UNHANDLED = {"loss": "log_loss", "resampler": "none", "class_weight": "none"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,10 @@ class Strategy:
         **axes: str | tuple[str, Mapping[str, Any]],
     ) -> Strategy:
         """Return a strategy; an axis is a name, or a name and some parameters."""
+        name = family if isinstance(family, str) else family[0]
+        given = {"resampler": catalogue.get("family", name).plain_resampler, **axes}
         chosen = {}
-        for axis, choice in {"family": family, **axes}.items():
+        for axis, choice in {"family": family, **given}.items():
             name, given = (choice, {}) if isinstance(choice, str) else choice
             entry = catalogue.get(axis, name)
             chosen[axis] = Choice.of(name, {**entry.defaults(), **given})
@@ -78,7 +83,7 @@ class Strategy:
     @property
     def is_handled(self) -> bool:
         """Whether anything is done about the imbalance during training."""
-        return any(getattr(self, axis).name != at for axis, at in _UNHANDLED.items())
+        return any(self.choice(axis).name != at for axis, at in BASELINE.items())
 
     def choice(self, axis: str) -> Choice:
         """Return what was chosen on one axis."""
@@ -90,7 +95,7 @@ class Strategy:
         handling = [
             _phrase(catalogue.get(axis, self.choice(axis).name), self.choice(axis))
             for axis in ("resampler", "class_weight", "loss")
-            if self.choice(axis).name != _UNHANDLED[axis]
+            if self.choice(axis).name != BASELINE[axis]
         ]
         return f"{family} with {' + '.join(handling)}" if handling else family
 
@@ -118,16 +123,6 @@ class Strategy:
             }
         )
 
-    def to_params(self) -> dict[str, Any]:
-        """Return the Optuna parameters that propose this strategy."""
-        params: dict[str, Any] = {}
-        for axis in AXES:
-            choice = self.choice(axis)
-            name = f"family:{self.family.name}:loss" if axis == "loss" else axis
-            params[name] = choice.name
-            params |= {f"{axis}:{choice.name}:{k}": v for k, v in choice.params}
-        return params
-
     def build(
         self,
         catalogue: Catalogue,
@@ -137,6 +132,7 @@ class Strategy:
         seed: int,
         n_threads: int = 1,
         device: str = "cpu",
+        metric: str | Metric = "average_precision",
     ) -> Pipeline:
         """Return the unfitted pipeline for training rows with label codes `y`.
 
@@ -150,20 +146,23 @@ class Strategy:
             "random_state": seed,
             "n_jobs": n_threads,
             "device": device,
+            "metric": metric,
+            "n_categorical": len(schema.categorical),
             "class_weight": self._class_weight(catalogue, resampler, counts),
         }
         encoder, one_hot = _readers(family, resampler, schema)
         steps = {
             "encode": encoder,
-            "resample": self._sampler(resampler, schema, counts, seed),
+            "resample": self._sampler(family, resampler, schema, counts, seed),
             "one_hot": one_hot,
-            "model": self._model(catalogue, family, settings),
+            "model": self._model(catalogue, family, resampler, settings),
         }
         make_pipeline = _pipeline_class(resamples=steps["resample"] is not None)
         return make_pipeline([item for item in steps.items() if item[1] is not None])
 
     def _sampler(
         self,
+        family: Family,
         resampler: Resampler,
         schema: Schema,
         counts: NDArray[np.intp],
@@ -172,10 +171,12 @@ class Strategy:
         """Return the sampler for these class counts, None for no resampling."""
         if resampler.make is None:
             return None
+        view = resampler.view or family.view
         sampling = Sampling(
             counts=counts,
-            n_categorical=len(schema.categorical) if resampler.view else 0,
+            n_categorical=len(schema.categorical) if view in _CODED else 0,
             only_categories=set(schema.kind_counts()) <= {"categorical", "constant"},
+            is_scaled=view in _SCALED,
             seed=seed,
         )
         return resampler.make(dict(self.resampler.params), sampling)
@@ -189,34 +190,33 @@ class Strategy:
             return None
         left = counts.copy()
         if resampler.target is not None:
-            strength = dict(self.resampler.params)["strength"]
+            strength = dict(self.resampler.params).get("strength", 1.0)
             for code, n in resampler.target(counts, strength).items():
                 left[code] = n
         return entry.make(dict(self.class_weight.params), left)  # type: ignore[no-any-return]
 
     def _model(
-        self, catalogue: Catalogue, family: Family, settings: Mapping[str, Any]
+        self,
+        catalogue: Catalogue,
+        family: Family,
+        resampler: Resampler,
+        settings: Mapping[str, Any],
     ) -> Any:
         """Return the unfitted model with everything that was chosen for it."""
         wanted = {**family.fixed, **dict(self.family.params)}
         for what, parameter in family.takes.items():
             if settings[what] is not None:
                 wanted[parameter] = settings[what]
-        if len(family.losses) > 1:
-            wanted["loss"] = self.loss.name
+        if family.loss_kind is not None:
+            loss: Loss = catalogue.get("loss", self.loss.name)
+            wanted["loss"] = loss.make[family.loss_kind]
             wanted["loss_params"] = dict(self.loss.params)
+        if resampler.batches is not None:
+            wanted["batches"] = resampler.batches
         if isinstance(family.make, str):
             return resolve(family.make)(**wanted)
-        return _seeded(
-            clone(family.make).set_params(**wanted), settings["random_state"]
-        )
-
-
-def _seeded(model: Any, seed: int) -> Any:
-    """Return a ready-made model with every random state that was left open set."""
-    names = [name for name in model.get_params() if name.endswith("random_state")]
-    unset = [name for name in names if model.get_params()[name] is None]
-    return model.set_params(**dict.fromkeys(unset, seed))
+        model = clone(family.make).set_params(**wanted)
+        return seeded(model, settings["random_state"])
 
 
 def _readers(family: Family, resampler: Resampler, schema: Schema) -> tuple[Any, Any]:

@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 import optuna
 import pytest
+from scipy.special import softmax
 from tables import TABLES, problem_of, profile_of
 
 from autoimb._catalogue import CATALOGUE
@@ -74,10 +75,12 @@ class EntryContract:
         """Return a strategy that makes use of the entry."""
         if self.axis == "family":
             return Strategy.of(CATALOGUE, family=entry.name)
-        family = "logistic_regression"
-        if self.axis == "loss":
-            takers = CATALOGUE.entries["family"].values()
-            family = next(f.name for f in takers if entry.name in f.losses)
+        takes = {
+            "loss": lambda family: family.takes_loss(entry),
+            "resampler": lambda family: family.takes_resampler(entry),
+            "class_weight": lambda family: "class_weight" in family.takes,
+        }[self.axis]
+        family = next(f.name for f in CATALOGUE.entries["family"].values() if takes(f))
         return Strategy.of(CATALOGUE, family=family, **{self.axis: entry.name})
 
 
@@ -91,7 +94,13 @@ def plainly_fitted(strategy, problem, number):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pipeline.fit(take(table.X, fold.train_idx), y)
-        return pipeline.predict_proba(take(table.X, fold.val_idx))
+        X = take(table.X, fold.val_idx)
+        if hasattr(pipeline, "predict_proba"):
+            return pipeline.predict_proba(X)
+        decision = pipeline.decision_function(X)
+    if decision.ndim == 1:
+        decision = np.column_stack([np.zeros_like(decision), decision])
+    return softmax(decision, axis=1)
 
 
 def _bounds(domain):

@@ -17,8 +17,9 @@ FILES = sorted(ROOT.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 ENTRANCES = {"__init__", "__main__"}  # the front doors may open every room
 HEAVY = {
-    *("dask", "imblearn", "jinja2", "loky", "matplotlib", "optuna", "pebble"),
-    *("rich", "skops", "torch", "xgboost"),
+    *("catboost", "dask", "imblearn", "jinja2", "lightgbm", "loky", "matplotlib"),
+    *("optuna", "pebble", "rich", "rtdl_num_embeddings", "skops", "tabm", "torch"),
+    *("xgboost",),
 }
 
 

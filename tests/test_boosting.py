@@ -83,3 +83,85 @@ def test_parameters_survive_clone_set_params_and_pickle(table):
     loaded = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(loaded.predict_proba(table[0]), proba)
     assert loaded.class_weight == {1: 4.0}
+
+
+# --- losses
+
+LOSSES = {
+    "focal": {"gamma": 1.5},
+    "asymmetric": {"gamma_pos": 0.5, "gamma_neg": 2.0, "margin": 0.02},
+}
+
+
+@pytest.fixture(params=LOSSES)
+def focused(request):
+    """Return a small model with a loss other than log loss."""
+    loss = request.param
+    return WeightedXGBClassifier(loss=loss, loss_params=LOSSES[loss], **SMALL)
+
+
+def test_focal_with_gamma_zero_is_xgboost_from_the_same_start():
+    X, y, weight = make_table(2)
+    share = np.average(y, weights=weight)
+    plain = XGBClassifier(**SMALL, base_score=share)
+    ours = WeightedXGBClassifier(loss="focal", loss_params={"gamma": 0.0}, **SMALL)
+    np.testing.assert_allclose(
+        predict(ours, (X, y, weight)), predict(plain, (X, y, weight)), atol=1e-5
+    )
+
+
+def test_focal_with_gamma_zero_is_xgboost_for_three_classes():
+    X, y, weight = make_table(3)
+    shares = np.bincount(y, weight) / weight.sum()
+    start = np.log(shares).tolist()
+    plain = XGBClassifier(**SMALL, base_score=start)
+    ours = WeightedXGBClassifier(loss="focal", loss_params={"gamma": 0.0}, **SMALL)
+    np.testing.assert_allclose(
+        predict(ours, (X, y, weight)), predict(plain, (X, y, weight)), atol=1e-4
+    )
+
+
+def test_boosting_starts_at_the_weighted_shares(focused, table):
+    _, y, weight = table
+    proba = predict(focused.set_params(learning_rate=1e-9), table)
+    shares = np.bincount(y, weight) / weight.sum()
+    np.testing.assert_allclose(proba, np.tile(shares, (len(y), 1)), atol=1e-5)
+
+
+def test_a_loss_learns_and_gives_probabilities(focused, table):
+    X, y, _ = table
+    proba = predict(focused, table)
+    assert np.isfinite(proba).all()
+    np.testing.assert_allclose(proba.sum(axis=1), 1.0, atol=1e-6)
+    at = np.arange(len(y))
+    assert proba[at, y].mean() > 1.1 * (np.bincount(y) / len(y))[y].mean()
+    assert (focused.predict(X) == proba.argmax(axis=1)).mean() > 0.98
+
+
+def test_a_loss_and_class_weights_multiply(focused, table):
+    X, y, weight = table
+    weights = {0: 0.5, 1: 3.0, 2: 7.0}
+    by_row = weight * np.array([weights[code] for code in y])
+    plain = clone(focused)
+    ours = focused.set_params(class_weight=weights)
+    np.testing.assert_allclose(
+        predict(ours, table), predict(plain, (X, y, by_row)), atol=1e-6
+    )
+
+
+def test_a_fitted_model_is_as_it_was_given_and_survives_pickling(focused, table):
+    before = focused.get_params()
+    proba = predict(focused, table)
+    assert focused.get_params() == before
+    loaded = pickle.loads(pickle.dumps(focused))
+    np.testing.assert_array_equal(loaded.predict_proba(table[0]), proba)
+    assert clone(focused).get_params() == before
+
+
+def test_a_row_of_weight_two_is_the_row_twice(focused, table):
+    X, y, _ = table
+    weight = np.where(np.arange(len(y)) % 3 == 0, 2.0, 1.0)
+    twice = np.repeat(np.arange(len(y)), weight.astype(int))
+    other = clone(focused).fit(X[twice], y[twice])
+    ours = focused.fit(X, y, sample_weight=weight)
+    np.testing.assert_allclose(ours.predict_proba(X), other.predict_proba(X), atol=1e-4)

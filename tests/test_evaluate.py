@@ -15,6 +15,7 @@ from sklearn.svm import LinearSVC
 from tables import TABLES, five_classes, mixed, numeric, problem_of
 
 from autoimb._catalogue import CATALOGUE
+from autoimb._catalogue.ready import ready_family
 from autoimb._evaluate import (
     FoldResult,
     OutOfFold,
@@ -24,7 +25,6 @@ from autoimb._evaluate import (
     refit,
 )
 from autoimb._execution import Inline
-from autoimb._space import ready_family
 from autoimb._strategy import Strategy
 
 SEEN = []
@@ -66,7 +66,8 @@ def _nothing_seen():
 
 def with_model(model, X, y, *, as_given=True, **options):
     """Return the problem and the strategy of a model of the user's own."""
-    family = ready_family(model, "mine", as_given=as_given)
+    view = None if as_given else "dense"
+    family = ready_family(model, "mine", view=view)
     catalogue = CATALOGUE.adding("family", family)
     problem = problem_of(X, y, catalogue=catalogue, as_given=as_given, **options)
     return problem, Strategy.of(catalogue, family="mine")

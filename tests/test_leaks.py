@@ -15,9 +15,9 @@ from tables import problem_of
 
 from autoimb import AutoImbalance
 from autoimb._catalogue import CATALOGUE
+from autoimb._catalogue.ready import ready_family
 from autoimb._evaluate import evaluate
 from autoimb._execution import Inline
-from autoimb._space import ready_family
 from autoimb._strategy import Strategy
 
 N, N_BITS, MARK, VALUE = 128, 7, 7, 8
@@ -160,7 +160,7 @@ def ordered(X):
 @pytest.mark.parametrize("resampler", ["none", "spy"])
 def test_the_check_notices_a_single_row_that_leaks(resampler):
     X, y = spelled_rows()
-    space = CATALOGUE.adding("family", ready_family(Spy(), "spy", as_given=True))
+    space = CATALOGUE.adding("family", ready_family(Spy(), "spy", view=None))
     spy = replace(
         CATALOGUE.get("resampler", "tomek"), name="spy", make=lambda *_: SpySampler()
     )

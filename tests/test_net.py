@@ -11,13 +11,16 @@ import skops.io
 import torch
 from sklearn.base import clone
 from sklearn.datasets import make_classification
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, make_scorer, roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from autoimb._models import net as net_module
+from autoimb._metrics import METRICS, resolve_metric
+from autoimb._models import classifier as classifier_module
+from autoimb._models.batches import Rows
+from autoimb._models.classifier import HoldOut
+from autoimb._models.losses import LOSSES, weighted_cross_entropy
 from autoimb._models.net import NetClassifier
-from autoimb._models.training import Rows, Training
 
 SMALL = {"hidden": 16, "max_epochs": 5, "random_state": 0}
 EXPECTED = {
@@ -90,7 +93,7 @@ def test_a_row_scores_the_same_alone_and_across_chunks(monkeypatch):
     X, y = make_table()
     net = NetClassifier(**SMALL).fit(X, y)
     whole = net.predict_proba(X)
-    monkeypatch.setattr(net_module, "_PREDICT_ROWS", 7)
+    monkeypatch.setattr(classifier_module, "_ROWS_AT_ONCE", 7)
     np.testing.assert_allclose(net.predict_proba(X), whole, atol=1e-12)
     np.testing.assert_allclose(net.predict_proba(X[5:6]), whole[5:6], atol=1e-12)
 
@@ -154,12 +157,17 @@ def test_it_learns_more_than_a_linear_rule_can():
     assert score > 0.8 > 3 * y_test.mean()
 
 
-@pytest.mark.parametrize("loss", ["focal", "log_loss"])
-def test_it_starts_at_the_weighted_class_shares(loss, table):
+@pytest.mark.parametrize("batches", ["plain", "balanced"])
+@pytest.mark.parametrize("loss", ["asymmetric", "focal", "log_loss"])
+def test_it_starts_at_the_weighted_class_shares(loss, batches, table):
     X, y = table
     shares = np.bincount(y) * np.array([1.0, 3.0, 5.0])[: y.max() + 1]
     net = NetClassifier(
-        loss=loss, class_weight={1: 3.0, 2: 5.0}, learning_rate=0.0, **SMALL
+        loss=loss,
+        batches=batches,
+        class_weight={1: 3.0, 2: 5.0},
+        learning_rate=0.0,
+        **SMALL,
     )
     mean = net.fit(X, y).predict_proba(np.zeros((1, 6)))
     np.testing.assert_allclose(mean[0], shares / shares.sum(), atol=1e-5)
@@ -203,6 +211,131 @@ def test_impossible_weights_are_refused(weight):
     X, y = make_table(40)
     with pytest.raises(ValueError, match="sample_weight must be"):
         NetClassifier(**SMALL).fit(X, y, sample_weight=np.full(40, weight))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3], ids=["binary", "three classes"])
+def test_balanced_batches_are_corrected_to_the_shares_of_the_data(n_classes):
+    X, y = make_table(3000, {2: (0.9,), 3: (0.7, 0.2)}[n_classes], n_classes)
+    X = X + np.random.default_rng(0).normal(scale=2.0, size=X.shape)
+    X_train, X_new, y_train, y_new = train_test_split(X, y, random_state=0)
+    net = NetClassifier(batches="balanced", hidden=32, max_epochs=20, random_state=0)
+    proba = net.fit(X_train, y_train).predict_proba(X_new)
+    shares = np.bincount(y_train) / len(y_train)
+    np.testing.assert_allclose(proba.mean(axis=0), shares, atol=0.04)
+    # What was taught is right where the classes are equally common, and only there.
+    net.prior_shift_ = np.zeros(n_classes)
+    taught = net.predict_proba(X_new)
+    equal = np.average(taught, axis=0, weights=(1 / shares)[y_new])
+    np.testing.assert_allclose(equal, 1 / n_classes, atol=0.06)
+    assert np.abs(taught.mean(axis=0) - shares).max() > 0.15
+
+
+def test_the_correction_is_the_ratio_of_shares(table):
+    X, y = table
+    weight = np.random.default_rng(0).uniform(0.5, 2.0, size=len(y))
+    net = NetClassifier(batches="balanced", **SMALL).fit(X, y, sample_weight=weight)
+    shares = np.bincount(y, weight) / weight.sum()
+    np.testing.assert_allclose(
+        net.prior_shift_, np.log(shares * len(shares)), atol=1e-5
+    )
+    plain = NetClassifier(**SMALL).fit(X, y, sample_weight=weight)
+    assert not plain.prior_shift_.any()
+
+
+@pytest.mark.parametrize("mixup", [0.0, 0.5], ids=["plain rows", "mixup"])
+@pytest.mark.parametrize("batches", ["plain", "balanced"])
+@pytest.mark.parametrize("loss", sorted(LOSSES))
+def test_losses_batches_and_mixup_combine(loss, batches, mixup, table):
+    X, y = table
+    net = NetClassifier(loss=loss, batches=batches, mixup=mixup, **SMALL).fit(X, y)
+    proba = net.predict_proba(X)
+    np.testing.assert_allclose(proba.sum(axis=1), 1.0, atol=1e-12)
+    assert roc_auc_score(y == 1, proba[:, 1]) > 0.7
+
+
+def test_a_function_serves_as_a_loss():
+    X, y = make_table()
+    named = NetClassifier(**SMALL).fit(X, y)
+    own = NetClassifier(loss=weighted_cross_entropy, **SMALL).fit(X, y)
+    np.testing.assert_array_equal(own.predict_proba(X), named.predict_proba(X))
+
+
+def held_out(n_classes, metric, seed=0, n=60):
+    """Return a hold-out and probabilities that know something of its labels."""
+    rng = np.random.default_rng(seed)
+    codes = np.r_[np.arange(n_classes), rng.integers(n_classes, size=n - n_classes)]
+    rows = Rows(np.zeros((n, 1), "f"), codes, rng.uniform(0.5, 2.0, n).astype("f"))
+    proba = rng.dirichlet(np.ones(n_classes), n) + 0.3 * np.eye(n_classes)[codes]
+    pos = 0 if n_classes == 2 else None
+    metric = resolve_metric(metric, n_classes)
+    return HoldOut(rows, metric, pos), proba / proba.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("name", [m for m in METRICS if METRICS[m].needs_labels])
+def test_metrics_of_labels_are_taken_at_their_best_cut(name):
+    """Brute force over all cuts of the positive class's probability."""
+    judge, proba = held_out(2, name)
+    rows = judge.rows
+    scores = [
+        judge.metric.score_many(
+            rows.codes,
+            proba,
+            rows.weight[np.newaxis].astype(float),
+            pos=0,
+            y_pred=np.where(proba[:, 0] >= cut, 0, 1),
+        )[0]
+        for cut in [*np.unique(proba[:, 0]), 2.0]
+    ]
+    assert judge.score(proba) == pytest.approx(max(scores))
+
+
+@pytest.mark.parametrize("name", ["f1", "mcc"])
+def test_several_classes_are_weighed_at_their_best(name):
+    judge, proba = held_out(3, name)
+    rows = judge.rows
+    at_argmax = judge.metric.score_many(
+        rows.codes,
+        proba,
+        rows.weight[np.newaxis].astype(float),
+        pos=None,
+        y_pred=proba.argmax(axis=1),
+    )[0]
+    assert 1 > judge.score(proba) >= at_argmax > 0
+
+
+def test_rankings_are_scored_as_scikit_learn_does():
+    judge, proba = held_out(2, "average_precision")
+    expected = average_precision_score(
+        judge.rows.codes == 0, proba[:, 0], sample_weight=judge.rows.weight
+    )
+    assert judge.score(proba) == pytest.approx(expected)
+
+
+def test_average_precision_stands_in_for_a_scorer():
+    judge, proba = held_out(2, make_scorer(roc_auc_score))
+    assert judge.score(proba) == held_out(2, "average_precision")[0].score(proba)
+
+
+@pytest.mark.parametrize("rarer", [0, 1])
+def test_the_rarer_of_two_classes_is_the_positive_one(rarer):
+    X, y = make_table(800)
+    y = y if rarer == 1 else 1 - y
+    net = NetClassifier()
+    net.classes_ = np.unique(y)
+    _, judge = net._split(Rows(X.astype("f"), y, np.ones(len(y), "f")), seed=0)
+    assert judge.pos == rarer
+
+
+def test_the_metric_decides_which_epoch_is_kept():
+    X, y = make_table(800, weights=(0.7,))
+    X = X + np.random.default_rng(0).normal(scale=2.0, size=X.shape)
+    nets = [
+        NetClassifier(metric=metric, random_state=0, hidden=16, max_epochs=15).fit(X, y)
+        for metric in ("average_precision", "gmean", "average_precision")
+    ]
+    by_ranking, by_labels, again = (net.predict_proba(X) for net in nets)
+    assert not np.array_equal(by_ranking, by_labels)
+    np.testing.assert_array_equal(by_ranking, again)
 
 
 def test_a_hold_out_chooses_the_epoch_it_scores_best():
@@ -271,9 +404,10 @@ def test_odd_tables_are_fitted(X, y):
     assert set(net.predict(X)) <= set(np.asarray(y).tolist())
 
 
-def test_constant_features_teach_the_class_shares():
+@pytest.mark.parametrize("batches", ["plain", "balanced"])
+def test_constant_features_teach_the_class_shares(batches):
     y = np.repeat([0, 1], [90, 10])
-    net = NetClassifier(random_state=0).fit(np.zeros((100, 3)), y)
+    net = NetClassifier(batches=batches, random_state=0).fit(np.zeros((100, 3)), y)
     np.testing.assert_allclose(
         net.predict_proba(np.zeros((1, 3)))[0, 1], 0.1, atol=0.02
     )
@@ -292,24 +426,20 @@ def test_no_dropout_and_one_layer_work():
     assert sorted(net.weights_) == ["bias_0", "bias_1", "matrix_0", "matrix_1"]
 
 
-def test_dropout_silences_its_share_and_keeps_the_mean():
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"device": "tpu"}, "device='tpu' is not one of"),
+        ({"batches": "stratified"}, "batches='stratified' is not one of .'balanced'"),
+        ({"metric": "auprc"}, "Did you mean 'average_precision'"),
+        ({"mixup": -0.1}, "mixup=-0.1 must not be negative"),
+    ],
+    ids=["device", "batches", "metric", "mixup"],
+)
+def test_unknown_choices_are_refused(wrong, said):
     X, y = make_table()
-    net = NetClassifier(dropout=0.25, hidden=256, n_layers=1)
-    net.classes_, net.n_features_in_ = np.unique(y), 6
-    rows = Rows(X.astype("f"), y, np.ones(len(y), "f"))
-    weight = np.ones(2, dtype="f")
-    flat = net._initial_weights(rows, weight, 0)
-    training = Training(net, flat, rows, weight, 0)
-    training.masks = training._draw_masks()
-    dropped = training._drop(torch.ones(32, 256))
-    assert (dropped == 0).double().mean().item() == pytest.approx(0.25, abs=0.03)
-    assert dropped.mean().item() == pytest.approx(1.0, abs=0.04)
-
-
-def test_an_unknown_device_is_refused():
-    X, y = make_table()
-    with pytest.raises(ValueError, match="device='tpu' is not one of"):
-        NetClassifier(device="tpu").fit(X, y)
+    with pytest.raises(ValueError, match=said):
+        NetClassifier(**wrong).fit(X, y)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -16,8 +16,8 @@ from sklearn.preprocessing import StandardScaler
 from tables import categories, five_classes, mixed, numeric, space_of
 
 from autoimb._catalogue import CATALOGUE
+from autoimb._catalogue.ready import ready_family
 from autoimb._data import check_table
-from autoimb._space import ready_family
 from autoimb._strategy import Choice, Strategy
 
 SPACE = space_of(*numeric())
@@ -46,7 +46,7 @@ def test_json_gives_it_back(chosen):
 
 @given(strategies)
 def test_optuna_parameters_give_it_back(chosen):
-    assert SPACE.from_params(chosen.to_params()) == chosen
+    assert SPACE.from_params(SPACE.to_params(chosen)) == chosen
 
 
 @settings(max_examples=25)
@@ -55,7 +55,7 @@ def test_an_enqueued_strategy_is_what_the_trial_proposes(chosen):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         study = optuna.create_study()
-        study.enqueue_trial(chosen.to_params())
+        study.enqueue_trial(SPACE.to_params(chosen))
         assert SPACE.suggest(study.ask()) == chosen
 
 
@@ -109,8 +109,9 @@ def test_its_label_says_what_is_done_about_the_imbalance(axes, label):
         ({"resampler": "tomek"}, True),
         ({"class_weight": "balanced"}, True),
         ({"family": "mlp", "loss": "focal"}, True),
+        ({"family": "balanced_random_forest"}, True),
     ],
-    ids=["nothing", "settings", "resampler", "weights", "loss"],
+    ids=["nothing", "settings", "resampler", "weights", "loss", "built in"],
 )
 def test_it_is_handled_if_any_axis_does_something(axes, is_handled):
     assert strategy(**axes).is_handled is is_handled
@@ -179,12 +180,16 @@ def test_smote_asks_for_no_more_neighbours_than_there_are(minority):
 
 
 @pytest.mark.parametrize(
-    ("make", "sampler"),
-    [(numeric, "SMOTE"), (mixed, "SMOTENC"), (categories, "SMOTEN")],
-    ids=["numbers", "both", "categories"],
+    ("make", "name", "sampler"),
+    [
+        (numeric, "smote", "SMOTE"),
+        (mixed, "smote", "CategorySampler"),
+        (mixed, "smotenc", "SMOTENC"),
+        (categories, "smoten", "SMOTEN"),
+    ],
 )
-def test_the_smote_that_suits_the_columns_is_taken(make, sampler):
-    pipeline, _ = built(strategy(resampler="smote"), *make())
+def test_the_sampler_that_suits_the_columns_is_built(make, name, sampler):
+    pipeline, _ = built(strategy(resampler=name), *make())
     assert type(pipeline["resample"]).__name__ == sampler
 
 
@@ -208,7 +213,7 @@ def test_one_seed_and_the_threads_reach_every_step():
 
 def test_a_model_of_the_users_own_keeps_its_settings_and_is_not_touched():
     mine = make_pipeline(StandardScaler(), LogisticRegression(C=0.3))
-    catalogue = CATALOGUE.adding("family", ready_family(mine, "mine", as_given=True))
+    catalogue = CATALOGUE.adding("family", ready_family(mine, "mine", view=None))
     chosen = Strategy.of(catalogue, family="mine", class_weight="balanced")
     X, y = numeric()
     pipeline = chosen.build(catalogue, check_table(X, y).schema, y, seed=3)
@@ -220,7 +225,7 @@ def test_a_model_of_the_users_own_keeps_its_settings_and_is_not_touched():
 
 
 def test_a_random_state_that_the_user_set_stays():
-    mine = ready_family(LogisticRegression(random_state=11), "mine", as_given=True)
+    mine = ready_family(LogisticRegression(random_state=11), "mine", view=None)
     catalogue = CATALOGUE.adding("family", mine)
     X, y = numeric()
     pipeline = Strategy.of(catalogue, family="mine").build(

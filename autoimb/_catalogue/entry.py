@@ -7,6 +7,7 @@ read the same label, reason and reference from here.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 Axis = Literal["family", "loss", "resampler", "class_weight"]
 AXES: tuple[Axis, ...] = ("family", "loss", "resampler", "class_weight")
+BASELINE = {"loss": "log_loss", "resampler": "none", "class_weight": "none"}
+"""The entry of each axis that does nothing about the imbalance."""
+OWN = "own"
+"""The resampler of families that resample by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +148,24 @@ class _AtMost:
         return bool(getattr(profile, self.field) <= self.limit)
 
 
+@dataclass(frozen=True, slots=True)
+class _IsInstalled:
+    """A picklable test for a package that is an optional extra."""
+
+    package: str
+
+    def __call__(self, profile: DatasetProfile) -> bool:
+        return importlib.util.find_spec(self.package) is not None
+
+
+def installed(package: str) -> Need:
+    """Return the need for an optional package."""
+    return Need(
+        _IsInstalled(package),
+        f"needs the package {package}: pip install autoimb[{package}]",
+    )
+
+
 def _is_unweighted(profile: DatasetProfile) -> bool:
     """Whether the user gave no row weights."""
     return not profile.weighted
@@ -151,6 +174,7 @@ def _is_unweighted(profile: DatasetProfile) -> bool:
 UNWEIGHTED = Need(
     _is_unweighted, "makes new rows, which have no place in the given sample_weight"
 )
+UNWEIGHTED_FIT = Need(_is_unweighted, "cannot take the given sample_weight")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +189,8 @@ class Entry:
     params: Mapping[str, Domain] = field(default_factory=dict)
     needs: tuple[Need, ...] = ()
     reference: str = ""
+    auto: bool = True
+    """Whether it is part of "auto"; the rest is chosen by name or by "all"."""
 
     def defaults(self) -> dict[str, Any]:
         """Return the default of every tunable parameter."""
@@ -180,20 +206,13 @@ _USUAL_NAMES = {"random_state": "random_state", "class_weight": "class_weight"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Family(Entry):
-    """A kind of model."""
+class Loss(Entry):
+    """What a model minimises."""
 
-    view: View | None = "native"
-    """How it reads rows; None: as the user's table holds them."""
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-    losses: tuple[str, ...] = ("log_loss",)
-    portfolio: tuple[Mapping[str, Any], ...] = ({},)
-    """Complementary settings that are always worth a trial, best first."""
-    takes: Mapping[str, str] = field(default_factory=lambda: dict(_USUAL_NAMES))
-    """Constructor parameter for each of class_weight, random_state, n_jobs, device
-    that the model has."""
-    cost: float = 1.0
-    """Expected seconds of a fit relative to the other families: orders first trials."""
+    make: Mapping[str, Any]
+    """For each kind of model that can minimise it, what that model calls it."""
+    weighted: bool = True
+    """Whether class weights make sense on top of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,8 +221,14 @@ class Resampler(Entry):
 
     view: View | None = None
     """What it must read (None: whatever the family reads)."""
+    distances: bool = True
+    """Whether it measures distances, and so cannot read text."""
+    batches: str | None = None
+    """How mini-batches are drawn, where that is all it does."""
     target: Callable[..., dict[int, int]] | None = None
     """Class counts after resampling, of (counts, strength); None: near the same."""
+    cost: Literal["none", "minority", "all"] = "none"
+    """Which rows it compares with others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,8 +237,43 @@ class ClassWeight(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loss(Entry):
-    """What a model minimises."""
+class Family(Entry):
+    """A kind of model."""
+
+    view: View | None = "native"
+    """How it reads rows; None: as the user's table holds them."""
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    loss_kind: str | None = None
+    """Which of a loss's forms it can minimise; None: it has one of its own."""
+    resampling: Literal["rows", "batches", "own"] = "rows"
+    """What may be done to its rows: resampled beforehand, drawn in batches of its own
+    as well, or nothing, since it resamples by itself."""
+    portfolio: tuple[Mapping[str, Any], ...] = ({},)
+    """Complementary settings that are always worth a trial, best first."""
+    takes: Mapping[str, str] = field(default_factory=lambda: dict(_USUAL_NAMES))
+    """Constructor parameter for each of class_weight, random_state, n_jobs, device,
+    metric, n_categorical that the model has."""
+    cost: float = 1.0
+    """Expected seconds of a fit relative to the other families: orders first trials."""
+
+    def takes_loss(self, loss: Loss) -> bool:
+        """Whether it can minimise a loss; every model has a log loss of its own."""
+        return loss.name == BASELINE["loss"] or self.loss_kind in loss.make
+
+    @property
+    def plain_resampler(self) -> str:
+        """Name of the resampler that leaves the rows to the model."""
+        return OWN if self.resampling == "own" else BASELINE["resampler"]
+
+    def takes_resampler(self, resampler: Resampler) -> bool:
+        """Whether a resampler may stand before it."""
+        if self.resampling == "own" or resampler.name == OWN:
+            return resampler.name == self.plain_resampler
+        return resampler.batches is None or self.resampling == "batches"
+
+    def takes_class_weight(self, loss: Loss) -> bool:
+        """Whether class weights may be searched with a loss."""
+        return "class_weight" in self.takes and loss.weighted
 
 
 def resolve(path: str) -> Any:
@@ -226,7 +286,7 @@ def resolve(path: str) -> Any:
 class Catalogue:
     """All entries that one fit may use, by axis and name."""
 
-    entries: Mapping[str, Mapping[str, Any]]
+    entries: Mapping[str, dict[str, Any]]
 
     def get(self, axis: str, name: str) -> Any:
         """Return one entry."""
@@ -242,8 +302,8 @@ class Catalogue:
         return replace(self, entries={**self.entries, axis: grown})
 
 
-def by_name(*entries: Any) -> Mapping[str, Any]:
-    """Return entries as a read-only table."""
+def by_name(*entries: Any) -> dict[str, Any]:
+    """Return entries as a table."""
     return {entry.name: entry for entry in entries}
 
 

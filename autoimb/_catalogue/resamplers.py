@@ -1,20 +1,23 @@
 """Resamplers: every entry changes training rows only, inside the fold.
 
-A constructor takes the entry's parameters and a `Sampling`, what is known of the
-training rows by then, and returns an imbalanced-learn sampler whose ratios are plain
-class counts.
+Those that select rows read what the family reads and hand on the same rows. Those that
+make rows read scaled numbers and category codes, and make categories that exist.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from autoimb._catalogue.entry import (
+    OWN,
     UNWEIGHTED,
+    UNWEIGHTED_FIT,
+    Categorical,
     Domain,
     Float,
     Int,
+    Need,
     Resampler,
     by_name,
     minority_at_least,
@@ -22,138 +25,392 @@ from autoimb._catalogue.entry import (
     rows_at_most,
     undersampled,
 )
+from autoimb._catalogue.samplings import (
+    SMOTE,
+    Selecting,
+    SmoteThenClean,
+    Synthesising,
+    cluster_centroids,
+    few_clusters,
+    few_folds,
+    half_share,
+    quick_model,
+    random_over,
+    random_under,
+    seeded_svm,
+    smoten,
+    smotenc,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import numpy as np
     from numpy.typing import NDArray
 
+    from autoimb._profile import DatasetProfile
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """The training part of a fold, as a sampler's constructor sees it."""
+_OVER = "imblearn.over_sampling"
+_UNDER = "imblearn.under_sampling"
 
-    counts: NDArray[np.intp]
-    """Rows of each class code."""
-    n_categorical: int
-    """Columns of category codes, which stand first."""
-    only_categories: bool
-    seed: int
-
-    def oversample(self, strength: float, *, at_least: int = 1) -> dict[int, int]:
-        """Return target counts, leaving out classes with fewer rows than needed."""
-        target = oversampled(self.counts, strength)
-        return {c: n for c, n in target.items() if self.counts[c] >= at_least}
-
-    def neighbours(self, wanted: int, target: Mapping[int, int]) -> int:
-        """Return a number of neighbours that every class to be raised can offer."""
-        smallest = min((self.counts[c] for c in target), default=wanted + 1)
-        return max(1, min(wanted, int(smallest) - 1))
-
-
-def _random_over(params: Mapping[str, Any], sampling: Sampling) -> Any:
-    """Return a sampler that repeats rows of the smaller classes."""
-    from imblearn.over_sampling import RandomOverSampler
-
-    return RandomOverSampler(
-        sampling_strategy=sampling.oversample(params["strength"]),
-        random_state=sampling.seed,
-    )
-
-
-def _random_under(params: Mapping[str, Any], sampling: Sampling) -> Any:
-    """Return a sampler that drops rows of the larger classes."""
-    from imblearn.under_sampling import RandomUnderSampler
-
-    return RandomUnderSampler(
-        sampling_strategy=undersampled(sampling.counts, params["strength"]),
-        random_state=sampling.seed,
-    )
-
-
-def _smote(params: Mapping[str, Any], sampling: Sampling) -> Any:
-    """Return SMOTE, or its variant for categories: none is ever interpolated."""
-    from imblearn.over_sampling import SMOTE, SMOTEN, SMOTENC
-
-    target = sampling.oversample(params["strength"], at_least=2)
-    settings: dict[str, Any] = {
-        "sampling_strategy": target,
-        "k_neighbors": sampling.neighbours(params["k_neighbors"], target),
-        "random_state": sampling.seed,
-    }
-    if sampling.n_categorical == 0:
-        return SMOTE(**settings)
-    if sampling.only_categories:
-        return SMOTEN(**settings)
-    return SMOTENC(list(range(sampling.n_categorical)), **settings)
-
-
-def _tomek(_params: Mapping[str, Any], _sampling: Sampling) -> Any:
-    """Return the sampler that drops larger-class rows of Tomek links."""
-    from imblearn.under_sampling import TomekLinks
-
-    return TomekLinks(sampling_strategy="auto")
-
-
-def _smote_tomek(params: Mapping[str, Any], sampling: Sampling) -> Any:
-    """Return SMOTE followed by the removal of Tomek links of all classes."""
-    from imblearn.combine import SMOTETomek
-
-    return SMOTETomek(smote=_smote(params, sampling), random_state=sampling.seed)
-
-
-STRENGTH = Float(0.1, 1.0, default=1.0)
+_RATIO: dict[str, Domain] = {"strength": Float(0.1, 1.0, default=1.0)}
+_NEIGHBOURS: dict[str, Domain] = {"n_neighbors": Int(1, 9, default=3)}
+_KINDS: dict[str, Domain] = {"kind_sel": Categorical(("all", "mode"), default="mode")}
 _SMOTE_PARAMS: dict[str, Domain] = {
-    "strength": STRENGTH,
+    **_RATIO,
     "k_neighbors": Int(1, 15, default=5, log=True),
 }
-_SMOTE_NEEDS = (UNWEIGHTED, minority_at_least(4), rows_at_most(200_000))
+_BORDER_PARAMS: dict[str, Domain] = {
+    **_SMOTE_PARAMS,
+    "m_neighbors": Int(4, 20, default=10, log=True),
+}
+_MINORITY_ROWS = rows_at_most(200_000)  # compares the smaller classes with themselves
+_ALL_ROWS = rows_at_most(50_000)  # compares all rows with each other
+_SLOW_ROWS = rows_at_most(20_000)  # does so many times, or fits a model first
+_SMOTE_NEEDS = (UNWEIGHTED, minority_at_least(4), _MINORITY_ROWS)
 
-RESAMPLERS = by_name(
-    Resampler(name="none", label="no resampling", make=None),
+
+def _has_numbers(profile: DatasetProfile) -> bool:
+    """Whether the table holds numbers."""
+    return profile.has_numeric
+
+
+def _has_both(profile: DatasetProfile) -> bool:
+    """Whether the table holds categories and numbers."""
+    return profile.has_categorical and profile.has_numeric
+
+
+def _has_only_categories(profile: DatasetProfile) -> bool:
+    """Whether the table holds categories and nothing else."""
+    kinds = set(profile.kind_counts)
+    return profile.has_categorical and kinds <= {"categorical", "constant"}
+
+
+def _balanced(counts: NDArray[np.intp], _strength: float) -> dict[int, int]:
+    """Return the counts that every class has in balanced batches."""
+    return oversampled(counts, 1.0)
+
+
+_NOTHING = (
+    Resampler(name="none", label="no resampling", make=None, distances=False),
+    Resampler(name=OWN, label="its own resampling", make=None, distances=False),
+    Resampler(
+        name="balanced_batches",
+        label="balanced batches",
+        make=None,
+        batches="balanced",
+        distances=False,
+        target=_balanced,
+        reference="Shwartz-Ziv et al. 2023, arXiv:2312.02517",
+    ),
+)
+
+_RANDOM = (
     Resampler(
         name="random_over",
         label="random over-sampling",
-        make=_random_over,
-        params={"strength": STRENGTH},
+        make=random_over,
+        params=_RATIO,
+        distances=False,
         target=oversampled,
         reference="He & Garcia 2009, doi:10.1109/TKDE.2008.239",
+    ),
+    Resampler(
+        name="rose",
+        label="smoothed over-sampling",
+        make=Synthesising(path=f"{_OVER}:RandomOverSampler", neighbours=()),
+        view="mixed",
+        params={**_RATIO, "shrinkage": Float(0.05, 2.0, default=0.3, log=True)},
+        needs=(UNWEIGHTED, minority_at_least(4)),
+        target=oversampled,
+        reference="Menardi & Torelli 2014, doi:10.1007/s10618-012-0295-5",
     ),
     Resampler(
         name="random_under",
         label="random under-sampling",
-        make=_random_under,
-        params={"strength": STRENGTH},
+        make=random_under,
+        params=_RATIO,
+        distances=False,
         target=undersampled,
         reference="He & Garcia 2009, doi:10.1109/TKDE.2008.239",
     ),
-    Resampler(
-        name="smote",
-        label="SMOTE",
-        make=_smote,
-        view="mixed",
-        params=_SMOTE_PARAMS,
-        needs=_SMOTE_NEEDS,
-        target=oversampled,
-        reference="Chawla et al. 2002, doi:10.1613/jair.953",
+)
+
+_SMOTE = Resampler(
+    name="smote",
+    label="SMOTE",
+    make=SMOTE,
+    view="mixed",
+    params=_SMOTE_PARAMS,
+    needs=_SMOTE_NEEDS,
+    target=oversampled,
+    cost="minority",
+    reference="Chawla et al. 2002, doi:10.1613/jair.953",
+)
+
+_SYNTHETIC = (
+    _SMOTE,
+    replace(
+        _SMOTE,
+        name="borderline_smote",
+        label="Borderline-SMOTE",
+        make=Synthesising(path=f"{_OVER}:BorderlineSMOTE", of_all=("m_neighbors",)),
+        params={
+            **_BORDER_PARAMS,
+            "kind": Categorical(
+                ("borderline-1", "borderline-2"), default="borderline-1"
+            ),
+        },
+        needs=(UNWEIGHTED, minority_at_least(4), _ALL_ROWS),
+        cost="all",
+        reference="Han, Wang & Mao 2005, doi:10.1007/11538059_91",
     ),
-    Resampler(
-        name="tomek",
-        label="Tomek links",
-        make=_tomek,
-        view="dense",
-        needs=(rows_at_most(50_000),),
-        reference="Tomek 1976, doi:10.1109/TSMC.1976.4309452",
+    replace(
+        _SMOTE,
+        name="svm_smote",
+        label="SVM-SMOTE",
+        make=Synthesising(
+            path=f"{_OVER}:SVMSMOTE",
+            of_all=("m_neighbors",),
+            at_least=10,
+            parts={"svm_estimator": seeded_svm},
+        ),
+        params=_BORDER_PARAMS,
+        needs=(UNWEIGHTED, minority_at_least(20), _SLOW_ROWS),
+        cost="all",
+        auto=False,
+        reference="Nguyen, Cooper & Kamei 2011, doi:10.1504/IJKESDP.2011.039875",
     ),
-    Resampler(
+    replace(
+        _SMOTE,
+        name="kmeans_smote",
+        label="k-means SMOTE",
+        make=Synthesising(
+            path=f"{_OVER}:KMeansSMOTE",
+            at_least=10,
+            parts={
+                "kmeans_estimator": few_clusters,
+                "cluster_balance_threshold": half_share,
+            },
+        ),
+        params={**_RATIO, "k_neighbors": Int(1, 8, default=2)},
+        needs=(
+            UNWEIGHTED,
+            minority_at_least(20),
+            Need(_has_numbers, "needs numbers: rows of categories alone coincide"),
+            _SLOW_ROWS,
+        ),
+        auto=False,
+        reference="Last, Douzas & Bacao 2017, arXiv:1711.00837",
+    ),
+    replace(
+        _SMOTE,
+        name="adasyn",
+        label="ADASYN",
+        make=Synthesising(
+            path="autoimb._models.samplers:AttentiveADASYN",
+            neighbours=("n_neighbors",),
+        ),
+        params={**_RATIO, "n_neighbors": Int(2, 15, default=5, log=True)},
+        needs=(UNWEIGHTED, minority_at_least(10), _ALL_ROWS),
+        cost="all",
+        auto=False,
+        reference="He et al. 2008, doi:10.1109/IJCNN.2008.4633969",
+    ),
+    replace(
+        _SMOTE,
+        name="smotenc",
+        label="SMOTE-NC",
+        make=smotenc,
+        needs=(
+            *_SMOTE_NEEDS,
+            Need(_has_both, "needs categories and numbers side by side"),
+            _SLOW_ROWS,
+        ),
+        auto=False,
+    ),
+    replace(
+        _SMOTE,
+        name="smoten",
+        label="SMOTE-N",
+        make=smoten,
+        needs=(
+            *_SMOTE_NEEDS,
+            Need(_has_only_categories, "needs categories and nothing else"),
+            _SLOW_ROWS,
+        ),
+        auto=False,
+    ),
+    replace(
+        _SMOTE,
         name="smote_tomek",
         label="SMOTE + Tomek links",
-        make=_smote_tomek,
-        view="mixed",
-        params=_SMOTE_PARAMS,
-        needs=(*_SMOTE_NEEDS, rows_at_most(50_000)),
-        target=oversampled,
+        make=SmoteThenClean(
+            path="imblearn.combine:SMOTETomek",
+            part="tomek",
+            cleaner=f"{_UNDER}:TomekLinks",
+        ),
+        needs=(UNWEIGHTED, minority_at_least(4), _SLOW_ROWS),
+        cost="all",
+        reference="Batista, Prati & Monard 2004, doi:10.1145/1007730.1007735",
+    ),
+    replace(
+        _SMOTE,
+        name="smote_enn",
+        label="SMOTE + ENN",
+        make=SmoteThenClean(
+            path="imblearn.combine:SMOTEENN",
+            part="enn",
+            cleaner=f"{_UNDER}:EditedNearestNeighbours",
+            neighbours="n_neighbors",
+        ),
+        params={**_SMOTE_PARAMS, **_NEIGHBOURS},
+        needs=(UNWEIGHTED, minority_at_least(4), _SLOW_ROWS),
+        cost="all",
+        auto=False,
         reference="Batista, Prati & Monard 2004, doi:10.1145/1007730.1007735",
     ),
 )
+
+_TOMEK = Resampler(
+    name="tomek",
+    label="Tomek links",
+    make=Selecting(path=f"{_UNDER}:TomekLinks", is_seeded=False),
+    needs=(_ALL_ROWS,),
+    cost="all",
+    reference="Tomek 1976, doi:10.1109/TSMC.1976.4309452",
+)
+
+_CLEANING = (
+    _TOMEK,
+    replace(
+        _TOMEK,
+        name="enn",
+        label="edited nearest neighbours",
+        make=Selecting(
+            path=f"{_UNDER}:EditedNearestNeighbours",
+            is_seeded=False,
+            neighbours=("n_neighbors",),
+        ),
+        params={**_NEIGHBOURS, **_KINDS},
+        reference="Wilson 1972, doi:10.1109/TSMC.1972.4309137",
+    ),
+    replace(
+        _TOMEK,
+        name="renn",
+        label="repeated edited nearest neighbours",
+        make=Selecting(
+            path=f"{_UNDER}:RepeatedEditedNearestNeighbours",
+            fixed={"max_iter": 20},
+            is_seeded=False,
+            neighbours=("n_neighbors",),
+        ),
+        params={**_NEIGHBOURS, **_KINDS},
+        # Its sample_indices_ are in another order than its rows (imblearn 0.14).
+        needs=(UNWEIGHTED_FIT, _SLOW_ROWS),
+        auto=False,
+        reference="Tomek 1976, doi:10.1109/TSMC.1976.4309523",
+    ),
+    replace(
+        _TOMEK,
+        name="all_knn",
+        label="AllKNN",
+        make=Selecting(
+            path=f"{_UNDER}:AllKNN", is_seeded=False, neighbours=("n_neighbors",)
+        ),
+        params={**_NEIGHBOURS, **_KINDS},
+        needs=(_SLOW_ROWS,),
+        auto=False,
+        reference="Tomek 1976, doi:10.1109/TSMC.1976.4309523",
+    ),
+    replace(
+        _TOMEK,
+        name="cnn",
+        label="condensed nearest neighbour",
+        make=Selecting(
+            path=f"{_UNDER}:CondensedNearestNeighbour", neighbours=("n_seeds_S",)
+        ),
+        params={"n_seeds_S": Int(1, 20, default=1, log=True)},
+        needs=(rows_at_most(5_000),),
+        auto=False,
+        reference="Hart 1968, doi:10.1109/TIT.1968.1054155",
+    ),
+    replace(
+        _TOMEK,
+        name="oss",
+        label="one-sided selection",
+        make=Selecting(path=f"{_UNDER}:OneSidedSelection", neighbours=("n_seeds_S",)),
+        params={"n_seeds_S": Int(1, 20, default=1, log=True)},
+        auto=False,
+        reference="Kubat & Matwin 1997, ICML 179-186",
+    ),
+    replace(
+        _TOMEK,
+        name="ncr",
+        label="neighbourhood cleaning rule",
+        make=Selecting(
+            path=f"{_UNDER}:NeighbourhoodCleaningRule",
+            is_seeded=False,
+            neighbours=("n_neighbors",),
+        ),
+        params={
+            **_NEIGHBOURS,
+            "threshold_cleaning": Float(0.1, 1.0, default=0.5),
+        },
+        auto=False,
+        reference="Laurikkala 2001, doi:10.1007/3-540-48229-6_9",
+    ),
+)
+
+_HARDNESS = Resampler(
+    name="instance_hardness",
+    label="instance hardness threshold",
+    make=Selecting(
+        path=f"{_UNDER}:InstanceHardnessThreshold",
+        parts={"estimator": quick_model, "cv": few_folds},
+    ),
+    params=_RATIO,
+    needs=(minority_at_least(4), _ALL_ROWS),
+    target=undersampled,
+    auto=False,
+    reference="Smith, Martinez & Giraud-Carrier 2014, doi:10.1007/s10994-013-5422-z",
+)
+
+
+def _near_miss(version: int) -> Resampler:
+    """Return the entry of one version of NearMiss."""
+    parameter = "n_neighbors_ver3" if version == 3 else "n_neighbors"
+    make = Selecting(
+        path=f"{_UNDER}:NearMiss",
+        fixed={"version": version, "n_neighbors": 3},
+        is_seeded=False,
+        neighbours=("n_neighbors", parameter),
+    )
+    return replace(
+        _HARDNESS,
+        name=f"near_miss_{version}",
+        label=f"NearMiss-{version}",
+        make=make,
+        params={**_RATIO, parameter: Int(1, 9, default=3)},
+        needs=(minority_at_least(4), _SLOW_ROWS),
+        cost="all",
+        reference="Mani & Zhang 2003, ICML workshop on imbalanced data sets",
+    )
+
+
+_SHRINKING = (
+    _HARDNESS,
+    *(_near_miss(version) for version in (1, 2, 3)),
+    Resampler(
+        name="cluster_centroids",
+        label="cluster centroids",
+        make=cluster_centroids,
+        view="mixed",
+        params=_RATIO,
+        needs=(UNWEIGHTED, _SLOW_ROWS),
+        target=undersampled,
+        cost="all",
+        auto=False,
+        reference="Yen & Lee 2009, doi:10.1016/j.eswa.2008.06.108",
+    ),
+)
+
+RESAMPLERS = by_name(*_NOTHING, *_RANDOM, *_SYNTHETIC, *_CLEANING, *_SHRINKING)

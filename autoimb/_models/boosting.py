@@ -1,23 +1,39 @@
-"""XGBoost with class weights."""
+"""XGBoost with class weights and losses for rare classes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from xgboost import XGBClassifier
+
+from .gradients import Objective, resolve_objective
+from .links import start_logits, to_proba
 
 __all__ = ["WeightedXGBClassifier"]
 
+# Second derivatives of these losses fall below zero where a row is badly wrong, and a
+# leaf's step divides by their sum: each is kept above this share of what the log loss
+# would have at the same gradient.
+_LEAST_CURVATURE = 0.1
+_TINY = 1e-16
+
 
 class WeightedXGBClassifier(XGBClassifier):
-    """`XGBClassifier` that also takes `class_weight`, for two classes or more.
+    """`XGBClassifier` that also takes `class_weight` and `loss`.
 
     Parameters
     ----------
     class_weight : mapping from class code to weight, default=None
         Each row's weight is multiplied by its class's; classes that are not in the
         mapping have weight 1. None is plain XGBoost.
+    loss : {"log_loss", "focal", "asymmetric"} or callable, default="log_loss"
+        Loss to minimise; "log_loss" is XGBoost's own. A callable
+        ``loss(margins, codes, *, prior, **loss_params)`` returns the gradient and the
+        second derivative by the margins, in their shape.
+    loss_params : mapping from str to value, default=None
+        Parameters of the loss, such as ``{"gamma": 2.0}``.
     **kwargs
         Parameters of `xgboost.XGBClassifier`.
 
@@ -26,13 +42,33 @@ class WeightedXGBClassifier(XGBClassifier):
     For two classes, ``{0: 1, 1: w}`` is ``scale_pos_weight=w`` with the same
     `base_score`, up to the histogram's bin edges, which follow row weights. Where
     `base_score` is left to XGBoost, it starts at the weighted share of class 1.
+
+    Other losses than "log_loss" start from the logits of the weighted class shares.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> from autoimb._models.boosting import WeightedXGBClassifier
+    >>> X, y = make_classification(300, weights=[0.9], random_state=0)
+    >>> model = WeightedXGBClassifier(
+    ...     n_estimators=5, loss="focal", loss_params={"gamma": 1.0}
+    ... ).fit(X, y)
+    >>> model.predict_proba(X[:3]).shape
+    (3, 2)
     """
 
     def __init__(
-        self, *, class_weight: Mapping[int, float] | None = None, **kwargs: Any
+        self,
+        *,
+        class_weight: Mapping[int, float] | None = None,
+        loss: str | Callable[..., Any] = "log_loss",
+        loss_params: Mapping[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.class_weight = class_weight
+        self.loss = loss
+        self.loss_params = loss_params
 
     def fit(
         self,
@@ -65,9 +101,88 @@ class WeightedXGBClassifier(XGBClassifier):
             sample_weight = np.multiply(
                 weight, 1.0 if sample_weight is None else sample_weight
             )
-        super().fit(X, y, sample_weight=sample_weight, **fit_params)
+        if self.loss == "log_loss":
+            super().fit(X, y, sample_weight=sample_weight, **fit_params)
+            return self
+        objective = resolve_objective(self.loss, self.loss_params)
+        mass = np.bincount(
+            np.asarray(y),
+            None if sample_weight is None else np.asarray(sample_weight, dtype=float),
+        )
+        own = self.objective, self.base_score
+        # XGBoost reads both off the estimator: they are put back as they were given.
+        self.objective = _Trained(objective, mass / mass.sum())
+        self.base_score = _base_score(mass / mass.sum(), objective)
+        try:
+            super().fit(X, y, sample_weight=sample_weight, **fit_params)
+        finally:
+            self.objective, self.base_score = own
         return self
+
+    def predict_proba(  # type: ignore[override]  # its keywords are passed on
+        self, X: ArrayLike, **predict_params: Any
+    ) -> NDArray[Any]:
+        """Return the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features; NaN is a missing value.
+        **predict_params
+            Parameters of `xgboost.XGBClassifier.predict_proba`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities in the order of the codes; rows sum to one.
+        """
+        link = resolve_objective(self.loss, self.loss_params).link
+        if self.n_classes_ == 2 or link == "softmax":
+            proba: NDArray[Any] = super().predict_proba(X, **predict_params)
+            return proba
+        margins = self.predict(X, output_margin=True, **predict_params)
+        return to_proba(margins, is_binary=False, link=link)
 
     def _wrapper_params(self) -> set[str]:
         """Return the parameters that XGBoost keeps away from the booster."""
-        return {*super()._wrapper_params(), "class_weight"}
+        return {*super()._wrapper_params(), "class_weight", "loss", "loss_params"}
+
+
+@dataclass(frozen=True, eq=False)
+class _Trained:
+    """An objective as XGBoost calls it, for training rows of known class shares."""
+
+    objective: Objective
+    prior: NDArray[np.float64]
+
+    def __call__(
+        self,
+        y_true: NDArray[Any],
+        y_pred: NDArray[Any],
+        sample_weight: NDArray[Any] | None = None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return weighted derivatives, the second one kept above zero."""
+        margins = np.asarray(y_pred, dtype=np.float64)
+        codes = np.asarray(y_true).astype(np.intp)
+        gradient, hessian = self.objective.function(margins, codes, prior=self.prior)
+        is_binary = margins.ndim == 1
+        proba = to_proba(margins, is_binary=is_binary, link=self.objective.link)
+        if is_binary:
+            proba = proba[:, 1]
+        elif self.objective.link == "softmax":
+            # The margins of a row move together: XGBoost's own softmax doubles the
+            # diagonal of the Hessian as well.
+            hessian = 2 * hessian
+        floor = _LEAST_CURVATURE * np.abs(gradient) * proba * (1 - proba)
+        hessian = np.maximum(hessian, floor + _TINY)
+        if sample_weight is None:
+            return gradient, hessian
+        weight = sample_weight if is_binary else sample_weight[:, np.newaxis]
+        return gradient * weight, hessian * weight
+
+
+def _base_score(shares: NDArray[np.float64], objective: Objective) -> Any:
+    """Return the start of boosting: a probability for two classes, else k margins."""
+    if len(shares) == 2:
+        return float(np.clip(shares[1], 1e-6, 1 - 1e-6))
+    return start_logits(shares, objective.link).tolist()

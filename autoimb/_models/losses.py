@@ -1,13 +1,14 @@
 """Losses for rare classes as pure PyTorch functions of logits.
 
 Each takes logits of shape (n,) for two classes or (n, k) for k, integer class codes
-of shape (n,), and optional weights of classes (k,) and of rows (n,), which multiply.
-Each returns one loss per row, shape (n,): the caller decides what to divide by.
+of shape (n,), the shares of the classes, shape (k,), where it asks for them, and
+optional weights of classes (k,) and of rows (n,), which multiply. Each returns one loss
+per row, shape (n,): the caller decides what to divide by.
 """
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,23 +16,37 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["LOSSES", "Loss", "focal", "resolve_loss", "weighted_cross_entropy"]
+from autoimb._models.links import Link
+
+__all__ = [
+    "LOSSES",
+    "Loss",
+    "asymmetric",
+    "focal",
+    "label_smoothing",
+    "logit_adjusted",
+    "resolve_loss",
+    "weighted_cross_entropy",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
-    """A loss that the net can be trained with."""
+    """A loss that a net can be trained with."""
 
     function: Callable[..., Tensor]
-    """Maps logits, codes and weights to one loss per row."""
+    """Maps logits, codes, shares and weights to one loss per row."""
     params: tuple[str, ...] = ()
-    """Names of the function's own parameters, without the weights."""
+    """Names of the function's own parameters."""
+    link: Link = "softmax"
+    """How k logits become probabilities."""
 
 
 def weighted_cross_entropy(
     logits: Tensor,
     codes: Tensor,
     *,
+    prior: Tensor | None = None,
     class_weight: Tensor | None = None,
     sample_weight: Tensor | None = None,
 ) -> Tensor:
@@ -43,6 +58,8 @@ def weighted_cross_entropy(
         One logit a row for two classes (sigmoid), or k (softmax).
     codes : Tensor of shape (n,)
         True classes as integers from 0 to k - 1.
+    prior : Tensor of shape (k,), default=None
+        Shares of the classes among the rows that batches are drawn from; not used.
     class_weight : Tensor of shape (k,), default=None
         Weight of each class.
     sample_weight : Tensor of shape (n,), default=None
@@ -53,11 +70,7 @@ def weighted_cross_entropy(
     Tensor of shape (n,)
         Loss of each row, weighted but not averaged.
     """
-    if logits.ndim == 1:
-        losses = -functional.logsigmoid(_towards_truth(logits, codes))
-    else:
-        losses = functional.cross_entropy(logits, codes, reduction="none")
-    return _weigh(losses, codes, class_weight, sample_weight)
+    return _weigh(_cross_entropy(logits, codes), codes, class_weight, sample_weight)
 
 
 def focal(
@@ -65,6 +78,7 @@ def focal(
     codes: Tensor,
     *,
     gamma: float = 2.0,
+    prior: Tensor | None = None,
     class_weight: Tensor | None = None,
     sample_weight: Tensor | None = None,
 ) -> Tensor:
@@ -72,7 +86,7 @@ def focal(
 
     Parameters
     ----------
-    logits, codes, class_weight, sample_weight
+    logits, codes, prior, class_weight, sample_weight
         As in `weighted_cross_entropy`; the class weights are the paper's alpha.
     gamma : float in [0, inf), default=2.0
         How strongly easy rows are played down; 0 is cross-entropy.
@@ -92,31 +106,204 @@ def focal(
     return _weigh(losses, codes, class_weight, sample_weight)
 
 
+def label_smoothing(
+    logits: Tensor,
+    codes: Tensor,
+    *,
+    epsilon: float = 0.05,
+    prior: Tensor | None = None,
+    class_weight: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+) -> Tensor:
+    """Return cross-entropy to a label that is wrong with probability epsilon.
+
+    Parameters
+    ----------
+    logits, codes, prior, class_weight, sample_weight
+        As in `weighted_cross_entropy`.
+    epsilon : float in [0, 1], default=0.05
+        Share of the label that is spread evenly over all k classes; 0 is
+        cross-entropy.
+
+    Returns
+    -------
+    Tensor of shape (n,)
+        w ((1 - epsilon) CE + epsilon / k times the sum of CE to every class).
+
+    References
+    ----------
+    .. [1] Szegedy, Vanhoucke, Ioffe, Shlens, Wojna (2016). Rethinking the Inception
+       architecture for computer vision, section 7. arXiv:1512.00567
+    """
+    to_truth = _cross_entropy(logits, codes)
+    to_all = -_log_proba(logits).mean(dim=1)
+    losses = (1 - epsilon) * to_truth + epsilon * to_all
+    return _weigh(losses, codes, class_weight, sample_weight)
+
+
+def logit_adjusted(
+    logits: Tensor,
+    codes: Tensor,
+    *,
+    tau: float = 1.0,
+    prior: Tensor | None = None,
+    class_weight: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+) -> Tensor:
+    """Return cross-entropy of logits + tau log prior: the plain logits are balanced.
+
+    Parameters
+    ----------
+    logits, codes, class_weight, sample_weight
+        As in `weighted_cross_entropy`.
+    tau : float in [0, inf), default=1.0
+        How much of the prior is added; 0 is cross-entropy, 1 the balanced softmax.
+    prior : Tensor of shape (k,)
+        Shares of the classes among the rows that batches are drawn from.
+
+    Returns
+    -------
+    Tensor of shape (n,)
+        Loss of each row, weighted but not averaged.
+
+    Notes
+    -----
+    Predictions use the plain logits, as the paper does: with tau = 1 they estimate what
+    the probabilities would be were all classes as common.
+
+    References
+    ----------
+    .. [1] Menon, Jayasumana, Rawat, Jain, Veit, Kumar (2021). Long-tail learning via
+       logit adjustment, section 5. arXiv:2007.07314
+    """
+    if prior is None:
+        raise ValueError("logit_adjusted needs the prior.")
+    shift = tau * torch.log(prior)
+    shifted = logits + (shift[1] - shift[0] if logits.ndim == 1 else shift)
+    return _weigh(_cross_entropy(shifted, codes), codes, class_weight, sample_weight)
+
+
+def asymmetric(
+    logits: Tensor,
+    codes: Tensor,
+    *,
+    gamma_pos: float = 0.0,
+    gamma_neg: float = 2.0,
+    margin: float = 0.02,
+    prior: Tensor | None = None,
+    class_weight: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+) -> Tensor:
+    """Return the asymmetric loss: easy negatives count less, very easy ones nothing.
+
+    Parameters
+    ----------
+    logits, codes, class_weight, sample_weight
+        As in `weighted_cross_entropy`.
+    gamma_pos, gamma_neg : float in [0, inf), default=0.0 and 2.0
+        How strongly easy positives and negatives are played down.
+    margin : float in [0, 1), default=0.02
+        Negatives of a lower probability than this have no loss at all.
+    prior : Tensor of shape (k,)
+        Shares of the classes: the rarer of two is the positive one.
+
+    Returns
+    -------
+    Tensor of shape (n,)
+        With p the probability of the positive class and q = max(p - margin, 0):
+        -(1 - p)^gamma_pos log p for positives, -q^gamma_neg log(1 - q) for negatives.
+        More than two classes: the sum over them, each against the rest with a sigmoid
+        of its own.
+
+    References
+    ----------
+    .. [1] Ridnik, Ben-Baruch, Zamir, Noy, Friedman, Protter, Zelnik-Manor (2021).
+       Asymmetric loss for multi-label classification, section 2. arXiv:2009.14119
+    """
+    if prior is None:
+        raise ValueError("asymmetric needs the prior.")
+    of_one = partial(
+        _asymmetric, gamma_pos=gamma_pos, gamma_neg=gamma_neg, margin=margin
+    )
+    if logits.ndim == 1:
+        rare = int(prior.argmin())
+        losses = of_one(logits if rare == 1 else -logits, codes == rare)
+    else:
+        is_true = functional.one_hot(codes, logits.shape[1]).bool()
+        losses = of_one(logits, is_true).sum(dim=1)
+    return _weigh(losses, codes, class_weight, sample_weight)
+
+
 LOSSES: Mapping[str, Loss] = {
+    "asymmetric": Loss(
+        function=asymmetric,
+        params=("gamma_pos", "gamma_neg", "margin"),
+        link="sigmoid",
+    ),
     "focal": Loss(function=focal, params=("gamma",)),
+    "label_smoothing": Loss(function=label_smoothing, params=("epsilon",)),
     "log_loss": Loss(function=weighted_cross_entropy),
+    "logit_adjusted": Loss(function=logit_adjusted, params=("tau",)),
 }
 
 
 def resolve_loss(
-    name: str, params: Mapping[str, Any] | None = None
-) -> Callable[..., Tensor]:
-    """Return the loss called `name` with its own parameters filled in.
+    loss: str | Callable[..., Tensor], params: Mapping[str, Any] | None = None
+) -> Loss:
+    """Return a loss by name, or one's own, with its parameters filled in.
 
     Raises
     ------
     ValueError
         If the loss or one of its parameters is unknown.
     """
-    if name not in LOSSES:
-        nearest = difflib.get_close_matches(name, LOSSES, n=1, cutoff=0.0)[0]
-        msg = f"loss={name!r} is not one of {sorted(LOSSES)}; nearest: {nearest!r}."
+    given = dict(params or {})
+    if callable(loss):
+        return Loss(function=partial(loss, **given))
+    if loss not in LOSSES:
+        nearest = difflib.get_close_matches(loss, LOSSES, n=1, cutoff=0.0)[0]
+        msg = f"loss={loss!r} is not one of {sorted(LOSSES)}; nearest: {nearest!r}."
         raise ValueError(msg)
-    loss, given = LOSSES[name], dict(params or {})
-    if unknown := sorted(given.keys() - set(loss.params)):
-        msg = f"loss_params has {unknown}, but {name!r} takes {sorted(loss.params)}."
+    known = LOSSES[loss]
+    if unknown := sorted(given.keys() - set(known.params)):
+        msg = f"loss_params has {unknown}, but {loss!r} takes {sorted(known.params)}."
         raise ValueError(msg)
-    return partial(loss.function, **given)
+    return replace(known, function=partial(known.function, **given))
+
+
+def _cross_entropy(logits: Tensor, codes: Tensor) -> Tensor:
+    """Return -log p_t of each row."""
+    if logits.ndim == 1:
+        return -functional.logsigmoid(_towards_truth(logits, codes))
+    return functional.cross_entropy(logits, codes, reduction="none")
+
+
+def _log_proba(logits: Tensor) -> Tensor:
+    """Return the logarithms of the probabilities of all classes, shape (n, k)."""
+    if logits.ndim == 1:
+        return functional.logsigmoid(torch.stack([-logits, logits], dim=1))
+    return functional.log_softmax(logits, dim=1)
+
+
+def _asymmetric(
+    logits: Tensor,
+    is_positive: Tensor,
+    *,
+    gamma_pos: float,
+    gamma_neg: float,
+    margin: float,
+) -> Tensor:
+    """Return the asymmetric loss of one class against the rest, element by element."""
+    log_p, log_rest = functional.logsigmoid(logits), functional.logsigmoid(-logits)
+    of_positives = -torch.exp(gamma_pos * log_rest) * log_p
+    if margin == 0:
+        of_negatives = -torch.exp(gamma_neg * log_p) * log_rest
+    else:
+        shifted = (torch.sigmoid(logits) - margin).clamp(min=0)
+        # Below the margin a power of zero would have an infinite slope: cut it out.
+        base = torch.where(shifted > 0, shifted, 1.0)
+        of_negatives = -(base**gamma_neg) * torch.log1p(-shifted)
+    return torch.where(is_positive, of_positives, of_negatives)
 
 
 def _towards_truth(logits: Tensor, codes: Tensor) -> Tensor:

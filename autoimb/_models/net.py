@@ -1,70 +1,48 @@
-"""A small residual net for tables: trained by PyTorch, predicting with NumPy alone.
-
-One vector holds all weights. While training it is the only tensor with a gradient,
-which makes the optimiser a few lines (`torch.optim` imports the compiler, several
-seconds in each fresh process); once fitted, its NumPy copies need no torch to load,
-to pickle or to predict.
-"""
+"""A small residual net for tables: trained by PyTorch, predicting with NumPy alone."""
 
 import math
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state, column_or_1d, gen_batches
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
-from threadpoolctl import threadpool_limits
 
-from .training import (
-    Clock,
-    Floats,
-    Rows,
-    Training,
-    forward,
-    list_layers,
-    name_layers,
-    silu,
-    split_layers,
-    to_proba,
-    torch_threads,
-)
+from autoimb._metrics import Metric
+
+from .batches import Doubles, Floats
+from .classifier import NetworkClassifier, Predictor
+from .layers import forward, silu, widen
+
+if TYPE_CHECKING:
+    from .training import Network
 
 __all__ = ["NetClassifier"]
 
-# Below this, average precision of the hold-out is mostly noise, and its rows teach
-# more than they tell.
-_MIN_HELD_OUT_MINORITY = 10
-# Without a hold-out: long enough to fit, short enough not to memorise a small table.
-_EPOCHS_WITHOUT_HOLD_OUT = 20
-_STEPS_WITHOUT_HOLD_OUT = 200
-_PREDICT_ROWS = 8192
-_MIN_SHARE = 1e-6
 _OUTPUT_SCALE = 0.01  # near zero: the first predictions are the class shares
 
 
-class NetClassifier(ClassifierMixin, BaseEstimator):
+class NetClassifier(NetworkClassifier):
     """Residual multilayer perceptron for dense, scaled tables.
 
     Parameters
     ----------
     hidden : int, default=128
         Units of each layer.
-    n_layers : int, default=2
+    n_layers : int, default=1
         Residual layers after the first one.
     dropout : float in [0, 1), default=0.1
         Share of units silenced in training.
-    learning_rate : float, default=2e-3
+    learning_rate : float, default=3e-3
         Step size in the first half of training; then it falls linearly to zero.
     weight_decay : float, default=1e-4
         Decoupled decay of the weight matrices (AdamW).
     batch_size : int or "auto", default="auto"
         Rows of a mini-batch; "auto" grows with the square root of the rows.
+    batches : {"plain", "balanced"}, default="plain"
+        What a mini-batch holds: rows as they come, or all classes in equal numbers.
+    mixup : float, default=0.0
+        If positive, train on blends of two rows and their losses; the share of the
+        first is drawn from Beta(mixup, mixup) for each batch.
     max_epochs : int, default=60
         Passes over the training rows; fewer where none can be held out.
     patience : int, default=10
@@ -72,8 +50,11 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
     validation_fraction : float in [0, 1), default=0.15
         Share of rows held out to choose the best epoch. None is held out where the
         share has fewer than 10 rows of the rarest class.
-    loss : {"focal", "log_loss"}, default="log_loss"
-        Loss to minimise.
+    metric : str, Metric or scorer, default="average_precision"
+        What the best epoch is chosen by; metrics of labels at their best cut of the
+        hold-out. In place of a scikit-learn scorer, average precision is taken.
+    loss : str or callable, default="log_loss"
+        Loss to minimise: a name in `LOSSES` or a function such as those.
     loss_params : mapping from str to value, default=None
         Parameters of the loss, such as ``{"gamma": 2.0}``.
     class_weight : mapping from label to weight, default=None
@@ -97,8 +78,13 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
     n_epochs_ : int
         Epochs trained, the last one perhaps in part.
     best_score_ : float or None
-        Average precision of the kept weights on the hold-out: of the rarer of two
-        classes, or the mean over classes; None without a hold-out.
+        Metric of the kept weights on the hold-out, with the rarer of two classes as the
+        positive one; None without a hold-out.
+    link_ : {"softmax", "sigmoid"}
+        How more than two logits become probabilities.
+    prior_shift_ : ndarray of shape (n_classes,)
+        Added to the logarithms of the probabilities: what balanced batches taught is
+        brought back to the shares of the classes. Zeros for plain batches.
     weights_ : dict from str to ndarray
         ``matrix_0, bias_0, matrix_1, …`` from input to output.
 
@@ -122,15 +108,18 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
         self,
         *,
         hidden: int = 128,
-        n_layers: int = 2,
+        n_layers: int = 1,
         dropout: float = 0.1,
-        learning_rate: float = 2e-3,
+        learning_rate: float = 3e-3,
         weight_decay: float = 1e-4,
         batch_size: int | str = "auto",
+        batches: str = "plain",
+        mixup: float = 0.0,
         max_epochs: int = 60,
         patience: int = 10,
         validation_fraction: float = 0.15,
-        loss: str = "log_loss",
+        metric: str | Metric | Callable[..., float] = "average_precision",
+        loss: str | Callable[..., Any] = "log_loss",
         loss_params: Mapping[str, Any] | None = None,
         class_weight: Mapping[Any, float] | None = None,
         device: str = "auto",
@@ -138,196 +127,45 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
         n_threads: int = 1,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
+        super().__init__(
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            batch_size=batch_size,
+            batches=batches,
+            mixup=mixup,
+            max_epochs=max_epochs,
+            patience=patience,
+            validation_fraction=validation_fraction,
+            metric=metric,
+            loss=loss,
+            loss_params=loss_params,
+            class_weight=class_weight,
+            device=device,
+            deadline_s=deadline_s,
+            n_threads=n_threads,
+            random_state=random_state,
+        )
         self.hidden = hidden
         self.n_layers = n_layers
         self.dropout = dropout
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.patience = patience
-        self.validation_fraction = validation_fraction
-        self.loss = loss
-        self.loss_params = loss_params
-        self.class_weight = class_weight
-        self.device = device
-        self.deadline_s = deadline_s
-        self.n_threads = n_threads
-        self.random_state = random_state
 
-    def fit(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> Self:
-        """Train on a dense table without gaps.
+    def _make_network(self, start: Doubles, seed: int) -> "Network":
+        """Return a net with random matrices, zero biases and the output's start."""
+        from .net_module import ResidualNet
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Features, scaled.
-        y : array-like of shape (n_samples,)
-            Labels of any kind.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of rows; a row of weight zero is as good as absent.
-
-        Returns
-        -------
-        NetClassifier
-            The fitted estimator.
-        """
-        started = time.monotonic()
-        features, labels = validate_data(self, X, y, dtype=np.float32)
-        check_classification_targets(labels)
-        self.classes_, codes = np.unique(labels, return_inverse=True)
-        weight = _check_weight(sample_weight, len(codes))
-        rows = Rows(features, codes, weight).weighted()
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
-        class_weight = self._class_weights()
-        flat = self._initial_weights(rows, class_weight, seed)
-        self.n_epochs_ = 0
-        self.best_score_: float | None = None
-        if len(self.classes_) > 1:
-            flat = self._train(flat, rows, class_weight, seed, started)
-        self.weights_ = name_layers(split_layers(flat, self._sizes()))
-        return self
-
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return the probabilities of the classes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Features, scaled.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Probabilities in the order of `classes_`; rows sum to one.
-        """
-        check_is_fitted(self)
-        rows: Floats = validate_data(self, X, reset=False, dtype=np.float32)
-        layers = list_layers(self.weights_)
-        batches = gen_batches(len(rows), _PREDICT_ROWS)
-        logits = [forward(layers, rows[batch], silu) for batch in batches]
-        is_binary = len(self.classes_) == 2
-        return to_proba(np.concatenate(logits), is_binary=is_binary)
-
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the most probable label of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Features, scaled.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Labels out of `classes_`.
-        """
-        best = self.predict_proba(X).argmax(axis=1)
-        labels: NDArray[Any] = self.classes_[best]
-        return labels
-
-    def _class_weights(self) -> Floats:
-        """Return the weight of each class, shape (n_classes,)."""
-        given = self.class_weight or {}
-        weights = [given.get(label, 1.0) for label in self.classes_.tolist()]
-        return np.array(weights, dtype=np.float32)
-
-    def _sizes(self) -> list[int]:
-        """Return the widths of the net from input to output."""
-        n_classes = len(self.classes_)
-        n_outputs = 1 if n_classes == 2 else n_classes
-        hidden = [self.hidden] * (1 + self.n_layers)
-        return [self.n_features_in_, *hidden, n_outputs]
-
-    def _initial_weights(self, rows: "Rows", class_weight: Floats, seed: int) -> Floats:
-        """Return random matrices, zero biases and the class shares, all flat."""
         rng = np.random.default_rng(seed)
-        shapes = list(pairwise(self._sizes()))
-        scales = [math.sqrt(2 / n_in) for n_in, _ in shapes[:-1]] + [_OUTPUT_SCALE]
-        matrices = [
-            rng.normal(scale=scale, size=n_in * n_out)
-            for scale, (n_in, n_out) in zip(scales, shapes, strict=True)
-        ]
-        biases = [np.zeros(n_out) for _, n_out in shapes[:-1]]
-        flat = np.concatenate([*matrices, *biases, _prior_logits(rows, class_weight)])
-        return flat.astype(np.float32)
+        sizes = [self.n_features_in_] + [self.hidden] * (1 + self.n_layers)
+        weights: dict[str, Floats] = {}
+        for i, (n_in, n_out) in enumerate(pairwise([*sizes, len(start)])):
+            is_output = i == self.n_layers + 1
+            scale = _OUTPUT_SCALE if is_output else math.sqrt(2 / n_in)
+            bias = start if is_output else np.zeros(n_out)
+            matrix = rng.normal(scale=scale, size=(n_in, n_out))
+            weights[f"matrix_{i}"] = matrix.astype(np.float32)
+            weights[f"bias_{i}"] = bias.astype(np.float32)
+        return ResidualNet(weights, self.dropout, seed)
 
-    def _train(
-        self,
-        flat: Floats,
-        rows: "Rows",
-        class_weight: Floats,
-        seed: int,
-        started: float,
-    ) -> Floats:
-        """Return the trained weights; sets `n_epochs_` and `best_score_`."""
-        n_held_out = self.validation_fraction * rows.count(len(self.classes_)).min()
-        if n_held_out < _MIN_HELD_OUT_MINORITY:
-            train, held_out = rows, None
-        else:
-            train, held_out = _hold_out(rows, self.validation_fraction, seed)
-        with threadpool_limits(self.n_threads), torch_threads(self.n_threads):
-            training = Training(self, flat, train, class_weight, seed)
-            clock = Clock(self.deadline_s, started)
-            if held_out is None:
-                return self._train_all_rows(training, clock)
-            return self._train_best_epoch(training, held_out, clock)
-
-    def _train_all_rows(self, training: "Training", clock: "Clock") -> Floats:
-        """Return the weights after a fixed number of epochs."""
-        wanted = math.ceil(_STEPS_WITHOUT_HOLD_OUT / training.steps_per_epoch)
-        n_epochs = min(self.max_epochs, max(_EPOCHS_WITHOUT_HOLD_OUT, wanted))
-        for _ in clock.epochs(n_epochs):
-            training.run_epoch(clock)
-            self.n_epochs_ += 1
-        return training.weights()
-
-    def _train_best_epoch(
-        self, training: "Training", held_out: "Rows", clock: "Clock"
-    ) -> Floats:
-        """Return the weights of the epoch with the best score on the hold-out."""
-        best, best_epoch = training.weights(), 0
-        for epoch in clock.epochs(self.max_epochs):
-            training.run_epoch(clock)
-            self.n_epochs_ = epoch + 1
-            score = held_out.score(training.weights(), self._sizes())
-            if self.best_score_ is None or score > self.best_score_:
-                best, best_epoch, self.best_score_ = training.weights(), epoch, score
-            if epoch - best_epoch >= self.patience:
-                break
-        return best
-
-
-def _check_weight(sample_weight: ArrayLike | None, n_samples: int) -> Floats:
-    """Return row weights of shape (n,), none negative, not all zero."""
-    if sample_weight is None:
-        return np.ones(n_samples, dtype=np.float32)
-    weight: Floats = column_or_1d(sample_weight, dtype=np.float32)
-    if len(weight) != n_samples:
-        msg = f"sample_weight has {len(weight)} entries for {n_samples} rows."
-        raise ValueError(msg)
-    if not (np.isfinite(weight).all() and weight.min() >= 0 and weight.any()):
-        msg = "sample_weight must be finite, not negative and not zero everywhere."
-        raise ValueError(msg)
-    return weight
-
-
-def _prior_logits(rows: Rows, class_weight: Floats) -> NDArray[np.float64]:
-    """Return the logits of the weighted class shares, shape (n_outputs,)."""
-    n_classes = len(class_weight)
-    mass = np.bincount(rows.codes, rows.weight, n_classes) * class_weight
-    logits: NDArray[np.float64] = np.log(np.maximum(mass / mass.sum(), _MIN_SHARE))
-    return logits[1:] - logits[:1] if n_classes == 2 else logits
-
-
-def _hold_out(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
-    """Return training rows and a stratified hold-out."""
-    train_idx, held_out_idx = train_test_split(
-        np.arange(len(rows.codes)),
-        test_size=share,
-        stratify=rows.codes,
-        random_state=seed,
-    )
-    return rows.take(train_idx), rows.take(held_out_idx)
+    def _predictor(self) -> Predictor:
+        """Return the fitted net; it has one member."""
+        weights = widen(self.weights_)
+        return lambda rows: forward(weights, rows, silu)[:, np.newaxis]

@@ -1,23 +1,37 @@
-"""How a small net is trained: rows, clock and gradient steps; and its forward pass.
+"""How a net is trained: the clock, the gradient steps and what is kept of them.
 
-The forward pass is NumPy's as well as torch's, so that predicting needs no torch.
+The nets differ in how they turn rows into logits (`Network`) and share all else. The
+optimiser is our own few lines: `torch.optim` imports the compiler, which takes seconds
+in each fresh process.
 """
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeAlias
+from functools import partial
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
-from sklearn.metrics import average_precision_score
+from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    import torch
+from .batches import Batches, Doubles, Floats
+
+__all__ = [
+    "AdamW",
+    "Clock",
+    "Dropout",
+    "Network",
+    "Objective",
+    "Recipe",
+    "Training",
+    "mix",
+    "torch_threads",
+]
 
 _BETAS = (0.9, 0.99)
 _EPSILON = 1e-8
@@ -26,48 +40,40 @@ _EPSILON = 1e-8
 # rows, nothing lost on smaller ones.
 _AVERAGE_DECAY = 0.98
 _AVERAGE_WARM_UP = 9
-_MASK_BATCHES = 4  # so that two windows of one epoch seldom overlap much
-
-Floats: TypeAlias = NDArray[np.float32]
-Layers: TypeAlias = list[tuple[Any, Any]]
+_MASKS_DRAWN = 4  # masks' worth of factors: two windows seldom overlap much
+_MASKS_USED = 64  # before factors are drawn afresh
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Training or held-out rows."""
+class Network(nn.Module, ABC):
+    """What training asks of a net: rows to units, units to logits."""
 
-    X: Floats
-    """Features, shape (n, n_features)."""
-    codes: NDArray[np.int64]
-    """Class codes, shape (n,)."""
-    weight: Floats
-    """Row weights, shape (n,)."""
+    def embed(self, X: Tensor) -> Tensor:
+        """Return the units (n, n_units) that rows begin as; mixup blends them."""
+        return X
 
-    def take(self, idx: NDArray[Any]) -> "Rows":
-        """Return the rows at `idx`."""
-        return Rows(self.X[idx], self.codes[idx], self.weight[idx])
+    @abstractmethod
+    def forward(self, units: Tensor) -> Tensor:
+        """Return logits (n, n_members, n_outputs): one for two classes, or k."""
 
-    def weighted(self) -> "Rows":
-        """Return the rows whose weight is not zero."""
-        return self if self.weight.all() else self.take(np.flatnonzero(self.weight))
+    @abstractmethod
+    def decays(self, name: str) -> bool:
+        """Return whether weight decay applies to the parameter of that name."""
 
-    def count(self, n_classes: int) -> NDArray[np.int64]:
-        """Return the number of rows of each class, shape (n_classes,)."""
-        return np.bincount(self.codes, minlength=n_classes)
 
-    def score(self, flat: Floats, sizes: list[int]) -> float:
-        """Return the average precision of the rarer class, or its mean over classes."""
-        logits = forward(split_layers(flat, sizes), self.X, silu)
-        proba = to_proba(logits, is_binary=sizes[-1] == 1)
-        counts = self.count(proba.shape[1])
-        classes = [counts.argmin()] if len(counts) == 2 else range(len(counts))
-        scores = [
-            average_precision_score(
-                self.codes == c, proba[:, c], sample_weight=self.weight
-            )
-            for c in classes
-        ]
-        return float(np.mean(scores))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How the steps are made."""
+
+    learning_rate: float
+    weight_decay: float
+    batch_size: int | str
+    mixup: float
+    device: str
+
+    def __post_init__(self) -> None:
+        if self.mixup < 0:
+            msg = f"mixup={self.mixup} must not be negative."
+            raise ValueError(msg)
 
 
 class Clock:
@@ -97,46 +103,123 @@ class Clock:
         return (self.done + share) / self.planned
 
 
+class AdamW:
+    """Adam whose weight decay acts on the weights themselves (Loshchilov 2019)."""
+
+    def __init__(
+        self, parameters: list[Tensor], decayed: list[Tensor], decay: float
+    ) -> None:
+        self.parameters, self.decayed, self.decay = parameters, decayed, decay
+        self.means = [torch.zeros_like(parameter) for parameter in parameters]
+        self.squares = [torch.zeros_like(parameter) for parameter in parameters]
+        self.n_steps = 0
+
+    @torch.no_grad()
+    def step(self, gradients: tuple[Tensor, ...], learning_rate: float) -> None:
+        """Move the parameters by one step."""
+        self.n_steps += 1
+        beta1, beta2 = _BETAS
+        torch._foreach_lerp_(self.means, gradients, 1 - beta1)
+        torch._foreach_mul_(self.squares, beta2)
+        torch._foreach_addcmul_(self.squares, gradients, gradients, value=1 - beta2)
+        spreads = torch._foreach_div(self.squares, 1 - beta2**self.n_steps)
+        torch._foreach_sqrt_(spreads)
+        torch._foreach_add_(spreads, _EPSILON)
+        torch._foreach_mul_(self.decayed, 1 - learning_rate * self.decay)
+        rate = learning_rate / (1 - beta1**self.n_steps)
+        torch._foreach_addcdiv_(self.parameters, self.means, spreads, value=-rate)
+
+
+class Dropout(nn.Module):
+    """Dropout whose masks are random windows into factors that are drawn seldom.
+
+    Drawing each mask afresh would cost a CPU more than the matrix products. Chance is
+    the module's own: PyTorch's global generator is left alone.
+    """
+
+    def __init__(self, rate: float, seed: int) -> None:
+        super().__init__()
+        self.rate = rate
+        self.rng = np.random.default_rng(seed)
+        self.factors = torch.empty(0)
+        self.n_used = 0
+
+    def forward(self, units: Tensor) -> Tensor:
+        """Return the units with a random share of them set to zero, rescaled."""
+        if self.rate == 0 or not self.training:
+            return units
+        size = units.numel()
+        if self.n_used % _MASKS_USED == 0 or len(self.factors) < size:
+            self.factors = self._draw(_MASKS_DRAWN * size, units.device)
+        self.n_used += 1
+        start = int(self.rng.integers(len(self.factors) - size + 1))
+        return units * self.factors[start : start + size].view(units.shape)
+
+    def _draw(self, size: int, device: torch.device) -> Tensor:
+        """Return random factors: zeros, and 1 / (1 - rate) for the rest."""
+        seed = int(self.rng.integers(2**63 - 1))
+        generator = torch.Generator(device).manual_seed(seed)
+        draws = torch.rand(size, generator=generator, device=device)
+        factors: Tensor = (draws >= self.rate) / (1 - self.rate)
+        return factors
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What is minimised."""
+
+    loss: Callable[..., Tensor]
+    """Maps logits, codes, shares and weights to one loss per row."""
+    prior: Doubles
+    """Class shares of the rows as batches draw them, shape (n_classes,)."""
+    class_weight: Floats
+    """Weights of the classes, shape (n_classes,)."""
+
+
 class Training:
-    """The torch side of one fit: weights, their gradient steps and the batches."""
+    """A net under training, its averaged weights, and the rows that teach it."""
 
     def __init__(
         self,
-        net: Any,
-        flat: Floats,
-        rows: Rows,
-        class_weight: Floats,
+        network: Network,
+        batches: Batches,
+        objective: Objective,
+        recipe: Recipe,
         seed: int,
     ) -> None:
-        import torch
-
-        from .losses import resolve_loss
-
-        self.net = net
-        self.sizes = net._sizes()
-        self.loss = resolve_loss(net.loss, net.loss_params)
-        device = _resolve_device(net.device)
-        self.generator = torch.Generator(device).manual_seed(seed)
+        self.device = _resolve_device(recipe.device)
+        self.network, self.batches, self.recipe = network, batches, recipe
         self.rng = np.random.default_rng(seed)
-        # A mean weight of one: the step size then means the same whatever the weights,
-        # and no batch is scaled by the luck of which rows it drew.
-        scaled = class_weight / np.mean(class_weight[rows.codes] * rows.weight)
-        self.X, self.codes, self.weight, self.class_weight = (
-            torch.tensor(array, device=device)
-            for array in (rows.X, rows.codes, rows.weight, scaled)
+        self.X, self.weight = self._send(batches.rows.X), self._send(batches.weight())
+        self.codes = self._send(batches.rows.codes)
+        self.loss = self._bind(objective)
+        named = dict(network.to(self.device).train().named_parameters())
+        decayed: list[Tensor] = [w for name, w in named.items() if network.decays(name)]
+        self.parameters: list[Tensor] = list(named.values())
+        self.average = {name: w.detach().clone() for name, w in named.items()}
+        self.optimiser = AdamW(self.parameters, decayed, recipe.weight_decay)
+
+    def _send(self, array: NDArray[Any]) -> Tensor:
+        """Return a copy of the array on the device."""
+        return torch.tensor(array, device=self.device)
+
+    def _bind(self, objective: Objective) -> Callable[..., Tensor]:
+        """Return the loss with the classes' shares and weights filled in."""
+        prior, class_weight = objective.prior, objective.class_weight
+        # A mean weight of one: the step size then means the same whatever the weights.
+        scaled = class_weight / (prior @ class_weight)
+        present = np.maximum(prior, np.finfo(np.float32).tiny)  # losses take logarithms
+        return partial(
+            objective.loss,
+            prior=self._send(present.astype(np.float32)),
+            class_weight=self._send(scaled.astype(np.float32)),
         )
-        self.flat = torch.tensor(flat, device=device, requires_grad=True)
-        self.n_decayed = sum(n_in * n_out for n_in, n_out in pairwise(self.sizes))
-        self.average = self.flat.detach().clone()
-        self.mean = torch.zeros_like(self.average)
-        self.square = torch.zeros_like(self.average)
-        self.n_steps = 0
 
     @property
     def batch_size(self) -> int:
         """Rows of a mini-batch."""
-        if self.net.batch_size != "auto":
-            return int(self.net.batch_size)
+        if self.recipe.batch_size != "auto":
+            return int(self.recipe.batch_size)
         return int(2 ** round(math.log2(2.5 * math.sqrt(len(self.codes)))))
 
     @property
@@ -144,141 +227,85 @@ class Training:
         """Mini-batches of an epoch."""
         return math.ceil(len(self.codes) / self.batch_size)
 
-    def weights(self) -> Floats:
-        """Return a copy of the averaged weights, flat."""
-        copy: Floats = self.average.cpu().numpy().copy()
-        return copy
+    def weights(self) -> dict[str, Floats]:
+        """Return copies of the averaged weights."""
+        return {name: w.cpu().numpy().copy() for name, w in self.average.items()}
+
+    def logits(self, X: Floats) -> Floats:
+        """Return the logits (n, n_members, n_outputs) of the averaged weights."""
+        with self._averaged(), torch.no_grad():
+            units = self.network.embed(self._send(X))
+            logits: Floats = self.network(units).cpu().numpy()
+        return logits
 
     def run_epoch(self, clock: Clock) -> None:
         """Take one step for each batch, or as many as the clock allows."""
-        import torch
-
-        order = torch.randperm(
-            len(self.codes), generator=self.generator, device=self.flat.device
-        )
+        order = self._send(self.batches.draw(self.rng))
         batches = torch.split(order, self.batch_size)
-        self.masks = self._draw_masks()
         for i, batch in enumerate(batches):
             progress = clock.progress(i / len(batches))
-            self._step(batch, self.net.learning_rate * min(1.0, 2 * (1 - progress)))
+            self._step(batch, self.recipe.learning_rate * min(1.0, 2 * (1 - progress)))
             if clock.is_over():
                 break
 
-    def _step(self, batch: "torch.Tensor", learning_rate: float) -> None:
-        """Move the weights by one gradient step."""
-        import torch
-
+    def _step(self, batch: Tensor, learning_rate: float) -> None:
+        """Move the weights by one gradient step, and their average after them."""
         with torch.enable_grad():
-            layers = split_layers(self.flat, self.sizes)
-            silu = torch.nn.functional.silu
-            logits = forward(layers, self.X[batch], silu, self._drop)
-            losses = self.loss(
-                logits.squeeze(1) if self.sizes[-1] == 1 else logits,
-                self.codes[batch],
-                class_weight=self.class_weight,
-                sample_weight=self.weight[batch],
-            )
-            (gradient,) = torch.autograd.grad(losses.mean(), [self.flat])
-        with torch.no_grad():
-            self._update(gradient, learning_rate)
-            self._update_average()
+            mean_loss = self._losses(batch).mean()
+            gradients = torch.autograd.grad(mean_loss, self.parameters)
+        self.optimiser.step(gradients, learning_rate)
+        self._update_average()
 
-    def _update(self, gradient: "torch.Tensor", learning_rate: float) -> None:
-        """Apply AdamW: Adam's step and a decay of the matrices, not of the biases."""
-        self.n_steps += 1
-        beta1, beta2 = _BETAS
-        self.mean.lerp_(gradient, 1 - beta1)
-        self.square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        rate = learning_rate / (1 - beta1**self.n_steps)
-        spread = (self.square / (1 - beta2**self.n_steps)).sqrt_().add_(_EPSILON)
-        self.flat[: self.n_decayed] *= 1 - learning_rate * self.net.weight_decay
-        self.flat.addcdiv_(self.mean, spread, value=-rate)
+    def _losses(self, batch: Tensor) -> Tensor:
+        """Return the loss of each row and member, of blended rows if mixup is on."""
+        units = self.network.embed(self.X[batch])
+        if self.recipe.mixup == 0:
+            return self._losses_against(self.network(units), batch)
+        order = self._send(self.rng.permutation(len(batch)))
+        share = self.rng.beta(self.recipe.mixup, self.recipe.mixup)
+        logits = self.network(mix(units, units[order], share))
+        own, other = (self._losses_against(logits, b) for b in (batch, batch[order]))
+        return mix(own, other, share)
 
+    def _losses_against(self, logits: Tensor, batch: Tensor) -> Tensor:
+        """Return the loss of each row and member, shape (n * n_members,)."""
+        n_members, n_outputs = logits.shape[1:]
+        each = batch.repeat_interleave(n_members)
+        flat = logits.flatten(0, 1)
+        return self.loss(
+            flat.squeeze(1) if n_outputs == 1 else flat,
+            self.codes[each],
+            sample_weight=self.weight[each],
+        )
+
+    @torch.no_grad()
     def _update_average(self) -> None:
         """Move the average towards the weights, faster in the first steps."""
-        decay = min(_AVERAGE_DECAY, self.n_steps / (self.n_steps + _AVERAGE_WARM_UP))
-        self.average.lerp_(self.flat, 1 - decay)
+        n_steps = self.optimiser.n_steps
+        decay = min(_AVERAGE_DECAY, n_steps / (n_steps + _AVERAGE_WARM_UP))
+        averages = list(self.average.values())
+        torch._foreach_lerp_(averages, self.parameters, 1 - decay)
 
-    def _drop(self, units: "torch.Tensor") -> "torch.Tensor":
-        """Return the units with a random share of them set to zero, rescaled."""
-        if self.net.dropout == 0:
-            return units
-        # Each mask is a random window into factors drawn once an epoch: drawing them
-        # afresh would cost a CPU more than the matrix products.
-        start = self.rng.integers(len(self.masks) - units.numel() + 1)
-        return units * self.masks[start : start + units.numel()].view_as(units)
-
-    def _draw_masks(self) -> "torch.Tensor":
-        """Return random dropout factors: zeros, and 1 / (1 - dropout) for the rest."""
-        import torch
-
-        n_rows = min(self.batch_size, len(self.codes))
-        size = _MASK_BATCHES * n_rows * self.net.hidden
-        draws = torch.rand(size, generator=self.generator, device=self.flat.device)
-        masks: torch.Tensor = (draws >= self.net.dropout) / (1 - self.net.dropout)
-        return masks
-
-
-def forward(
-    layers: Layers,
-    X: Any,
-    silu: Callable[[Any], Any],
-    drop: Callable[[Any], Any] = lambda units: units,
-) -> Any:
-    """Return logits of shape (n, n_outputs); the same lines for NumPy and torch."""
-    *hidden, (matrix, bias) = layers
-    units = X
-    for i, (hidden_matrix, hidden_bias) in enumerate(hidden):
-        new = drop(silu(units @ hidden_matrix + hidden_bias))
-        units = new if i == 0 else units + new
-    return units @ matrix + bias
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Let the net have its averaged weights, and no dropout, inside the block."""
+        latest = [parameter.data for parameter in self.parameters]
+        self.network.eval()
+        for parameter, average in zip(
+            self.parameters, self.average.values(), strict=True
+        ):
+            parameter.data = average
+        try:
+            yield
+        finally:
+            for parameter, data in zip(self.parameters, latest, strict=True):
+                parameter.data = data
+            self.network.train()
 
 
-def silu(units: NDArray[Any]) -> NDArray[Any]:
-    """Return z sigmoid(z)."""
-    activated: NDArray[Any] = units * expit(units)
-    return activated
-
-
-def to_proba(logits: NDArray[Any], *, is_binary: bool) -> NDArray[np.float64]:
-    """Return probabilities of shape (n, n_classes) for one logit or k of them a row."""
-    wide = logits.astype(np.float64)
-    proba: NDArray[np.float64] = (
-        expit(np.hstack([-wide, wide])) if is_binary else softmax(wide, axis=1)
-    )
-    return proba
-
-
-def split_layers(flat: Any, sizes: list[int]) -> Layers:
-    """Return (matrix, bias) of each layer as views of an array or tensor."""
-    shapes = list(pairwise(sizes))
-    lengths = [n_in * n_out for n_in, n_out in shapes] + sizes[1:]
-    if isinstance(flat, np.ndarray):
-        parts = np.split(flat, np.cumsum(lengths)[:-1])
-    else:
-        parts = flat.split(lengths)
-    matrices = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=False)]
-    return list(zip(matrices, parts[len(shapes) :], strict=True))
-
-
-def name_layers(layers: Layers) -> dict[str, Floats]:
-    """Return the layers' arrays under the names that `weights_` documents."""
-    names = ("matrix", "bias")
-    return {
-        f"{name}_{i}": array
-        for i, layer in enumerate(layers)
-        for name, array in zip(names, layer, strict=True)
-    }
-
-
-def list_layers(weights: Mapping[str, Floats]) -> Layers:
-    """Return the inverse of `name_layers`, in float64.
-
-    In float32 a row's score would depend, in its last digits, on how many rows are
-    multiplied together with it.
-    """
-    wide = {name: array.astype(np.float64) for name, array in weights.items()}
-    return [(wide[f"matrix_{i}"], wide[f"bias_{i}"]) for i in range(len(wide) // 2)]
+def mix(first: Tensor, second: Tensor, share: float) -> Tensor:
+    """Return the blend of rows, or of their losses, with a share of the first."""
+    return share * first + (1 - share) * second
 
 
 def _resolve_device(device: str) -> str:
@@ -288,16 +315,12 @@ def _resolve_device(device: str) -> str:
         raise ValueError(msg)
     if device != "auto":
         return device
-    import torch
-
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @contextmanager
 def torch_threads(n_threads: int) -> Iterator[None]:
     """Let torch use `n_threads` inside the block."""
-    import torch
-
     before = torch.get_num_threads()
     torch.set_num_threads(n_threads)
     try:

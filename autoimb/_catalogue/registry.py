@@ -1,0 +1,296 @@
+"""Registration: a user's own entries, beside the built-in ones.
+
+They join the catalogue of this process; a fit hands its workers the entries along with
+the data, so nothing needs to be registered there.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+from autoimb._catalogue.builtin import CATALOGUE
+from autoimb._catalogue.entry import (
+    Categorical,
+    Float,
+    Int,
+    Loss,
+    Need,
+    minority_at_least,
+    rows_at_most,
+)
+from autoimb._catalogue.ready import ready_family, ready_resampler
+from autoimb.exceptions import BadInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from autoimb._catalogue.entry import Axis, Domain, Entry
+    from autoimb._encoding import View
+
+_BUILT_IN = {axis: frozenset(named) for axis, named in CATALOGUE.entries.items()}
+_READS: dict[str, View | None] = {
+    "numbers": "dense",
+    "gaps": "native",
+    "as given": None,
+}
+
+
+def register_family(
+    name: str,
+    estimator: Any,
+    *,
+    params: Mapping[str, Domain] | None = None,
+    label: str | None = None,
+    reads: str = "numbers",
+    portfolio: tuple[Mapping[str, Any], ...] = ({},),
+    min_minority: int = 0,
+    max_rows: int | None = None,
+    reference: str = "",
+) -> None:
+    """Let a model of your own compete in every search of this process.
+
+    Parameters
+    ----------
+    name : str
+        Name in the leaderboard and in ``families=[...]``.
+    estimator : scikit-learn classifier
+        Cloned for every fit; class codes 0 to k - 1 are its labels. Every
+        ``random_state`` that is None is seeded, and a ``class_weight`` that is None
+        is searched.
+    params : mapping from parameter name to Float, Int or Categorical, default=None
+        What to tune.
+    label : str, default=None
+        A few words for tables; None is ``"your ClassName"``.
+    reads : {"numbers", "gaps", "as given"}, default="numbers"
+        What it can read: scaled numbers without gaps, with categories one-hot
+        encoded; numbers with gaps as NaN and categories as codes; or the table as
+        the user wrote it.
+    portfolio : tuple of mappings, default=({},)
+        Settings, by parameter, that are always worth a trial.
+    min_minority : int, default=0
+        Rows of the smallest class below which it is left out.
+    max_rows : int, default=None
+        Rows above which it is left out.
+    reference : str, default=""
+        Where it is described.
+
+    Raises
+    ------
+    BadInputError
+        If the name is taken, or the estimator has no such parameter.
+
+    Examples
+    --------
+    >>> import autoimb
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> autoimb.register_family(
+    ...     "naive_bayes",
+    ...     GaussianNB(),
+    ...     params={
+    ...         "var_smoothing": autoimb.Float(1e-10, 1e-1, default=1e-9, log=True)
+    ...     },
+    ... )
+    >>> "naive_bayes" in set(autoimb.catalogue()["name"])
+    True
+    """
+    _check_methods("estimator", estimator, "fit", "get_params")
+    _check_parameters(estimator, params, *portfolio)
+    if reads not in _READS:
+        raise BadInputError(f"reads={reads!r} is not one of {list(_READS)}.")
+    extra: dict[str, Any] = {} if label is None else {"label": label}
+    entry = ready_family(
+        estimator,
+        name,
+        view=_READS[reads],
+        params=dict(params or {}),
+        portfolio=portfolio,
+        needs=_needs(min_minority, max_rows),
+        reference=reference,
+        **extra,
+    )
+    _add("family", entry)
+
+
+def register_resampler(
+    name: str,
+    sampler: Any,
+    *,
+    params: Mapping[str, Domain] | None = None,
+    label: str | None = None,
+    min_minority: int = 0,
+    max_rows: int | None = None,
+    reference: str = "",
+) -> None:
+    """Let a resampler of your own compete in every search of this process.
+
+    It is fitted on the training part of each fold only. It reads scaled numbers
+    without gaps, with categories one-hot encoded.
+
+    Parameters
+    ----------
+    name : str
+        Name in the leaderboard and in ``resamplers=[...]``.
+    sampler : object with ``fit_resample``
+        Cloned for every fit; every ``random_state`` that is None is seeded. Row
+        weights are carried along if it sets ``sample_indices_``.
+    params : mapping from parameter name to Float, Int or Categorical, default=None
+        What to tune.
+    label : str, default=None
+        A few words for tables; None is the name.
+    min_minority : int, default=0
+        Rows of the smallest class below which it is left out.
+    max_rows : int, default=None
+        Rows above which it is left out.
+    reference : str, default=""
+        Where it is described.
+
+    Raises
+    ------
+    BadInputError
+        If the name is taken, or the resampler has no such parameter.
+
+    Examples
+    --------
+    >>> import autoimb
+    >>> from imblearn.over_sampling import SMOTE
+    >>> autoimb.register_resampler(
+    ...     "timid_smote",
+    ...     SMOTE(k_neighbors=1),
+    ...     params={"sampling_strategy": autoimb.Categorical(("auto",), "auto")},
+    ...     min_minority=4,
+    ... )
+    """
+    _check_methods("sampler", sampler, "fit_resample", "get_params")
+    _check_parameters(sampler, params)
+    entry = ready_resampler(
+        sampler,
+        name,
+        label=label or name,
+        params=dict(params or {}),
+        needs=_needs(min_minority, max_rows),
+        reference=reference,
+    )
+    _add("resampler", entry)
+
+
+def register_loss(
+    name: str,
+    *,
+    torch: Callable[..., Any] | None = None,
+    xgboost: Callable[..., Any] | None = None,
+    params: Mapping[str, Domain] | None = None,
+    label: str | None = None,
+    weighted: bool = True,
+    reference: str = "",
+) -> None:
+    """Let a loss of your own compete in every search of this process.
+
+    Parameters
+    ----------
+    name : str
+        Name in the leaderboard and in ``losses=[...]``.
+    torch : callable, default=None
+        ``torch(logits, codes, *, prior, class_weight, sample_weight, **params)``
+        returns one loss a row. Logits have shape (n,) for two classes and (n, k)
+        for k; `prior` holds the classes' shares; weights are None or tensors of
+        shape (k,) and (n,). None: neural nets do not offer it.
+    xgboost : callable, default=None
+        ``xgboost(margins, codes, *, prior, **params)`` returns the gradient and the
+        second derivative by the margins, each of the margins' shape: (n,) for two
+        classes, (n, k) for k. None: XGBoost does not offer it.
+    params : mapping from parameter name to Float, Int or Categorical, default=None
+        What to tune.
+    label : str, default=None
+        A few words for tables; None is the name.
+    weighted : bool, default=True
+        Whether class weights make sense on top of it.
+    reference : str, default=""
+        Where it is described.
+
+    Raises
+    ------
+    BadInputError
+        If the name is taken, or neither form is given.
+
+    Examples
+    --------
+    >>> import autoimb
+    >>> def squared(logits, codes, *, prior, class_weight, sample_weight):
+    ...     return (logits.sigmoid() - codes) ** 2
+    >>> autoimb.register_loss("squared_error", torch=squared, weighted=False)
+    """
+    forms = {"torch": torch, "xgboost": xgboost}
+    make = {kind: form for kind, form in forms.items() if form is not None}
+    if not make or not all(callable(form) for form in make.values()):
+        raise BadInputError(
+            f"loss {name!r} needs a function as torch=, as xgboost=, or both."
+        )
+    entry = Loss(
+        name=name,
+        label=label or name,
+        make=make,
+        params=dict(params or {}),
+        weighted=weighted,
+        reference=reference,
+    )
+    _add("loss", entry)
+
+
+def _add(axis: Axis, entry: Entry) -> None:
+    """Add an entry, in place of an earlier one of the user's by that name."""
+    if entry.name in _BUILT_IN[axis]:
+        raise BadInputError(
+            f"{entry.name!r} is the name of a built-in {axis.replace('_', ' ')}: "
+            "choose another."
+        )
+    if not entry.name or set(entry.name) & set(": \n"):
+        raise BadInputError(
+            f"name={entry.name!r} is empty or holds a colon or a space: use "
+            "something like 'my_entry'."
+        )
+    for name, domain in entry.params.items():
+        _check_domain(name, domain)
+    CATALOGUE.entries[axis][entry.name] = entry
+
+
+def _needs(min_minority: int, max_rows: int | None) -> tuple[Need, ...]:
+    """Return the needs that two numbers stand for."""
+    most = () if max_rows is None else (rows_at_most(max_rows),)
+    least = (minority_at_least(min_minority),) if min_minority > 0 else ()
+    return (*least, *most)
+
+
+def _check_methods(what: str, given: Any, *methods: str) -> None:
+    """Raise for an object that lacks a method, and for a class in place of one."""
+    if isinstance(given, type):
+        raise BadInputError(
+            f"{what}={given.__name__} is a class: give an instance, "
+            f"{given.__name__}(...)."
+        )
+    missing = [method for method in methods if not hasattr(given, method)]
+    if missing:
+        raise BadInputError(f"{what}={given!r} has no {' and no '.join(missing)}.")
+
+
+def _check_parameters(given: Any, *settings: Mapping[str, Any] | None) -> None:
+    """Raise for a parameter that an object does not have, naming the nearest."""
+    known = sorted(given.get_params())
+    for name in (name for setting in settings for name in setting or {}):
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" It has {known}."
+            raise BadInputError(
+                f"{type(given).__name__} has no parameter {name!r}.{hint}"
+            )
+
+
+def _check_domain(name: str, domain: Any) -> None:
+    """Raise for a domain that is none, or that its default lies outside of."""
+    if not isinstance(domain, Float | Int | Categorical):
+        raise BadInputError(
+            f"params[{name!r}] is {domain!r}: give an autoimb.Float, Int or "
+            "Categorical."
+        )
+    if not domain.holds(domain.default):
+        raise BadInputError(f"params[{name!r}] is {domain!r}: its default is outside.")

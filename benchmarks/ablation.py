@@ -1,0 +1,255 @@
+"""What each entry of the catalogue is worth: one change at a time, on the same folds.
+
+    python benchmarks/ablation.py FOLDER --out ablation.jsonl
+
+Every resampler, class weight and loss at its default settings is put in front of a few
+model families and compared with the same family and nothing done; every family stands
+for itself. Larger sets are cut to a stratified sample. One JSON line is written for
+every (set, strategy) as it ends; what is there already is not run again. The tables of
+all lines are printed at the end, in Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from compare import machine, read_lines
+from sklearn.model_selection import train_test_split
+
+from autoimb._catalogue import CATALOGUE
+from autoimb._catalogue.entry import BASELINE
+from autoimb._data import check_table
+from autoimb._evaluate import Problem, evaluate
+from autoimb._execution import open_executor, shared, submit_within
+from autoimb._folds import make_folds
+from autoimb._judge import Judge
+from autoimb._metrics import resolve_metric
+from autoimb._profile import profile_table
+from autoimb._strategy import Strategy
+
+HOSTS = ("logistic_regression", "extra_trees", "xgboost", "mlp")
+"""Families that resamplers and weights are tried on: linear, forest, boosting, net."""
+REFERENCE = "xgboost"  # what families are compared with
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One strategy: a family, and at most one change to it."""
+
+    axis: str
+    entry: str
+    host: str
+    params: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def name(self):
+        settings = ", ".join(f"{k} {v:g}" for k, v in self.params)
+        return f"{self.entry} ({settings})" if settings else self.entry
+
+    def strategy(self):
+        if self.axis == "family":
+            return Strategy.of(CATALOGUE, family=self.entry)
+        choice = (self.entry, dict(self.params))
+        return Strategy.of(CATALOGUE, family=self.host, **{self.axis: choice})
+
+
+def arms(hosts, strengths):
+    """Return every arm: families first, since they hold what the others need."""
+    families = CATALOGUE.entries["family"]
+    chosen = [Arm("family", name, name) for name in families]
+    for axis in BASELINE:
+        for entry in CATALOGUE.entries[axis].values():
+            if entry.name != BASELINE[axis]:
+                chosen += [
+                    Arm(axis, entry.name, host, params)
+                    for host in hosts_of(axis, entry, families, hosts)
+                    for params in settings_of(entry, strengths)
+                ]
+    return chosen
+
+
+def hosts_of(axis, entry, families, hosts):
+    """Return the families that an entry is tried on."""
+    if axis == "loss":
+        return [n for n, f in families.items() if f.loss_kind in entry.make]
+    if axis == "resampler":
+        takes = [n for n, f in families.items() if f.takes_resampler(entry)]
+        few = [n for n in takes if n in hosts and n != "mlp"]
+        return takes if entry.batches else few
+    return [n for n in hosts if "class_weight" in families[n].takes]
+
+
+def settings_of(entry, strengths):
+    """Return the settings in which an entry is tried."""
+    if "strength" in entry.params:
+        return [(("strength", u),) for u in strengths]
+    if "exponent" in entry.params:
+        return [(("exponent", a),) for a in (0.5, 1.0)]
+    return [()]
+
+
+def read_problem(path, max_rows, seed):
+    """Return a set's evaluation problem and its profile."""
+    data = pd.read_csv(path)
+    if len(data) > max_rows:
+        data, _ = train_test_split(
+            data, train_size=max_rows, stratify=data["target"], random_state=seed
+        )
+    table = check_table(data.drop(columns="target"), data["target"].to_numpy())
+    folds = [f for f in make_folds(table, None, random_state=seed) if f.repeat == 0]
+    return Problem(table, CATALOGUE, tuple(folds), seed), profile_table(table)
+
+
+def misfit(arm, profile):
+    """Return why an arm does not apply to a set."""
+    entries = [("family", arm.host), (arm.axis, arm.entry)]
+    reasons = [CATALOGUE.get(axis, name).misfit(profile) for axis, name in entries]
+    return next((reason for reason in reasons if reason), None)
+
+
+def run_set(path, chosen, args, known):
+    """Yield one line for every arm that is not known yet."""
+    problem, profile = read_problem(path, args.max_rows, args.seed)
+    metric = resolve_metric("average_precision", problem.table.n_classes)
+    judge = Judge.of(metric, problem.table, problem.folds, args.seed)
+    name = path.name.split(".")[0]
+    with (
+        open_executor(None, args.jobs) as executor,
+        shared(problem, executor) as handle,
+    ):
+        pending = {}
+        for arm in chosen:
+            if (name, arm.axis, arm.name, arm.host) in known:
+                continue
+            reason = misfit(arm, profile)
+            folds = () if reason else range(len(problem.folds))
+            pending[arm] = (
+                reason,
+                [
+                    submit_within(executor, args.limit, evaluate, s, n, handle)
+                    for s in [arm.strategy()]
+                    for n in folds
+                ],
+            )
+        for arm, (reason, futures) in pending.items():
+            yield {
+                "set": name,
+                "axis": arm.axis,
+                "entry": arm.name,
+                "host": arm.host,
+                **outcome(reason, futures, judge),
+            }
+
+
+def outcome(reason, futures, judge):
+    """Return what became of one arm."""
+    if reason:
+        return {"status": "left out", "reason": reason}
+    try:
+        results = [future.result() for future in futures]
+    except Exception as error:  # noqa: BLE001
+        return {"status": "failed", "reason": f"{type(error).__name__}: {error}"}
+    bad = [result for result in results if result.status != "ok"]
+    if bad:
+        return {"status": bad[0].status, "reason": bad[0].reason}
+    score = judge.score(results)
+    return {
+        "status": "ok",
+        "score": score.mean,
+        "se": score.se,
+        "fit_seconds": float(np.mean([r.fit_seconds for r in results])),
+    }
+
+
+def changes(lines):
+    """Return the scored lines with their change against nothing done."""
+    runs = pd.DataFrame([line for line in lines if line["status"] == "ok"])
+    plain = runs[runs["axis"] == "family"].set_index(["set", "host"])["score"]
+    reference = runs["host"].where(runs["axis"] != "family", REFERENCE)
+    keys = pd.MultiIndex.from_arrays([runs["set"], reference])
+    return runs.assign(change=runs["score"].to_numpy() - plain.reindex(keys).to_numpy())
+
+
+def table_of_axis(runs, axis, n_sets):
+    """Return an axis's Markdown table, best on average first."""
+    title = "change against XGBoost" if axis == "family" else "change against none"
+    lines = [
+        f"| {axis.replace('_', ' ')} | on | {title} | sets | better | seconds a fit |",
+        "|:--|:--|--:|--:|--:|--:|",
+    ]
+    of_axis = runs[runs["axis"] == axis]
+    groups = of_axis.groupby(["entry", "host"])["change"]
+    order = groups.mean().sort_values(ascending=False)
+    for entry, host in order.index:
+        part = of_axis[(of_axis["entry"] == entry) & (of_axis["host"] == host)]
+        change = part["change"]
+        se = change.std(ddof=1) / np.sqrt(len(change)) if len(change) > 1 else np.nan
+        on = "" if axis == "family" else host
+        lines.append(
+            f"| {entry} | {on} | {change.mean():+.4f} ± {se:.4f} | "
+            f"{len(change)} of {n_sets} | {(change > 0).sum()} | "
+            f"{part['fit_seconds'].median():.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def table_of_seconds(runs):
+    """Return the seconds of a fit: one row an entry, one column a set."""
+    few = runs[(runs["axis"] == "family") | (runs["host"] == "logistic_regression")]
+    grid = few.pivot_table("fit_seconds", ["axis", "entry"], "set", sort=False)
+    lines = [
+        f"| entry | {' | '.join(grid.columns)} |",
+        "|:--|" + "--:|" * grid.shape[1],
+    ]
+    for (_, entry), row in grid.iterrows():
+        cells = ["" if np.isnan(s) else f"{s:.2f}" for s in row]
+        lines.append(f"| {entry} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("ablation.jsonl"))
+    parser.add_argument("--axes", nargs="+", default=["family", *BASELINE])
+    parser.add_argument("--hosts", nargs="+", default=list(HOSTS))
+    parser.add_argument("--strengths", type=float, nargs="+", default=[0.5, 1.0])
+    parser.add_argument("--sets", nargs="+")
+    parser.add_argument("--max-rows", type=int, default=6_000)
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds of a fit")
+    parser.add_argument("--jobs", type=int, default=None)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    chosen = [a for a in arms(args.hosts, args.strengths) if a.axis in args.axes]
+    paths = sorted(args.folder.glob("*.csv.gz"))
+    for path in paths:
+        if args.sets and path.name.split(".")[0] not in args.sets:
+            continue
+        lines = read_lines(args.out)
+        known = {
+            (r["set"], r["axis"], r["entry"], r["host"])
+            for r in lines
+            if r["status"] != "failed"
+        }
+        with args.out.open("a") as file:
+            for line in run_set(path, chosen, args, known):
+                file.write(json.dumps(line) + "\n")
+                file.flush()
+        print(f"{path.name}: done", flush=True)
+    lines = read_lines(args.out)
+    runs = changes(lines)
+    n_sets = runs["set"].nunique()
+    tables = [table_of_axis(runs, axis, n_sets) for axis in ["family", *BASELINE]]
+    print("\n\n".join([machine(), *tables, table_of_seconds(runs)]))
+    for line in lines:
+        if line["status"] not in ("ok", "left out"):
+            print(f"{line['set']} {line['entry']} on {line['host']}: {line['reason']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,239 @@
+"""A user's own entries join the catalogue, compete, and never shadow a built-in one."""
+
+import numpy as np
+import pytest
+from contracts import EntryContract
+from imblearn.over_sampling import SMOTE
+from sklearn.base import BaseEstimator
+from sklearn.linear_model import RidgeClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.tree import DecisionTreeClassifier
+from tables import numeric
+
+import autoimb
+from autoimb import AutoImbalance, Categorical, Float, Int
+from autoimb._catalogue import AXES, CATALOGUE
+from autoimb._strategy import Strategy
+from autoimb.exceptions import BadInputError
+
+SMOOTHING = {"var_smoothing": Float(1e-10, 1e-1, default=1e-9, log=True)}
+
+
+class FirstRows(BaseEstimator):
+    """A resampler that keeps so many rows of each class, without weights' loss."""
+
+    def __init__(self, n_kept=10):
+        self.n_kept = n_kept
+
+    def fit_resample(self, X, y):
+        kept = [np.flatnonzero(y == c)[: self.n_kept] for c in np.unique(y)]
+        self.sample_indices_ = np.concatenate(kept)
+        return X[self.sample_indices_], y[self.sample_indices_]
+
+
+def brier(logits, codes, *, prior, class_weight, sample_weight, power=2.0):
+    wrong = (
+        (logits.sigmoid() - codes).abs()
+        if logits.ndim == 1
+        else 1 - (logits.softmax(dim=1)[range(len(codes)), codes])
+    )
+    return wrong**power
+
+
+def squared(margins, codes, *, prior, scale=1.0):
+    p = 1 / (1 + np.exp(-margins))
+    if margins.ndim == 2:
+        codes = np.eye(margins.shape[1])[codes]
+    return scale * (p - codes), scale * np.maximum(p * (1 - p), 1e-6)
+
+
+@pytest.fixture(autouse=True)
+def _catalogue_as_it_was():
+    before = {axis: dict(CATALOGUE.entries[axis]) for axis in AXES}
+    yield
+    for axis in AXES:
+        CATALOGUE.entries[axis].clear()
+        CATALOGUE.entries[axis].update(before[axis])
+
+
+def register_all():
+    autoimb.register_family("mine_nb", GaussianNB(), params=SMOOTHING)
+    autoimb.register_resampler(
+        "mine_rows", FirstRows(), params={"n_kept": Int(5, 40, default=20)}
+    )
+    autoimb.register_loss(
+        "mine_brier",
+        torch=brier,
+        xgboost=squared,
+        label="Brier loss",
+    )
+
+
+class _Registered(EntryContract):
+    @pytest.fixture
+    def entry(self):
+        register_all()
+        return CATALOGUE.get(self.axis, self.name)
+
+
+class TestRegisteredFamily(_Registered):
+    axis, name = "family", "mine_nb"
+
+
+class TestRegisteredResampler(_Registered):
+    axis, name = "resampler", "mine_rows"
+
+
+class TestRegisteredLoss(_Registered):
+    axis, name = "loss", "mine_brier"
+
+
+def fitted(**options):
+    X, y = numeric()
+    fixed = {"cv": 2, "n_jobs": 1, "random_state": 0, "n_trials": 8}
+    return AutoImbalance(**{**fixed, **options}).fit(X, y)
+
+
+def test_registered_entries_compete_and_are_tuned():
+    register_all()
+    model = fitted(
+        families=["mine_nb", "xgboost"],
+        resamplers="mine_rows",
+        losses="mine_brier",
+        class_weights="none",
+    )
+    board = model.leaderboard_
+    assert (board["status"] == "complete").all(), board["reason"].tolist()
+    assert {"mine_nb", "xgboost"} == set(board["family"])
+    assert "mine_rows" in set(board["resampler"])
+    assert "mine_brier" in set(board["loss"])
+    kept = [
+        t.params["resampler:mine_rows:n_kept"]
+        for t in model.study_.trials
+        if "resampler:mine_rows:n_kept" in t.params
+    ]
+    assert all(5 <= n <= 40 for n in kept)
+
+
+def test_registered_entries_travel_to_workers():
+    register_all()
+    options = {
+        "families": ["mine_nb", "xgboost"],
+        "resamplers": "mine_rows",
+        "losses": "mine_brier",
+    }
+    here, there = fitted(**options, n_jobs=1), fitted(**options, n_jobs=2)
+    np.testing.assert_allclose(
+        here.leaderboard_["mean"], there.leaderboard_["mean"], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("weights", ["none", "balanced"])
+def test_a_loss_of_ones_own_is_what_is_minimised(weights):
+    register_all()
+    X, y = numeric()
+    scores = [
+        Strategy.of(CATALOGUE, family="xgboost", loss=loss, class_weight=weights)
+        .build(CATALOGUE, autoimb._data.check_table(X, y).schema, y, seed=0)
+        .fit(X, y)
+        .predict_proba(X)[:, 1]
+        for loss in ("log_loss", "mine_brier")
+    ]
+    # The made-up gradient is that of log loss: so are the predictions, but for the
+    # start that XGBoost estimates by itself.
+    assert np.corrcoef(scores)[0, 1] > 0.95
+
+
+def test_a_name_of_ones_own_may_be_registered_again():
+    autoimb.register_family("mine", GaussianNB(), label="first")
+    autoimb.register_family("mine", GaussianNB(), label="second")
+    assert CATALOGUE.get("family", "mine").label == "second"
+
+
+def test_limits_become_reasons():
+    autoimb.register_family("mine", GaussianNB(), max_rows=50)
+    table = autoimb.catalogue(autoimb.profile(*numeric()))
+    found = table.set_index("name").loc["mine"]
+    assert not found["fits"]
+    assert found["reason"] == "is too slow above 50 rows"
+
+
+def test_a_class_weight_that_is_open_is_searched():
+    autoimb.register_family("tree", DecisionTreeClassifier(max_depth=2))
+    chosen = Strategy.of(CATALOGUE, family="tree", class_weight="balanced")
+    X, y = numeric()
+    pipeline = chosen.build(
+        CATALOGUE, autoimb._data.check_table(X, y).schema, y, seed=7
+    )
+    assert pipeline["model"].class_weight == {0: 1.0, 1: 4.0}
+    assert pipeline["model"].random_state == 7
+
+
+def test_a_model_without_probabilities_is_scored_by_its_decisions():
+    autoimb.register_family("ridge", RidgeClassifier())
+    assert fitted(families="ridge", n_trials=2).best_score_ > 0.3
+
+
+@pytest.mark.parametrize(
+    ("register", "message"),
+    [
+        (
+            lambda: autoimb.register_family("xgboost", GaussianNB()),
+            "'xgboost' is the name of a built-in family: choose another",
+        ),
+        (
+            lambda: autoimb.register_family("mine", GaussianNB),
+            r"GaussianNB is a class: give an instance, GaussianNB\(\.\.\.\)",
+        ),
+        (
+            lambda: autoimb.register_family(
+                "mine", GaussianNB(), params={"var_smoothin": Float(0, 1, 0)}
+            ),
+            "no parameter 'var_smoothin'. Did you mean 'var_smoothing'",
+        ),
+        (
+            lambda: autoimb.register_family(
+                "mine", GaussianNB(), params={"var_smoothing": (0, 1)}
+            ),
+            r"is \(0, 1\): give an autoimb.Float, Int or Categorical",
+        ),
+        (
+            lambda: autoimb.register_family(
+                "mine", GaussianNB(), params={"var_smoothing": Float(0, 1, 2)}
+            ),
+            "its default is outside",
+        ),
+        (
+            lambda: autoimb.register_family("mine", GaussianNB(), reads="text"),
+            "reads='text' is not one of",
+        ),
+        (
+            lambda: autoimb.register_resampler("mine", GaussianNB()),
+            "has no fit_resample",
+        ),
+        (
+            lambda: autoimb.register_resampler("smote", SMOTE()),
+            "built-in resampler",
+        ),
+        (lambda: autoimb.register_resampler("a:b", SMOTE()), "holds a colon"),
+        (
+            lambda: autoimb.register_loss("mine"),
+            "needs a function as torch=, as xgboost=, or both",
+        ),
+    ],
+)
+def test_what_cannot_work_is_refused_with_the_way_out(register, message):
+    with pytest.raises(BadInputError, match=message):
+        register()
+
+
+def test_choices_of_a_parameter_are_all_tried():
+    kinds = Categorical((1, 3, 5), default=5)
+    autoimb.register_resampler("k", SMOTE(), params={"k_neighbors": kinds})
+    model = fitted(families="logistic_regression", resamplers="k", n_trials=25)
+    tried = {
+        t.params["resampler:k:k_neighbors"]
+        for t in model.study_.trials
+        if "resampler:k:k_neighbors" in t.params
+    }
+    assert tried == {1, 3, 5}
