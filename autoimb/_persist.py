@@ -17,21 +17,46 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Raised when an older autoimb could no longer read what is written."""
 
+_UNDER = "imblearn.under_sampling._prototype_selection"
 _FOREIGN = frozenset(
     {
+        "catboost.core.CatBoostClassifier",
+        "collections.OrderedDict",
+        "imblearn.combine._smote_enn.SMOTEENN",
         "imblearn.combine._smote_tomek.SMOTETomek",
+        "imblearn.ensemble._easy_ensemble.EasyEnsembleClassifier",
+        "imblearn.ensemble._forest.BalancedRandomForestClassifier",
+        "imblearn.ensemble._weight_boosting.RUSBoostClassifier",
         "imblearn.over_sampling._random_over_sampler.RandomOverSampler",
         "imblearn.over_sampling._smote.base.SMOTE",
         "imblearn.over_sampling._smote.base.SMOTEN",
         "imblearn.over_sampling._smote.base.SMOTENC",
+        "imblearn.over_sampling._smote.cluster.KMeansSMOTE",
+        "imblearn.over_sampling._smote.filter.BorderlineSMOTE",
+        "imblearn.over_sampling._smote.filter.SVMSMOTE",
         "imblearn.pipeline.Pipeline",
-        "imblearn.under_sampling._prototype_selection._random_under_sampler"
-        ".RandomUnderSampler",
-        "imblearn.under_sampling._prototype_selection._tomek_links.TomekLinks",
+        "imblearn.under_sampling._prototype_generation._cluster_centroids"
+        ".ClusterCentroids",
+        f"{_UNDER}._condensed_nearest_neighbour.CondensedNearestNeighbour",
+        f"{_UNDER}._edited_nearest_neighbours.AllKNN",
+        f"{_UNDER}._edited_nearest_neighbours.EditedNearestNeighbours",
+        f"{_UNDER}._edited_nearest_neighbours.RepeatedEditedNearestNeighbours",
+        f"{_UNDER}._instance_hardness_threshold.InstanceHardnessThreshold",
+        f"{_UNDER}._nearmiss.NearMiss",
+        f"{_UNDER}._neighbourhood_cleaning_rule.NeighbourhoodCleaningRule",
+        f"{_UNDER}._one_sided_selection.OneSidedSelection",
+        f"{_UNDER}._random_under_sampler.RandomUnderSampler",
+        f"{_UNDER}._tomek_links.TomekLinks",
+        "lightgbm.basic.Booster",
+        "lightgbm.sklearn.LGBMClassifier",
         "numpy.dtype",
         "scipy.sparse._csr.csr_matrix",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.metrics._dist_metrics.EuclideanDistance64",
+        "sklearn.metrics._dist_metrics.ManhattanDistance64",
+        "sklearn.neighbors._kd_tree.KDTree",
         "sklearn.tree._tree.Tree",
+        "sklearn.utils._bunch.Bunch",
         "xgboost.core.Booster",
         "xgboost.sklearn.XGBClassifier",
     }

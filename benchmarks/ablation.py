@@ -93,7 +93,7 @@ def settings_of(entry, strengths):
     return [()]
 
 
-def read_problem(path, max_rows, seed):
+def read_problem(path, max_rows, n_folds, seed):
     """Return a set's evaluation problem and its profile."""
     data = pd.read_csv(path)
     if len(data) > max_rows:
@@ -101,7 +101,7 @@ def read_problem(path, max_rows, seed):
             data, train_size=max_rows, stratify=data["target"], random_state=seed
         )
     table = check_table(data.drop(columns="target"), data["target"].to_numpy())
-    folds = [f for f in make_folds(table, None, random_state=seed) if f.repeat == 0]
+    folds = [f for f in make_folds(table, n_folds, random_state=seed) if f.repeat == 0]
     return Problem(table, CATALOGUE, tuple(folds), seed), profile_table(table)
 
 
@@ -114,7 +114,7 @@ def misfit(arm, profile):
 
 def run_set(path, chosen, args, known):
     """Yield one line for every arm that is not known yet."""
-    problem, profile = read_problem(path, args.max_rows, args.seed)
+    problem, profile = read_problem(path, args.max_rows, args.folds, args.seed)
     metric = resolve_metric("average_precision", problem.table.n_classes)
     judge = Judge.of(metric, problem.table, problem.folds, args.seed)
     name = path.name.split(".")[0]
@@ -221,6 +221,7 @@ def main():
     parser.add_argument("--strengths", type=float, nargs="+", default=[0.5, 1.0])
     parser.add_argument("--sets", nargs="+")
     parser.add_argument("--max-rows", type=int, default=6_000)
+    parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--limit", type=float, default=60.0, help="seconds of a fit")
     parser.add_argument("--jobs", type=int, default=None)
     parser.add_argument("--seed", type=int, default=0)

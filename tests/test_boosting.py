@@ -1,10 +1,11 @@
-"""Class weights for XGBoost: what they equal, and that XGBoost never sees them."""
+"""Class weights and losses for XGBoost: what they equal, and where they start."""
 
 import pickle
 
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
 from xgboost import XGBClassifier
 
 from autoimb._models.boosting import WeightedXGBClassifier
@@ -133,19 +134,59 @@ def test_a_loss_learns_and_gives_probabilities(focused, table):
     proba = predict(focused, table)
     assert np.isfinite(proba).all()
     np.testing.assert_allclose(proba.sum(axis=1), 1.0, atol=1e-6)
-    at = np.arange(len(y))
-    assert proba[at, y].mean() > 1.1 * (np.bincount(y) / len(y))[y].mean()
+    for code in range(proba.shape[1]):
+        assert roc_auc_score(y == code, proba[:, code]) > 0.85
     assert (focused.predict(X) == proba.argmax(axis=1)).mean() > 0.98
+
+
+@pytest.mark.parametrize(
+    ("loss", "params"),
+    [
+        ("focal", {"gamma": 4.0}),
+        ("asymmetric", {"gamma_pos": 1.0, "gamma_neg": 4.0, "margin": 0.05}),
+    ],
+    ids=["focal", "asymmetric"],
+)
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_loss_that_is_far_from_convex_learns_rare_classes(n_classes, loss, params):
+    X = np.random.default_rng(0).normal(size=(1000, 3))
+    y = np.searchsorted([1.8, 2.2][: n_classes - 1], X[:, 0])  # 3.6 %, 1.4 % of rows
+    ours = WeightedXGBClassifier(loss=loss, loss_params=params, **SMALL).fit(X, y)
+    proba = ours.predict_proba(X)
+    for code in range(n_classes):
+        assert roc_auc_score(y == code, proba[:, code]) > 0.95
 
 
 def test_a_loss_and_class_weights_multiply(focused, table):
     X, y, weight = table
-    weights = {0: 0.5, 1: 3.0, 2: 7.0}
+    weights = {0: 1.5, 1: 1.2, 2: 3.0}  # class 1 stays the rarer of two
     by_row = weight * np.array([weights[code] for code in y])
     plain = clone(focused)
     ours = focused.set_params(class_weight=weights)
     np.testing.assert_allclose(
         predict(ours, table), predict(plain, (X, y, by_row)), atol=1e-6
+    )
+
+
+class Recorded:
+    """Log loss for two classes that keeps what it is told."""
+
+    def __call__(self, margins, codes, *, prior, scale):
+        self.prior = prior
+        proba = 1 / (1 + np.exp(-margins))
+        return scale * (proba - codes), scale * proba * (1 - proba)
+
+
+def test_a_loss_of_ones_own_is_told_the_shares_of_the_rows():
+    X, y, weight = make_table(2)
+    loss = Recorded()
+    ours = WeightedXGBClassifier(
+        loss=loss, loss_params={"scale": 1.0}, class_weight={1: 9.0}, **SMALL
+    ).fit(X, y, sample_weight=weight)
+    np.testing.assert_allclose(loss.prior, np.bincount(y, weight) / weight.sum())
+    named = clone(ours).set_params(loss="focal", loss_params={"gamma": 0.0})
+    np.testing.assert_allclose(
+        ours.predict_proba(X), predict(named, (X, y, weight)), atol=1e-5
     )
 
 

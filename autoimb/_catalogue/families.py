@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sklearn.tree import DecisionTreeClassifier
+
 from autoimb._catalogue.entry import (
     UNWEIGHTED_FIT,
     Categorical,
@@ -21,10 +23,12 @@ _FOREST_PARAMS: dict[str, Domain] = {
     "criterion": Categorical(("gini", "entropy"), default="gini"),
 }
 _MEMBER_PARAMS: dict[str, Domain] = {
+    "n_estimators": Int(5, 30, default=10, log=True),
+    "ratio": Float(1.0, 20.0, default=4.0, log=True),
+    "n_trees": Int(20, 150, default=60, log=True),
     "learning_rate": Float(0.03, 0.3, default=0.1, log=True),
-    "max_iter": Int(20, 150, default=60, log=True),
-    "max_leaf_nodes": Int(4, 32, default=16, log=True),
-    "min_samples_leaf": Int(2, 40, default=10, log=True),
+    "max_depth": Int(2, 8, default=5),
+    "min_child_weight": Float(0.1, 10.0, default=1.0, log=True),
 }
 _MIXUP = Categorical((0.0, 0.1, 0.2, 0.4, 0.8), default=0.0)
 
@@ -134,11 +138,11 @@ FAMILIES = by_name(
         loss_kind="torch",
         resampling="batches",
         params={
-            "d_block": Int(32, 256, default=64, log=True),
+            "d_block": Int(32, 256, default=96, log=True),
             "n_blocks": Int(1, 3, default=2),
             "dropout": Float(0.0, 0.5, default=0.1),
-            "learning_rate": Float(5e-4, 1e-2, default=2e-3, log=True),
-            "weight_decay": Float(1e-5, 1e-1, default=1e-3, log=True),
+            "learning_rate": Float(1e-3, 2e-2, default=5e-3, log=True),
+            "weight_decay": Float(1e-5, 1e-1, default=1e-4, log=True),
             "mixup": _MIXUP,
         },
         takes=_named(
@@ -153,12 +157,8 @@ FAMILIES = by_name(
         label="under-sampled bags of boosted trees",
         make="autoimb._models.ensembles:UnderBaggingClassifier",
         resampling="own",
-        params={
-            "ratio": Float(1.0, 20.0, default=4.0, log=True),
-            "n_estimators": Int(5, 30, default=10, log=True),
-            **_MEMBER_PARAMS,
-        },
-        takes=_named("random_state"),
+        params=_MEMBER_PARAMS,
+        takes=_named("random_state", "n_jobs"),
         cost=1.5,
         reference="Wallace et al. 2011, doi:10.1109/ICDM.2011.33",
     ),
@@ -167,13 +167,8 @@ FAMILIES = by_name(
         label="self-paced ensemble",
         make="autoimb._models.ensembles:SelfPacedEnsembleClassifier",
         resampling="own",
-        params={
-            "ratio": Float(1.0, 20.0, default=4.0, log=True),
-            "n_estimators": Int(5, 30, default=10, log=True),
-            "n_bins": Int(4, 20, default=10),
-            **_MEMBER_PARAMS,
-        },
-        takes=_named("random_state"),
+        params={**_MEMBER_PARAMS, "n_bins": Int(4, 20, default=10)},
+        takes=_named("random_state", "n_jobs"),
         cost=2.0,
         auto=False,
         reference="Liu et al. 2020, arXiv:1909.03500",
@@ -213,6 +208,7 @@ FAMILIES = by_name(
         make="imblearn.ensemble:RUSBoostClassifier",
         view="dense",
         resampling="own",
+        fixed={"estimator": DecisionTreeClassifier(max_depth=4)},
         params={
             "n_estimators": Int(20, 200, default=60, log=True),
             "learning_rate": Float(0.05, 1.0, default=0.3, log=True),

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
 from xgboost import XGBClassifier
 
 from .gradients import Objective, resolve_objective
@@ -13,10 +14,6 @@ from .links import start_logits, to_proba
 
 __all__ = ["WeightedXGBClassifier"]
 
-# Second derivatives of these losses fall below zero where a row is badly wrong, and a
-# leaf's step divides by their sum: each is kept above this share of what the log loss
-# would have at the same gradient.
-_LEAST_CURVATURE = 0.1
 _TINY = 1e-16
 
 
@@ -43,7 +40,8 @@ class WeightedXGBClassifier(XGBClassifier):
     `base_score`, up to the histogram's bin edges, which follow row weights. Where
     `base_score` is left to XGBoost, it starts at the weighted share of class 1.
 
-    Other losses than "log_loss" start from the logits of the weighted class shares.
+    Other losses than "log_loss" start from the logits of the weighted class shares;
+    the `prior` that they are told is that of the rows, without `class_weight`.
 
     Examples
     --------
@@ -96,25 +94,18 @@ class WeightedXGBClassifier(XGBClassifier):
         WeightedXGBClassifier
             The fitted estimator.
         """
-        if self.class_weight is not None:
-            weight = [self.class_weight.get(code, 1.0) for code in np.asarray(y)]
-            sample_weight = np.multiply(
-                weight, 1.0 if sample_weight is None else sample_weight
-            )
+        codes = np.asarray(y)
+        weight = _row_weights(codes, self.class_weight, sample_weight)
         if self.loss == "log_loss":
-            super().fit(X, y, sample_weight=sample_weight, **fit_params)
+            super().fit(X, y, sample_weight=weight, **fit_params)
             return self
         objective = resolve_objective(self.loss, self.loss_params)
-        mass = np.bincount(
-            np.asarray(y),
-            None if sample_weight is None else np.asarray(sample_weight, dtype=float),
-        )
         own = self.objective, self.base_score
         # XGBoost reads both off the estimator: they are put back as they were given.
-        self.objective = _Trained(objective, mass / mass.sum())
-        self.base_score = _base_score(mass / mass.sum(), objective)
+        self.objective = _Trained(objective, _shares(codes, sample_weight))
+        self.base_score = _base_score(_shares(codes, weight), objective)
         try:
-            super().fit(X, y, sample_weight=sample_weight, **fit_params)
+            super().fit(X, y, sample_weight=weight, **fit_params)
         finally:
             self.objective, self.base_score = own
         return self
@@ -165,20 +156,60 @@ class _Trained:
         margins = np.asarray(y_pred, dtype=np.float64)
         codes = np.asarray(y_true).astype(np.intp)
         gradient, hessian = self.objective.function(margins, codes, prior=self.prior)
-        is_binary = margins.ndim == 1
-        proba = to_proba(margins, is_binary=is_binary, link=self.objective.link)
-        if is_binary:
-            proba = proba[:, 1]
-        elif self.objective.link == "softmax":
+        hessian = np.maximum(hessian, self._least_curvature(margins, codes, gradient))
+        if margins.ndim == 2 and self.objective.link == "softmax":
             # The margins of a row move together: XGBoost's own softmax doubles the
             # diagonal of the Hessian as well.
             hessian = 2 * hessian
-        floor = _LEAST_CURVATURE * np.abs(gradient) * proba * (1 - proba)
-        hessian = np.maximum(hessian, floor + _TINY)
         if sample_weight is None:
             return gradient, hessian
-        weight = sample_weight if is_binary else sample_weight[:, np.newaxis]
+        weight = sample_weight.reshape(-1, *[1] * (margins.ndim - 1))
         return gradient * weight, hessian * weight
+
+    def _least_curvature(
+        self,
+        margins: NDArray[np.float64],
+        codes: NDArray[np.intp],
+        gradient: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Return what the log loss would have, weighted so as to have that gradient.
+
+        The second derivative of other losses falls below zero where a row is badly
+        wrong, as rare rows are at the start, and a leaf's step divides by the sum of
+        its rows. A small constant in its place lets steps explode until nothing is
+        learnt; this one is exact for the log loss, whose second derivative is the
+        first, without its sign, times the probability of being right.
+        """
+        if margins.ndim == 2 and self.objective.link == "softmax":
+            proba = to_proba(margins, is_binary=False)
+        else:
+            proba = expit(margins)
+        is_true = codes if margins.ndim == 1 else np.eye(margins.shape[1])[codes]
+        right = np.where(is_true == 1, proba, 1 - proba)
+        least: NDArray[np.float64] = np.abs(gradient) * right + _TINY
+        return least
+
+
+def _row_weights(
+    codes: NDArray[Any],
+    class_weight: Mapping[int, float] | None,
+    sample_weight: ArrayLike | None,
+) -> ArrayLike | None:
+    """Return the product of both weights of each row, or None without any."""
+    if class_weight is None:
+        return sample_weight
+    present, which = np.unique(codes, return_inverse=True)
+    by_class = np.array([class_weight.get(code, 1.0) for code in present.tolist()])
+    weight: NDArray[np.float64] = by_class[which]
+    return weight if sample_weight is None else weight * np.asarray(sample_weight)
+
+
+def _shares(codes: NDArray[Any], weight: ArrayLike | None) -> NDArray[np.float64]:
+    """Return the weighted shares of the classes, shape (k,)."""
+    by_row = None if weight is None else np.asarray(weight, dtype=float)
+    mass = np.bincount(codes, by_row)
+    shares: NDArray[np.float64] = mass / mass.sum()
+    return shares
 
 
 def _base_score(shares: NDArray[np.float64], objective: Objective) -> Any:

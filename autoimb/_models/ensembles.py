@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -21,6 +20,7 @@ from sklearn.utils.validation import (
     check_is_fitted,
     validate_data,
 )
+from xgboost import XGBClassifier
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -36,20 +36,20 @@ class _PartialEnsemble(ClassifierMixin, BaseEstimator, ABC):
         *,
         n_estimators: int = 10,
         ratio: float = 1.0,
+        n_trees: int = 60,
         learning_rate: float = 0.1,
-        max_iter: int = 60,
-        max_leaf_nodes: int = 16,
-        min_samples_leaf: int = 10,
-        l2_regularization: float = 1.0,
+        max_depth: int = 5,
+        min_child_weight: float = 1.0,
+        n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_estimators = n_estimators
         self.ratio = ratio
+        self.n_trees = n_trees
         self.learning_rate = learning_rate
-        self.max_iter = max_iter
-        self.max_leaf_nodes = max_leaf_nodes
-        self.min_samples_leaf = min_samples_leaf
-        self.l2_regularization = l2_regularization
+        self.max_depth = max_depth
+        self.min_child_weight = min_child_weight
+        self.n_jobs = n_jobs
         self.random_state = random_state
 
     @abstractmethod
@@ -92,13 +92,14 @@ class _PartialEnsemble(ClassifierMixin, BaseEstimator, ABC):
         # Of each class at most `ratio` rows for one of the smallest, and at least one.
         most = max(1, round(self.ratio * counts.min()))
         wanted = np.where(counts == counts.min(), counts, np.minimum(counts, most))
-        self.n_iter_ = self.max_iter
         self.estimators_: list[Any] = []
         self.corrections_: list[NDArray[np.float64]] = []
         for member in range(self.n_estimators):
             drawn = self._draw(member, wanted, rows)
             model = self._make_member(int(rows.rng.integers(2**31)))
-            model.fit(rows.X[drawn], rows.codes[drawn], rows.weight[drawn])
+            model.fit(
+                rows.X[drawn], rows.codes[drawn], sample_weight=rows.weight[drawn]
+            )
             self.estimators_.append(model)
             self.corrections_.append(rows.mass() / rows.mass(drawn))
             self._learn(model, rows)
@@ -155,15 +156,16 @@ class _PartialEnsemble(ClassifierMixin, BaseEstimator, ABC):
     def _learn(self, model: Any, rows: _Rows) -> None:
         """Take note of a member that was fitted."""
 
-    def _make_member(self, seed: int) -> HistGradientBoostingClassifier:
+    def _make_member(self, seed: int) -> XGBClassifier:
         """Return an unfitted member."""
-        return HistGradientBoostingClassifier(
+        return XGBClassifier(
+            n_estimators=self.n_trees,
             learning_rate=self.learning_rate,
-            max_iter=self.max_iter,
-            max_leaf_nodes=self.max_leaf_nodes,
-            min_samples_leaf=self.min_samples_leaf,
-            l2_regularization=self.l2_regularization,
-            early_stopping=False,
+            max_depth=self.max_depth,
+            min_child_weight=self.min_child_weight,
+            subsample=0.8,
+            colsample_bytree=0.8,
+            n_jobs=self.n_jobs,
             random_state=seed,
         )
 
@@ -182,8 +184,10 @@ class UnderBaggingClassifier(_PartialEnsemble):
         Number of bags.
     ratio : float, default=1.0
         Rows of each larger class in a bag for one row of the smallest class.
-    learning_rate, max_iter, max_leaf_nodes, min_samples_leaf, l2_regularization
-        Of each bag's `HistGradientBoostingClassifier`.
+    n_trees, learning_rate, max_depth, min_child_weight
+        Of each bag's `xgboost.XGBClassifier`.
+    n_jobs : int, default=None
+        Threads of each bag's model.
     random_state : int, RandomState instance or None, default=None
         Seed of the bags and of their models.
 
@@ -191,9 +195,7 @@ class UnderBaggingClassifier(_PartialEnsemble):
     ----------
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted.
-    n_iter_ : int
-        Trees of each member.
-    estimators_ : list of HistGradientBoostingClassifier
+    estimators_ : list of XGBClassifier
         The bags' models.
     corrections_ : list of ndarray of shape (n_classes,)
         Rows of each class for one in the bag.
@@ -241,8 +243,10 @@ class SelfPacedEnsembleClassifier(_PartialEnsemble):
         Bins of hardness.
     ratio : float, default=1.0
         Rows of each larger class that a member sees for one row of the smallest class.
-    learning_rate, max_iter, max_leaf_nodes, min_samples_leaf, l2_regularization
-        Of each member's `HistGradientBoostingClassifier`.
+    n_trees, learning_rate, max_depth, min_child_weight
+        Of each member's `xgboost.XGBClassifier`.
+    n_jobs : int, default=None
+        Threads of each member.
     random_state : int, RandomState instance or None, default=None
         Seed of the draws and of the models.
 
@@ -250,9 +254,7 @@ class SelfPacedEnsembleClassifier(_PartialEnsemble):
     ----------
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted.
-    n_iter_ : int
-        Trees of each member.
-    estimators_ : list of HistGradientBoostingClassifier
+    estimators_ : list of XGBClassifier
         The members.
     corrections_ : list of ndarray of shape (n_classes,)
         Rows of each class for one that the member saw.
@@ -288,21 +290,21 @@ class SelfPacedEnsembleClassifier(_PartialEnsemble):
         n_estimators: int = 10,
         n_bins: int = 10,
         ratio: float = 1.0,
+        n_trees: int = 60,
         learning_rate: float = 0.1,
-        max_iter: int = 60,
-        max_leaf_nodes: int = 16,
-        min_samples_leaf: int = 10,
-        l2_regularization: float = 1.0,
+        max_depth: int = 5,
+        min_child_weight: float = 1.0,
+        n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         super().__init__(
             n_estimators=n_estimators,
             ratio=ratio,
+            n_trees=n_trees,
             learning_rate=learning_rate,
-            max_iter=max_iter,
-            max_leaf_nodes=max_leaf_nodes,
-            min_samples_leaf=min_samples_leaf,
-            l2_regularization=l2_regularization,
+            max_depth=max_depth,
+            min_child_weight=min_child_weight,
+            n_jobs=n_jobs,
             random_state=random_state,
         )
         self.n_bins = n_bins

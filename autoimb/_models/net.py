@@ -94,6 +94,13 @@ class NetClassifier(NetworkClassifier):
     h = h + silu(h W + b) for each of `n_layers`, then logits h W + b. The output bias
     starts at the weighted shares of the classes, so that no step is spent on them.
 
+    References
+    ----------
+    .. [1] Gorishniy, Rubachev, Khrulkov, Babenko (2021). Revisiting deep learning
+       models for tabular data. arXiv:2106.11959
+    .. [2] Zhang, Cisse, Dauphin, Lopez-Paz (2018). mixup: beyond empirical risk
+       minimization. arXiv:1710.09412
+
     Examples
     --------
     >>> from sklearn.datasets import make_classification

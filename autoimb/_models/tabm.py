@@ -26,7 +26,7 @@ class TabMClassifier(NetworkClassifier):
     n_categorical : int, default=0
         The first so many columns hold codes of categories; any code that was not among
         the training rows stands for an unknown category.
-    k : int, default=8
+    k : int, default=6
         Members of the ensemble.
     d_block : int, default=96
         Units of each layer.
@@ -52,7 +52,7 @@ class TabMClassifier(NetworkClassifier):
         If positive, train on blends of two rows and their losses; the share of the
         first is drawn from Beta(mixup, mixup) for each batch. Rows are blended after
         the embedding, as there is nothing between two categories before it.
-    max_epochs : int, default=24
+    max_epochs : int, default=20
         Passes over the training rows; fewer where none can be held out.
     patience : int, default=6
         Epochs without a better hold-out score before training stops.
@@ -104,7 +104,7 @@ class TabMClassifier(NetworkClassifier):
 
     Notes
     -----
-    Predictions are the mean of the members' probabilities. NOTE[DIFF]: 8 members of 96
+    Predictions are the mean of the members' probabilities. NOTE[DIFF]: 6 members of 96
     units where the paper has 32 of 512: a fit takes seconds of one CPU core.
 
     References
@@ -113,6 +113,8 @@ class TabMClassifier(NetworkClassifier):
        with parameter-efficient ensembling. arXiv:2410.24210
     .. [2] Gorishniy, Rubachev, Babenko (2022). On embeddings for numerical features in
        tabular deep learning. arXiv:2203.05556
+    .. [3] Zhang, Cisse, Dauphin, Lopez-Paz (2018). mixup: beyond empirical risk
+       minimization. arXiv:1710.09412
 
     Examples
     --------
@@ -128,7 +130,7 @@ class TabMClassifier(NetworkClassifier):
         self,
         *,
         n_categorical: int = 0,
-        k: int = 8,
+        k: int = 6,
         d_block: int = 96,
         n_blocks: int = 2,
         d_embedding: int = 8,
@@ -139,7 +141,7 @@ class TabMClassifier(NetworkClassifier):
         batch_size: int | str = "auto",
         batches: str = "plain",
         mixup: float = 0.0,
-        max_epochs: int = 24,
+        max_epochs: int = 20,
         patience: int = 6,
         validation_fraction: float = 0.15,
         metric: str | Metric | Callable[..., float] = "average_precision",
