@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 View = Literal["native", "mixed", "dense"]
 
-_MAX_CODES = 255  # the most categories that histogram boosting can bin
+MAX_CODES = 255  # the most categories that histogram boosting can bin
 _MAX_ONE_HOT = 40  # rarer categories share one column
 _UNKNOWN, _MISSING = -1, -2  # codes where a gap must be a number
 
@@ -91,6 +91,24 @@ def datetime_parts(frame: Any) -> NDArray[np.float64]:
     return np.column_stack([np.asarray(part, dtype=np.float64) for part in parts])
 
 
+def named_columns(X: Any, names: list[str]) -> pd.DataFrame:
+    """Return rows as a table with column names."""
+    return pd.DataFrame(X, columns=names)
+
+
+def make_frame(schema: Schema) -> FunctionTransformer | None:
+    """Return the step that gives a matrix its column names; None where it needs none.
+
+    Rows are kept as one matrix where all columns are numbers; those of an array are
+    named by their positions.
+    """
+    names = [column.name for column in schema.columns]
+    is_array = names == [str(position) for position in range(len(names))]
+    if schema.as_given or schema.is_frame or is_array:
+        return None
+    return FunctionTransformer(named_columns, kw_args={"names": names})
+
+
 def make_encoder(view: View, schema: Schema) -> ColumnTransformer | None:
     """Return the unfitted encoder of one view; None where rows pass as they are."""
     encode = {"native": _native_steps, "mixed": _mixed_steps, "dense": _dense_steps}
@@ -130,7 +148,7 @@ def _native_steps(schema: Schema) -> tuple[Any, Any, Any]:
     codes = OrdinalEncoder(
         handle_unknown="use_encoded_value",
         unknown_value=np.nan,
-        max_categories=_MAX_CODES,
+        max_categories=MAX_CODES,
     )
     numeric = FillEmptyColumns() if schema.has_missing else "passthrough"
     return codes, numeric, make_pipeline(_dates(), FillEmptyColumns())
@@ -153,7 +171,7 @@ def _codes() -> OrdinalEncoder:
         handle_unknown="use_encoded_value",
         unknown_value=_UNKNOWN,
         encoded_missing_value=_MISSING,
-        max_categories=_MAX_CODES,
+        max_categories=MAX_CODES,
     )
 
 

@@ -86,9 +86,10 @@ class AutoImbalance(ClassifierMixin, BaseEstimator):
     n_trials : int or None, default=None
         Number of candidates to try. With no time budget the result depends on data,
         `random_state` and `n_trials` alone, not on `n_jobs`.
-    families, resamplers, class_weights, losses : "auto", str, object or list, \
+    families, resamplers, class_weights, losses : "auto", "all", str, object or list, \
 default="auto"
-        What each axis of the search may hold: names from `autoimb.catalogue`, ready
+        What each axis of the search may hold. "auto" is what paid off on real tables,
+        "all" everything that fits the data; or names from `autoimb.catalogue`, ready
         estimators or samplers, and for `class_weights` a dict of label to weight.
         Doing nothing is always among the candidates.
     cv : int, splitter, iterable or None, default=None
@@ -98,7 +99,7 @@ default="auto"
         Whether `predict_proba` is calibrated by a strictly increasing map, chosen on
         out-of-fold scores.
     device : {"auto", "cpu", "cuda"}, default="auto"
-        Where XGBoost and the neural net are fitted.
+        Where XGBoost and the neural nets are fitted.
     n_jobs : int or None, default=None
         Worker processes. None is every CPU that this process may use, 1 runs in this
         process, -1 is every CPU.
@@ -462,8 +463,9 @@ default="auto"
             return select(outcome.complete, arena, rest)
         if outcome.was_interrupted:
             raise KeyboardInterrupt
-        failed = [r.reason for r in outcome.records if r.status in ("failed", "killed")]
-        if failed and len(failed) == len(outcome.records):
+        tried = [r for r in outcome.records if r.status != "duplicate"]
+        failed = [r.reason for r in tried if r.status in ("failed", "killed")]
+        if failed and len(failed) == len(tried):
             raise NoCandidateError(_commonest(failed))
         cheapest = space.portfolio()[0]
         warnings.warn(

@@ -19,6 +19,7 @@ from sklearn.pipeline import Pipeline
 
 from autoimb._columns import take
 from autoimb._execution import failure_reason
+from autoimb.exceptions import BadInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -171,7 +172,7 @@ def fit_steps(
             sampler = clone(step)
             X, y = sampler.fit_resample(X, y)
             if sample_weight is not None:
-                sample_weight = sample_weight[sampler.sample_indices_]
+                sample_weight = sample_weight[_chosen(sampler)]
         elif name != "model":
             X = step.fit_transform(X, y)
         elif sample_weight is None:
@@ -179,6 +180,16 @@ def fit_steps(
         else:
             step.fit(X, y, **{_weight_keyword(step): sample_weight})
     return pipeline
+
+
+def _chosen(sampler: Any) -> NDArray[np.intp]:
+    """Return which rows a sampler chose, or raise for one that makes rows."""
+    if not hasattr(sampler, "sample_indices_"):
+        raise BadInputError(
+            f"{type(sampler).__name__} does not say which rows it chose "
+            "(sample_indices_), so the given sample_weight cannot follow them."
+        )
+    return np.asarray(sampler.sample_indices_)
 
 
 def _weight_keyword(model: Any) -> str:

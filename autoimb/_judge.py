@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autoimb._metrics import LabelMetric, Metric, ScorerMetric
-from autoimb._threshold import best_class_weights, best_cuts
+from autoimb._threshold import best_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,17 +115,7 @@ class Judge:
             most_probable: IntArray = np.argmax(proba, axis=1)
             return most_probable
         y, weight = self.table.y[rows], self.table.weights[rows]
-        pos = self.table.pos
-        if pos is None:
-            one_hot = np.eye(proba.shape[1])[y]
-            weights = best_class_weights(proba, one_hot, weight, self.metric)
-            heaviest: IntArray = np.argmax(weights * proba, axis=1)
-            return heaviest
-        is_positive = (y == pos).astype(float)
-        cut = best_cuts(
-            proba[:, pos], is_positive, weight[np.newaxis], self.metric, pos
-        )[0]
-        return np.where(proba[:, pos] >= cut, pos, 1 - pos)
+        return best_labels(y, proba, weight, self.metric, self.table.pos)
 
 
 def _draw(y: NDArray[np.intp], n_draws: int, seed: int) -> NDArray[np.uint8]:

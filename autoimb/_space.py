@@ -251,19 +251,24 @@ def _understand(
     catalogue: Catalogue, axis: Axis, wish: Any, table: Table
 ) -> tuple[Catalogue, list[str]]:
     """Return the catalogue, grown by ready objects, and the names wished for."""
-    if isinstance(wish, str) and wish in ("auto", "all"):
-        entries = catalogue.entries[axis].values()
-        return catalogue, [e.name for e in entries if e.auto or wish == "all"]
     names = [BASELINE[axis]] if axis in BASELINE else []
     for item in wish if isinstance(wish, list | tuple) else [wish]:
         if isinstance(item, str):
-            _check_known(catalogue, axis, item)
-            names.append(item)
+            names += _meant(catalogue, axis, item)
         else:
             entry = _renamed(_entry_of(axis, item, table), catalogue.entries[axis])
             catalogue = catalogue.adding(axis, entry)
             names.append(entry.name)
     return catalogue, list(dict.fromkeys(names))
+
+
+def _meant(catalogue: Catalogue, axis: Axis, word: str) -> list[str]:
+    """Return the names that a word stands for: its own, "auto" or "all"."""
+    if word in ("auto", "all"):
+        entries = catalogue.entries[axis].values()
+        return [entry.name for entry in entries if entry.auto or word == "all"]
+    _check_known(catalogue, axis, word)
+    return [word]
 
 
 def _entry_of(axis: str, item: Any, table: Table) -> Entry:

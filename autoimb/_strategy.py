@@ -18,7 +18,7 @@ from autoimb._catalogue import AXES, CATALOGUE, Catalogue
 from autoimb._catalogue.entry import BASELINE, resolve
 from autoimb._catalogue.ready import seeded
 from autoimb._catalogue.samplings import Sampling
-from autoimb._encoding import make_encoder, make_one_hot
+from autoimb._encoding import make_encoder, make_frame, make_one_hot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -147,8 +147,10 @@ class Strategy:
             "n_jobs": n_threads,
             "device": device,
             "metric": metric,
-            "n_categorical": len(schema.categorical),
+            "n_categorical": _n_codes(family, resampler, schema),
             "class_weight": self._class_weight(catalogue, resampler, counts),
+            # Copies and neighbours of a row would stand on both sides of a hold-out.
+            "validation_fraction": 0.0 if resampler.adds_rows else None,
         }
         encoder, one_hot = _readers(family, resampler, schema)
         steps = {
@@ -174,7 +176,7 @@ class Strategy:
         view = resampler.view or family.view
         sampling = Sampling(
             counts=counts,
-            n_categorical=len(schema.categorical) if view in _CODED else 0,
+            n_categorical=_n_codes(family, resampler, schema),
             only_categories=set(schema.kind_counts()) <= {"categorical", "constant"},
             is_scaled=view in _SCALED,
             seed=seed,
@@ -219,11 +221,20 @@ class Strategy:
         return seeded(model, settings["random_state"])
 
 
+def _n_codes(family: Family, resampler: Resampler, schema: Schema) -> int:
+    """Return how many first columns hold category codes once rows are encoded."""
+    view = resampler.view or family.view
+    return len(schema.categorical) if view in _CODED else 0
+
+
 def _readers(family: Family, resampler: Resampler, schema: Schema) -> tuple[Any, Any]:
-    """Return the encoder, and the step that one-hot encodes after resampling."""
+    """Return the encoder, and the step that one-hot encodes after resampling.
+
+    A model that reads columns by their names gets those in place of both.
+    """
     view = resampler.view or family.view
     if family.view is None or view is None:
-        return None, None
+        return None, make_frame(schema)
     n_codes = len(schema.categorical)
     spread = view == "mixed" and family.view == "dense" and n_codes > 0
     return make_encoder(view, schema), make_one_hot(n_codes) if spread else None

@@ -361,6 +361,24 @@ def _moved_confusions(
         start = confusions[-1]
 
 
+def best_labels(
+    y: IntArray,
+    proba: FloatArray,
+    weight: FloatArray,
+    objective: Objective,
+    pos: int | None,
+) -> IntArray:
+    """Return the labels (n,) at the best cut or class weights for these very rows."""
+    if pos is None:
+        soft = np.eye(proba.shape[1])[y]
+        weights = best_class_weights(proba, soft, weight, objective)
+        heaviest: IntArray = np.argmax(weights * proba, axis=1)
+        return heaviest
+    membership, score = (y == pos).astype(float), proba[:, pos]
+    cut = best_cuts(score, membership, weight[np.newaxis], objective, pos)[0]
+    return np.where(score >= cut, pos, 1 - pos)
+
+
 def _geometric_mean(weights: FloatArray) -> float:
     return float(np.exp(np.log(weights).mean()))
 

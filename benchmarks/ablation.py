@@ -34,6 +34,7 @@ from autoimb._strategy import Strategy
 
 HOSTS = ("logistic_regression", "extra_trees", "xgboost", "mlp")
 """Families that resamplers and weights are tried on: linear, forest, boosting, net."""
+AXES = ("family", *BASELINE, "mixup")
 REFERENCE = "xgboost"  # what families are compared with
 
 
@@ -54,6 +55,8 @@ class Arm:
     def strategy(self):
         if self.axis == "family":
             return Strategy.of(CATALOGUE, family=self.entry)
+        if self.axis == "mixup":
+            return Strategy.of(CATALOGUE, family=(self.host, dict(self.params)))
         choice = (self.entry, dict(self.params))
         return Strategy.of(CATALOGUE, family=self.host, **{self.axis: choice})
 
@@ -62,6 +65,8 @@ def arms(hosts, strengths):
     """Return every arm: families first, since they hold what the others need."""
     families = CATALOGUE.entries["family"]
     chosen = [Arm("family", name, name) for name in families]
+    nets = [name for name, family in families.items() if "mixup" in family.params]
+    chosen += [Arm("mixup", "mixup", name, (("mixup", 0.2),)) for name in nets]
     for axis in BASELINE:
         for entry in CATALOGUE.entries[axis].values():
             if entry.name != BASELINE[axis]:
@@ -107,8 +112,11 @@ def read_problem(path, max_rows, n_folds, seed):
 
 def misfit(arm, profile):
     """Return why an arm does not apply to a set."""
-    entries = [("family", arm.host), (arm.axis, arm.entry)]
-    reasons = [CATALOGUE.get(axis, name).misfit(profile) for axis, name in entries]
+    chosen = {"family": arm.host}
+    if arm.axis in CATALOGUE.entries:
+        chosen[arm.axis] = arm.entry
+    entries = [CATALOGUE.get(axis, name) for axis, name in chosen.items()]
+    reasons = [entry.misfit(profile) for entry in entries]
     return next((reason for reason in reasons if reason), None)
 
 
@@ -175,27 +183,49 @@ def changes(lines):
     return runs.assign(change=runs["score"].to_numpy() - plain.reindex(keys).to_numpy())
 
 
-def table_of_axis(runs, axis, n_sets):
-    """Return an axis's Markdown table, best on average first."""
-    title = "change against XGBoost" if axis == "family" else "change against none"
+def table_of_families(runs):
+    """Return the Markdown table of families, best on average first."""
+    of_axis = runs[runs["axis"] == "family"]
     lines = [
-        f"| {axis.replace('_', ' ')} | on | {title} | sets | better | seconds a fit |",
-        "|:--|:--|--:|--:|--:|--:|",
+        "| family | change against XGBoost | sets | better | seconds a fit |",
+        "|:--|--:|--:|--:|--:|",
     ]
-    of_axis = runs[runs["axis"] == axis]
-    groups = of_axis.groupby(["entry", "host"])["change"]
-    order = groups.mean().sort_values(ascending=False)
-    for entry, host in order.index:
-        part = of_axis[(of_axis["entry"] == entry) & (of_axis["host"] == host)]
-        change = part["change"]
-        se = change.std(ddof=1) / np.sqrt(len(change)) if len(change) > 1 else np.nan
-        on = "" if axis == "family" else host
+    order = of_axis.groupby("entry")["change"].mean().sort_values(ascending=False)
+    for entry in order.index:
+        part = of_axis[of_axis["entry"] == entry]
         lines.append(
-            f"| {entry} | {on} | {change.mean():+.4f} ± {se:.4f} | "
-            f"{len(change)} of {n_sets} | {(change > 0).sum()} | "
-            f"{part['fit_seconds'].median():.2f} |"
+            f"| {entry} | {mean_and_se(part['change'])} | {len(part)} | "
+            f"{(part['change'] > 0).sum()} | {part['fit_seconds'].median():.2f} |"
         )
     return "\n".join(lines)
+
+
+def table_of_axis(runs, axis):
+    """Return an axis's Markdown table: its change against none on every family."""
+    of_axis = runs[runs["axis"] == axis]
+    hosts = list(dict.fromkeys(of_axis["host"]))
+    lines = [
+        f"| {axis.replace('_', ' ')} | {' | '.join(hosts)} | sets |",
+        "|:--|" + "--:|" * (len(hosts) + 1),
+    ]
+    order = of_axis.groupby("entry")["change"].mean().sort_values(ascending=False)
+    for entry in order.index:
+        part = of_axis[of_axis["entry"] == entry].groupby("host")["change"]
+        cells = [
+            mean_and_se(part.get_group(host)) if host in part.groups else ""
+            for host in hosts
+        ]
+        lines.append(f"| {entry} | {' | '.join(cells)} | {part.size().max()} |")
+    return "\n".join(lines)
+
+
+def mean_and_se(change):
+    """Return a mean over sets with its standard error, bold from two of them on."""
+    mean, se = change.mean(), np.nan
+    if len(change) > 1:
+        se = change.std(ddof=1) / np.sqrt(len(change))
+    cell = f"{mean:+.4f} ± {se:.4f}"
+    return f"**{cell}**" if abs(mean) > 2 * se > 0 else cell
 
 
 def table_of_seconds(runs):
@@ -216,7 +246,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, default=Path("ablation.jsonl"))
-    parser.add_argument("--axes", nargs="+", default=["family", *BASELINE])
+    parser.add_argument("--axes", nargs="+", default=list(AXES))
     parser.add_argument("--hosts", nargs="+", default=list(HOSTS))
     parser.add_argument("--strengths", type=float, nargs="+", default=[0.5, 1.0])
     parser.add_argument("--sets", nargs="+")
@@ -244,9 +274,9 @@ def main():
         print(f"{path.name}: done", flush=True)
     lines = read_lines(args.out)
     runs = changes(lines)
-    n_sets = runs["set"].nunique()
-    tables = [table_of_axis(runs, axis, n_sets) for axis in ["family", *BASELINE]]
-    print("\n\n".join([machine(), *tables, table_of_seconds(runs)]))
+    tables = [table_of_axis(runs, axis) for axis in AXES[1:]]
+    parts = [machine(), table_of_families(runs), *tables, table_of_seconds(runs)]
+    print("\n\n".join(parts))
     for line in lines:
         if line["status"] not in ("ok", "left out"):
             print(f"{line['set']} {line['entry']} on {line['host']}: {line['reason']}")

@@ -1,12 +1,15 @@
 """A user's own entries join the catalogue, compete, and never shadow a built-in one."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from contracts import EntryContract
 from imblearn.over_sampling import SMOTE
 from sklearn.base import BaseEstimator
+from sklearn.compose import make_column_transformer
 from sklearn.linear_model import RidgeClassifier
 from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 from tables import numeric
 
@@ -204,6 +207,29 @@ def test_a_model_without_probabilities_is_scored_by_its_decisions():
             "its default is outside",
         ),
         (
+            lambda: autoimb.register_family(
+                "mine",
+                GaussianNB(),
+                params={"var_smoothing": Float(0, 1, 0.5, log=True)},
+            ),
+            "on a log scale low must be above 0",
+        ),
+        (
+            lambda: autoimb.register_family(
+                "mine", GaussianNB(), portfolio=({"var_smoothing": 0.1},)
+            ),
+            "which params does not allow: var_smoothing is not among them",
+        ),
+        (
+            lambda: autoimb.register_family(
+                "mine",
+                GaussianNB(),
+                params=SMOOTHING,
+                portfolio=({"var_smoothing": 9},),
+            ),
+            "portfolio sets var_smoothing=9, which params does not allow",
+        ),
+        (
             lambda: autoimb.register_family("mine", GaussianNB(), reads="text"),
             "reads='text' is not one of",
         ),
@@ -237,3 +263,16 @@ def test_choices_of_a_parameter_are_all_tried():
         if "resampler:k:k_neighbors" in t.params
     }
     assert tried == {1, 3, 5}
+
+
+def test_a_model_that_reads_as_given_finds_columns_of_numbers_by_name():
+    X, y = numeric(n=120)
+    frame = pd.DataFrame(X).add_prefix("column_")
+    by_name = make_column_transformer(("passthrough", ["column_0", "column_1"]))
+    model = make_pipeline(by_name, GaussianNB())
+    autoimb.register_family("named", model, reads="as given")
+    fit = AutoImbalance(
+        families="named", resamplers="tomek", n_trials=6, n_jobs=1, random_state=0
+    )
+    assert not fit.fit(frame, y).leaderboard_["status"].eq("failed").any()
+    assert fit.predict_proba(frame).shape == (120, 2)

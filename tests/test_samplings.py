@@ -1,6 +1,7 @@
 """Samplers see distances that mean something, and hand on rows that exist."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -350,3 +351,31 @@ def test_kinds_of_columns_decide_who_may_take_part(name, fitting):
         if MADE[name].misfit(profile_of(*t())) is None
     }
     assert fits == fitting
+
+
+@pytest.mark.parametrize("name", ["smote_enn", "smote_tomek"])
+def test_cleaning_leaves_no_class_without_rows(name):
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], [60, 20, 5])
+    X = rng.normal(size=(85, 3))  # noise: every row's neighbours disagree with it
+    entry = MADE[name]
+    given = {"strength": 0.1, "n_neighbors": 7}
+    params = {k: given.get(k, v) for k, v in entry.defaults().items()}
+    sampling = Sampling(
+        counts=np.bincount(y), n_categorical=0, only_categories=False, seed=0
+    )
+    _, left = entry.make(params, sampling).fit_resample(X, y)
+    assert set(left) == {0, 1, 2}
+
+
+def test_samplers_that_make_rows_leave_wide_tables_of_many_categories():
+    profile = profile_of(*mixed())
+    wide = replace(
+        profile,
+        n_rows=20_000,
+        max_cardinality=250,
+        kind_counts={"numeric": 1, "categorical": 20},
+    )
+    assert MADE["smote"].misfit(profile) is None
+    assert "memory" in (MADE["smote"].misfit(wide) or "")
+    assert MADE["random_over"].misfit(wide) is None

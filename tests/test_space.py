@@ -65,7 +65,7 @@ def test_all_holds_more_than_auto():
     [
         ({"weighted": True}, {"smote", "smote_tomek"}, "sample_weight"),
         ({"minority_count": 3}, {"smote", "smote_tomek"}, "at least 4 rows"),
-        ({"n_rows": 60_000}, {"tomek", "smote_tomek"}, "above 50,000 rows"),
+        ({"n_rows": 60_000}, {"tomek", "borderline_smote"}, "above 50,000 rows"),
     ],
     ids=["weights", "few rows", "many rows"],
 )
@@ -324,3 +324,10 @@ def test_five_classes_have_first_trials_too():
     X, y = five_classes()
     space = space_of(X, y)
     assert space.first_trials(recommend(profile_of(X, y)))
+
+
+def test_auto_beside_an_object_lets_it_compete_with_all_of_auto():
+    alone = space_of(*numeric(), family="auto").names["family"]
+    mine = LogisticRegression()
+    joined = space_of(*numeric(), family=["auto", mine]).names["family"]
+    assert joined == (*alone, "LogisticRegression")

@@ -9,6 +9,7 @@ import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from imblearn.over_sampling import SMOTE
 from imblearn.pipeline import Pipeline as ResamplingPipeline
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -16,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from tables import categories, five_classes, mixed, numeric, space_of
 
 from autoimb._catalogue import CATALOGUE
-from autoimb._catalogue.ready import ready_family
+from autoimb._catalogue.ready import ready_family, ready_resampler
 from autoimb._data import check_table
 from autoimb._strategy import Choice, Strategy
 
@@ -232,3 +233,25 @@ def test_a_random_state_that_the_user_set_stays():
         catalogue, check_table(X, y).schema, y, seed=3
     )
     assert pipeline["model"].random_state == 11
+
+
+def test_a_net_is_told_of_codes_only_where_it_is_given_codes():
+    X, y = mixed()
+    table = check_table(X, y)
+    own = CATALOGUE.adding("resampler", ready_resampler(SMOTE(), "own_smote"))
+    for resampler, n_codes in (
+        ("none", len(table.schema.categorical)),
+        ("own_smote", 0),
+    ):
+        chosen = Strategy.of(own, family="tabm", resampler=resampler)
+        pipeline = chosen.build(own, table.schema, table.y, seed=0)
+        assert pipeline.named_steps["model"].n_categorical == n_codes
+
+
+@pytest.mark.parametrize(
+    ("resampler", "share"),
+    [("smote", 0.0), ("random_over", 0.0), ("none", 0.15), ("tomek", 0.15)],
+)
+def test_a_net_holds_no_rows_out_beside_their_copies(resampler, share):
+    pipeline, _ = built(strategy("mlp", resampler=resampler), *numeric())
+    assert pipeline["model"].validation_fraction == share

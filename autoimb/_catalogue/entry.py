@@ -35,7 +35,23 @@ OWN = "own"
 
 @dataclass(frozen=True, slots=True)
 class Float:
-    """A real parameter between two bounds, both included."""
+    """A real parameter between two bounds, both included.
+
+    Parameters
+    ----------
+    low, high : float
+        The bounds.
+    default : float
+        The value that is tried first.
+    log : bool, default=False
+        Whether to search on the logarithmic scale; needs ``low`` above zero.
+
+    Examples
+    --------
+    >>> from autoimb import Float
+    >>> Float(1e-4, 1e2, default=1.0, log=True).holds(0.5)
+    True
+    """
 
     low: float
     high: float
@@ -59,7 +75,23 @@ class Float:
 
 @dataclass(frozen=True, slots=True)
 class Int:
-    """A whole-number parameter between two bounds, both included."""
+    """A whole-number parameter between two bounds, both included.
+
+    Parameters
+    ----------
+    low, high : int
+        The bounds.
+    default : int
+        The value that is tried first.
+    log : bool, default=False
+        Whether to search on the logarithmic scale; needs ``low`` of at least 1.
+
+    Examples
+    --------
+    >>> from autoimb import Int
+    >>> Int(1, 15, default=5).holds(16)
+    False
+    """
 
     low: int
     high: int
@@ -84,7 +116,21 @@ class Int:
 
 @dataclass(frozen=True, slots=True)
 class Categorical:
-    """A parameter with a few named values."""
+    """A parameter with a few values to choose from.
+
+    Parameters
+    ----------
+    choices : tuple
+        The values: None, bool, int, float or str.
+    default : object
+        The value that is tried first.
+
+    Examples
+    --------
+    >>> from autoimb import Categorical
+    >>> Categorical(("uniform", "distance"), default="distance").holds("uniform")
+    True
+    """
 
     choices: tuple[Any, ...]
     default: Any
@@ -230,6 +276,11 @@ class Resampler(Entry):
     cost: Literal["none", "minority", "all"] = "none"
     """Which rows it compares with others."""
 
+    @property
+    def adds_rows(self) -> bool:
+        """Whether it puts copies of rows, or rows between rows, beside them."""
+        return self.make is not None and self.target is oversampled
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClassWeight(Entry):
@@ -252,7 +303,7 @@ class Family(Entry):
     """Complementary settings that are always worth a trial, best first."""
     takes: Mapping[str, str] = field(default_factory=lambda: dict(_USUAL_NAMES))
     """Constructor parameter for each of class_weight, random_state, n_jobs, device,
-    metric, n_categorical that the model has."""
+    metric, n_categorical, validation_fraction that the model has."""
     cost: float = 1.0
     """Expected seconds of a fit relative to the other families: orders first trials."""
 

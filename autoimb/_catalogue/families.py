@@ -38,6 +38,10 @@ def _named(*parameters: str) -> dict[str, str]:
     return {name: name for name in parameters}
 
 
+_NET_TAKES = _named(
+    "random_state", "class_weight", "device", "metric", "validation_fraction"
+)
+
 FAMILIES = by_name(
     Family(
         name="logistic_regression",
@@ -58,7 +62,7 @@ FAMILIES = by_name(
         params=_FOREST_PARAMS,
         portfolio=({}, {"min_samples_leaf": 5, "criterion": "entropy"}),
         takes=_named("random_state", "class_weight", "n_jobs"),
-        cost=1.5,
+        cost=3.0,
         reference="Breiman 2001, doi:10.1023/A:1010933404324",
     ),
     Family(
@@ -69,7 +73,7 @@ FAMILIES = by_name(
         params=_FOREST_PARAMS,
         portfolio=({}, {"max_features": 0.5, "min_samples_leaf": 3}),
         takes=_named("random_state", "class_weight", "n_jobs"),
-        cost=0.8,
+        cost=1.8,
         reference="Geurts, Ernst & Wehenkel 2006, doi:10.1007/s10994-006-6226-1",
     ),
     Family(
@@ -85,7 +89,7 @@ FAMILIES = by_name(
             "l2_regularization": Float(1e-3, 30.0, default=1.0, log=True),
             "max_features": Float(0.3, 1.0, default=1.0),
         },
-        cost=1.2,
+        cost=0.9,
         reference="Ke et al. 2017, LightGBM, NeurIPS 30",
     ),
     Family(
@@ -126,8 +130,9 @@ FAMILIES = by_name(
             "weight_decay": Float(1e-5, 1e-1, default=1e-4, log=True),
             "mixup": _MIXUP,
         },
-        takes=_named("random_state", "class_weight", "device", "metric"),
-        cost=3.0,
+        takes=_NET_TAKES,
+        cost=5.0,
+        auto=False,
         reference="Gorishniy et al. 2021, arXiv:2106.11959",
     ),
     Family(
@@ -145,9 +150,7 @@ FAMILIES = by_name(
             "weight_decay": Float(1e-5, 1e-1, default=1e-4, log=True),
             "mixup": _MIXUP,
         },
-        takes=_named(
-            "random_state", "class_weight", "device", "metric", "n_categorical"
-        ),
+        takes={**_NET_TAKES, "n_categorical": "n_categorical"},
         needs=(rows_at_most(100_000),),
         cost=6.0,
         reference="Gorishniy, Kotelnikov & Babenko 2025, arXiv:2410.24210",
@@ -159,7 +162,8 @@ FAMILIES = by_name(
         resampling="own",
         params=_MEMBER_PARAMS,
         takes=_named("random_state", "n_jobs"),
-        cost=1.5,
+        cost=0.7,
+        auto=False,
         reference="Wallace et al. 2011, doi:10.1109/ICDM.2011.33",
     ),
     Family(
@@ -169,8 +173,7 @@ FAMILIES = by_name(
         resampling="own",
         params={**_MEMBER_PARAMS, "n_bins": Int(4, 20, default=10)},
         takes=_named("random_state", "n_jobs"),
-        cost=2.0,
-        auto=False,
+        cost=0.8,
         reference="Liu et al. 2020, arXiv:1909.03500",
     ),
     Family(
@@ -186,7 +189,8 @@ FAMILIES = by_name(
         },
         params=_FOREST_PARAMS,
         takes=_named("random_state", "n_jobs"),
-        cost=2.0,
+        cost=3.0,
+        auto=False,
         reference="Chen, Liaw & Breiman 2004, UC Berkeley technical report 666",
     ),
     Family(
@@ -214,7 +218,7 @@ FAMILIES = by_name(
             "learning_rate": Float(0.05, 1.0, default=0.3, log=True),
         },
         takes=_named("random_state"),
-        cost=2.0,
+        cost=0.4,
         auto=False,
         reference="Seiffert et al. 2010, doi:10.1109/TSMCA.2009.2029559",
     ),
@@ -231,7 +235,7 @@ FAMILIES = by_name(
             "max_depth": Int(2, 8, default=4),
         },
         takes=_named("random_state", "class_weight", "n_jobs"),
-        cost=2.5,
+        cost=1.8,
         reference="Kuncheva 2014, doi:10.1002/9781118914564",
     ),
     Family(
@@ -245,7 +249,7 @@ FAMILIES = by_name(
             "l1_ratio": Float(0.0, 1.0, default=0.5),
         },
         needs=(rows_at_most(50_000),),
-        cost=2.0,
+        cost=0.4,
         auto=False,
         reference="Zou & Hastie 2005, doi:10.1111/j.1467-9868.2005.00503.x",
     ),
@@ -261,7 +265,7 @@ FAMILIES = by_name(
         },
         needs=(UNWEIGHTED_FIT, rows_at_most(20_000)),
         takes={},
-        cost=1.0,
+        cost=0.3,
         auto=False,
         reference="Fix & Hodges 1951, doi:10.2307/1403797",
     ),
@@ -275,7 +279,7 @@ FAMILIES = by_name(
             "gamma": Categorical(("scale", 0.001, 0.01, 0.1), default="scale"),
         },
         needs=(rows_at_most(10_000),),
-        cost=4.0,
+        cost=0.5,
         auto=False,
         reference="Cortes & Vapnik 1995, doi:10.1007/BF00994018",
     ),
@@ -294,8 +298,7 @@ FAMILIES = by_name(
         },
         needs=(installed("lightgbm"),),
         takes=_named("random_state", "class_weight", "n_jobs"),
-        cost=0.8,
-        auto=False,
+        cost=0.7,
         reference="Ke et al. 2017, NeurIPS 30",
     ),
     Family(
@@ -313,8 +316,7 @@ FAMILIES = by_name(
             **_named("random_state", "class_weight"),
             "n_jobs": "thread_count",
         },
-        cost=4.0,
-        auto=False,
+        cost=2.5,
         reference="Prokhorenkova et al. 2018, arXiv:1706.09516",
     ),
 )

@@ -34,6 +34,7 @@ LOSSES = by_name(
         make={"torch": "logit_adjusted"},
         params={"tau": Float(0.25, 1.5, default=1.0)},
         weighted=False,
+        auto=False,
         reference="Menon et al. 2021, arXiv:2007.07314",
     ),
     Loss(
@@ -46,6 +47,7 @@ LOSSES = by_name(
             "margin": Float(0.0, 0.1, default=0.02),
         },
         weighted=False,
+        auto=False,
         reference="Ridnik et al. 2021, arXiv:2009.14119",
     ),
 )

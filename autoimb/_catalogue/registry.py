@@ -64,10 +64,10 @@ def register_family(
         A few words for tables; None is ``"your ClassName"``.
     reads : {"numbers", "gaps", "as given"}, default="numbers"
         What it can read: scaled numbers without gaps, with categories one-hot
-        encoded; numbers with gaps as NaN and categories as codes; or the table as
-        the user wrote it.
+        encoded; numbers with gaps as NaN and categories as codes; or the user's
+        columns by their names, where text stays text and dates stay dates.
     portfolio : tuple of mappings, default=({},)
-        Settings, by parameter, that are always worth a trial.
+        Settings, by parameter in `params`, that are always worth a trial.
     min_minority : int, default=0
         Rows of the smallest class below which it is left out.
     max_rows : int, default=None
@@ -78,7 +78,8 @@ def register_family(
     Raises
     ------
     BadInputError
-        If the name is taken, or the estimator has no such parameter.
+        If the name is taken, the estimator has no such parameter, or a setting of the
+        portfolio lies outside of `params`.
 
     Examples
     --------
@@ -95,7 +96,8 @@ def register_family(
     True
     """
     _check_methods("estimator", estimator, "fit", "get_params")
-    _check_parameters(estimator, params, *portfolio)
+    _check_parameters(estimator, params)
+    _check_portfolio(portfolio, params or {})
     if reads not in _READS:
         raise BadInputError(f"reads={reads!r} is not one of {list(_READS)}.")
     extra: dict[str, Any] = {} if label is None else {"label": label}
@@ -273,10 +275,22 @@ def _check_methods(what: str, given: Any, *methods: str) -> None:
         raise BadInputError(f"{what}={given!r} has no {' and no '.join(missing)}.")
 
 
-def _check_parameters(given: Any, *settings: Mapping[str, Any] | None) -> None:
+def _check_portfolio(
+    portfolio: tuple[Mapping[str, Any], ...], params: Mapping[str, Domain]
+) -> None:
+    """Raise for a setting that the search could not propose."""
+    for name, value in (pair for settings in portfolio for pair in settings.items()):
+        if name not in params or not params[name].holds(value):
+            raise BadInputError(
+                f"portfolio sets {name}={value!r}, which params does not allow: "
+                f"{name} is {params.get(name, 'not among them')}."
+            )
+
+
+def _check_parameters(given: Any, params: Mapping[str, Any] | None) -> None:
     """Raise for a parameter that an object does not have, naming the nearest."""
     known = sorted(given.get_params())
-    for name in (name for setting in settings for name in setting or {}):
+    for name in params or {}:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else f" It has {known}."
@@ -294,3 +308,7 @@ def _check_domain(name: str, domain: Any) -> None:
         )
     if not domain.holds(domain.default):
         raise BadInputError(f"params[{name!r}] is {domain!r}: its default is outside.")
+    if not isinstance(domain, Categorical) and domain.log and domain.low <= 0:
+        raise BadInputError(
+            f"params[{name!r}] is {domain!r}: on a log scale low must be above 0."
+        )

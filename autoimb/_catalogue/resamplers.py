@@ -41,6 +41,7 @@ from autoimb._catalogue.samplings import (
     smoten,
     smotenc,
 )
+from autoimb._encoding import MAX_CODES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,6 +67,7 @@ _MINORITY_ROWS = rows_at_most(200_000)  # compares the smaller classes with them
 _ALL_ROWS = rows_at_most(50_000)  # compares all rows with each other
 _SLOW_ROWS = rows_at_most(20_000)  # does so many times, or fits a model first
 _SMOTE_NEEDS = (UNWEIGHTED, minority_at_least(4), _MINORITY_ROWS)
+_MAX_CELLS = 20_000_000  # some 50 bytes each at the peak: about a gigabyte a worker
 
 
 def _has_numbers(profile: DatasetProfile) -> bool:
@@ -84,10 +86,20 @@ def _has_only_categories(profile: DatasetProfile) -> bool:
     return profile.has_categorical and kinds <= {"categorical", "constant"}
 
 
+def _is_narrow(profile: DatasetProfile) -> bool:
+    """Whether a column for each category would fit into memory."""
+    n_categorical = profile.kind_counts.get("categorical", 0)
+    n_levels = n_categorical * min(profile.max_cardinality, MAX_CODES)
+    return profile.n_rows * n_levels <= _MAX_CELLS
+
+
 def _balanced(counts: NDArray[np.intp], _strength: float) -> dict[int, int]:
     """Return the counts that every class has in balanced batches."""
     return oversampled(counts, 1.0)
 
+
+# Samplers that make rows see one column a category, of all categories.
+_NARROW = Need(_is_narrow, "needs too much memory for so many categories")
 
 _NOTHING = (
     Resampler(name="none", label="no resampling", make=None, distances=False),
@@ -99,6 +111,7 @@ _NOTHING = (
         batches="balanced",
         distances=False,
         target=_balanced,
+        auto=False,
         reference="Shwartz-Ziv et al. 2023, arXiv:2312.02517",
     ),
 )
@@ -119,7 +132,7 @@ _RANDOM = (
         make=Synthesising(path=f"{_OVER}:RandomOverSampler", neighbours=()),
         view="mixed",
         params={**_RATIO, "shrinkage": Float(0.05, 2.0, default=0.3, log=True)},
-        needs=(UNWEIGHTED, minority_at_least(4)),
+        needs=(UNWEIGHTED, minority_at_least(4), _NARROW),
         target=oversampled,
         reference="Menardi & Torelli 2014, doi:10.1007/s10618-012-0295-5",
     ),
@@ -140,7 +153,7 @@ _SMOTE = Resampler(
     make=SMOTE,
     view="mixed",
     params=_SMOTE_PARAMS,
-    needs=_SMOTE_NEEDS,
+    needs=(*_SMOTE_NEEDS, _NARROW),
     target=oversampled,
     cost="minority",
     reference="Chawla et al. 2002, doi:10.1613/jair.953",
@@ -159,7 +172,7 @@ _SYNTHETIC = (
                 ("borderline-1", "borderline-2"), default="borderline-1"
             ),
         },
-        needs=(UNWEIGHTED, minority_at_least(4), _ALL_ROWS),
+        needs=(UNWEIGHTED, minority_at_least(4), _ALL_ROWS, _NARROW),
         cost="all",
         reference="Han, Wang & Mao 2005, doi:10.1007/11538059_91",
     ),
@@ -174,7 +187,7 @@ _SYNTHETIC = (
             parts={"svm_estimator": seeded_svm},
         ),
         params=_BORDER_PARAMS,
-        needs=(UNWEIGHTED, minority_at_least(20), _SLOW_ROWS),
+        needs=(UNWEIGHTED, minority_at_least(20), _SLOW_ROWS, _NARROW),
         cost="all",
         auto=False,
         reference="Nguyen, Cooper & Kamei 2011, doi:10.1504/IJKESDP.2011.039875",
@@ -197,6 +210,7 @@ _SYNTHETIC = (
             minority_at_least(20),
             Need(_has_numbers, "needs numbers: rows of categories alone coincide"),
             _SLOW_ROWS,
+            _NARROW,
         ),
         auto=False,
         reference="Last, Douzas & Bacao 2017, arXiv:1711.00837",
@@ -210,7 +224,7 @@ _SYNTHETIC = (
             neighbours=("n_neighbors",),
         ),
         params={**_RATIO, "n_neighbors": Int(2, 15, default=5, log=True)},
-        needs=(UNWEIGHTED, minority_at_least(10), _ALL_ROWS),
+        needs=(UNWEIGHTED, minority_at_least(10), _ALL_ROWS, _NARROW),
         cost="all",
         auto=False,
         reference="He et al. 2008, doi:10.1109/IJCNN.2008.4633969",
@@ -248,7 +262,7 @@ _SYNTHETIC = (
             part="tomek",
             cleaner=f"{_UNDER}:TomekLinks",
         ),
-        needs=(UNWEIGHTED, minority_at_least(4), _SLOW_ROWS),
+        needs=(UNWEIGHTED, minority_at_least(4), _SLOW_ROWS, _NARROW),
         cost="all",
         reference="Batista, Prati & Monard 2004, doi:10.1145/1007730.1007735",
     ),
@@ -263,7 +277,7 @@ _SYNTHETIC = (
             neighbours="n_neighbors",
         ),
         params={**_SMOTE_PARAMS, **_NEIGHBOURS},
-        needs=(UNWEIGHTED, minority_at_least(4), _SLOW_ROWS),
+        needs=(UNWEIGHTED, minority_at_least(4), _SLOW_ROWS, _NARROW),
         cost="all",
         auto=False,
         reference="Batista, Prati & Monard 2004, doi:10.1145/1007730.1007735",
@@ -291,6 +305,7 @@ _CLEANING = (
             neighbours=("n_neighbors",),
         ),
         params={**_NEIGHBOURS, **_KINDS},
+        auto=False,
         reference="Wilson 1972, doi:10.1109/TSMC.1972.4309137",
     ),
     replace(
@@ -405,7 +420,7 @@ _SHRINKING = (
         make=cluster_centroids,
         view="mixed",
         params=_RATIO,
-        needs=(UNWEIGHTED, _SLOW_ROWS),
+        needs=(UNWEIGHTED, _SLOW_ROWS, _NARROW),
         target=undersampled,
         cost="all",
         auto=False,

@@ -195,18 +195,19 @@ class SmoteThenClean:
 
     def __call__(self, params: Mapping[str, Any], sampling: Sampling) -> Any:
         """Return the combined sampler, or its stand-in for rows with categories."""
-        from autoimb._models.samplers import CategorySampler
+        from autoimb._models.samplers import CategorySampler, WholeClassSampler
 
         of_smote = dict(params)
         of_cleaner: dict[str, Any] = {"sampling_strategy": "all"}
         if self.neighbours is not None:
             wanted = of_smote.pop(self.neighbours)
             of_cleaner["n_neighbors"] = sampling.neighbours(wanted)
-        sampler = resolve(self.path)(
+        combined = resolve(self.path)(
             smote=SMOTE.plain(of_smote, sampling),
             random_state=sampling.seed,
             **{self.part: resolve(self.cleaner)(**of_cleaner)},
         )
+        sampler = WholeClassSampler(combined)
         if sampling.n_categorical == 0:
             return sampler
         return CategorySampler(sampler, sampling.n_categorical)

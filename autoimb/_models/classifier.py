@@ -19,9 +19,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
-from autoimb._confusion import IntArray
 from autoimb._metrics import METRICS, LabelMetric, Metric, ScorerMetric, resolve_metric
-from autoimb._threshold import best_class_weights, best_cuts
+from autoimb._threshold import best_labels
 
 from .batches import BATCHES, Batches, Doubles, Floats, Rows
 from .links import start_logits, to_proba
@@ -281,30 +280,12 @@ class HoldOut:
         codes, weight = self.rows.codes, self.rows.weight.astype(np.float64)[np.newaxis]
         metric, labels = self.metric, None
         if isinstance(metric, LabelMetric):
-            labels = _best_labels(codes, proba, weight, metric, self.pos)
+            labels = best_labels(codes, proba, weight[0], metric, self.pos)
         elif isinstance(metric, ScorerMetric):
             # A user's scorer may be slow, and may not like this few rows.
             metric = METRICS["average_precision"]
         scores = metric.score_many(codes, proba, weight, pos=self.pos, y_pred=labels)
         return float(scores[0])
-
-
-def _best_labels(
-    codes: IntArray,
-    proba: Doubles,
-    weight: Doubles,
-    metric: LabelMetric,
-    pos: int | None,
-) -> IntArray:
-    """Return the labels (n,) at the best cut, or class weights, of these very rows."""
-    if pos is None:
-        one_hot = np.eye(proba.shape[1])[codes]
-        weights = best_class_weights(proba, one_hot, weight[0], metric)
-        heaviest: IntArray = np.argmax(weights * proba, axis=1)
-        return heaviest
-    is_positive = (codes == pos).astype(float)
-    cut = best_cuts(proba[:, pos], is_positive, weight, metric, pos)[0]
-    return np.where(proba[:, pos] >= cut, pos, 1 - pos)
 
 
 def _log(shares: Doubles) -> Doubles:

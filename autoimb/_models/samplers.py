@@ -18,7 +18,12 @@ from autoimb._encoding import make_geometry
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["AttentiveADASYN", "CategorySampler", "SelectingSampler"]
+__all__ = [
+    "AttentiveADASYN",
+    "CategorySampler",
+    "SelectingSampler",
+    "WholeClassSampler",
+]
 
 
 class AttentiveADASYN(ADASYN):
@@ -73,6 +78,27 @@ class SelectingSampler(BaseEstimator):
         lost = np.isin(y, np.setdiff1d(y, y[chosen]))
         self.sample_indices_ = np.append(chosen, np.flatnonzero(lost))
         return X[self.sample_indices_], y[self.sample_indices_]
+
+
+class WholeClassSampler(BaseEstimator):
+    """Clean rows, but leave no class without any: such a class gets its own rows back.
+
+    Parameters
+    ----------
+    sampler : imbalanced-learn sampler
+        What makes and cleans rows; cloned for every call.
+    """
+
+    def __init__(self, sampler: Any) -> None:
+        self.sampler = sampler
+
+    def fit_resample(
+        self, X: NDArray[Any], y: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the resampled rows of X and y, and those of the classes that went."""
+        X_new, y_new = clone(self.sampler).fit_resample(X, y)
+        lost = ~np.isin(y, y_new)
+        return np.vstack([X_new, X[lost]]), np.append(y_new, y[lost])
 
 
 class CategorySampler(BaseEstimator):
