@@ -496,6 +496,10 @@ def test_what_makes_no_sense_is_refused_with_a_way_out(threshold, n_classes, mes
         (lambda: Cost([[0, 1, 2], [1, 0, 2]]), "square and finite"),
         (lambda: Cost([[0, math.inf], [1, 0]]), "square and finite"),
     ],
+    ids=[
+        *("precision", "recall", "confidence", "k", "share", "no costs"),
+        *("negative cost", "both forms", "not square", "infinite"),
+    ],
 )
 def test_impossible_objectives_are_refused(make, message):
     with pytest.raises(BadInputError, match=message):
