@@ -90,8 +90,9 @@ class _PartialEnsemble(ClassifierMixin, BaseEstimator, ABC):
         rows = self._check(X, y, sample_weight)
         counts = np.bincount(rows.codes)
         # Of each class at most `ratio` rows for one of the smallest, and at least one.
-        most = max(1, round(self.ratio * counts.min()))
-        wanted = np.where(counts == counts.min(), counts, np.minimum(counts, most))
+        most = max(1.0, self.ratio * counts.min())
+        others = np.rint(np.minimum(counts, most)).astype(np.intp)
+        wanted = np.where(counts == counts.min(), counts, others)
         self.estimators_: list[Any] = []
         self.corrections_: list[NDArray[np.float64]] = []
         for member in range(self.n_estimators):
@@ -308,6 +309,11 @@ class SelfPacedEnsembleClassifier(_PartialEnsemble):
             random_state=random_state,
         )
         self.n_bins = n_bins
+
+    def _check(self, X: Any, y: Any, sample_weight: Any) -> _Rows:
+        if self.n_bins < 1:
+            raise ValueError(f"n_bins={self.n_bins} must be at least 1.")
+        return super()._check(X, y, sample_weight)
 
     def _draw(
         self, member: int, wanted: NDArray[np.intp], rows: _Rows
