@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from xgboost import XGBClassifier
 
-from .gradients import Objective, resolve_objective
+from .formulas import Formula
+from .gradients import resolve_objective
 from .links import start_logits, to_proba
 
 __all__ = ["WeightedXGBClassifier"]
@@ -143,7 +144,7 @@ class WeightedXGBClassifier(XGBClassifier):
 class _Trained:
     """An objective as XGBoost calls it, for training rows of known class shares."""
 
-    objective: Objective
+    objective: Formula
     prior: NDArray[np.float64]
 
     def __call__(
@@ -212,7 +213,7 @@ def _shares(codes: NDArray[Any], weight: ArrayLike | None) -> NDArray[np.float64
     return shares
 
 
-def _base_score(shares: NDArray[np.float64], objective: Objective) -> Any:
+def _base_score(shares: NDArray[np.float64], objective: Formula) -> Any:
     """Return the start of boosting: a probability for two classes, else k margins."""
     if len(shares) == 2:
         return float(np.clip(shares[1], 1e-6, 1 - 1e-6))

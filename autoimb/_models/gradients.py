@@ -6,21 +6,17 @@ each row's loss by its margins (of the Hessian the diagonal), unweighted, in the
 margins' shape. The losses are those of the neural nets.
 """
 
-import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit, log_softmax
 
-from autoimb._models.links import Link
+from .formulas import Formula, resolve_formula
 
 __all__ = [
     "OBJECTIVES",
-    "Objective",
     "asymmetric",
     "focal",
     "log_loss",
@@ -32,18 +28,6 @@ _TINY = 1e-300
 Floats: TypeAlias = NDArray[np.float64]
 Codes: TypeAlias = NDArray[np.intp]
 Derivatives: TypeAlias = tuple[Floats, Floats]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Objective:
-    """A loss that boosted trees can be trained with."""
-
-    function: Callable[..., Derivatives]
-    """Maps margins, codes and shares to first and second derivatives."""
-    params: tuple[str, ...] = ()
-    """Names of the function's own parameters."""
-    link: Link = "softmax"
-    """How k margins become probabilities."""
 
 
 def log_loss(
@@ -172,39 +156,22 @@ def asymmetric(
     return sign * gradient, hessian
 
 
-OBJECTIVES: Mapping[str, Objective] = {
-    "asymmetric": Objective(
+OBJECTIVES: Mapping[str, Formula] = {
+    "asymmetric": Formula(
         function=asymmetric,
         params=("gamma_pos", "gamma_neg", "margin"),
         link="sigmoid",
     ),
-    "focal": Objective(function=focal, params=("gamma",)),
-    "log_loss": Objective(function=log_loss),
+    "focal": Formula(function=focal, params=("gamma",)),
+    "log_loss": Formula(function=log_loss),
 }
 
 
 def resolve_objective(
     loss: str | Callable[..., Derivatives], params: Mapping[str, Any] | None = None
-) -> Objective:
-    """Return an objective by name, or one's own, with its parameters filled in.
-
-    Raises
-    ------
-    ValueError
-        If the loss or one of its parameters is unknown.
-    """
-    given = dict(params or {})
-    if callable(loss):
-        return Objective(function=partial(loss, **given))
-    if loss not in OBJECTIVES:
-        nearest = difflib.get_close_matches(loss, OBJECTIVES, n=1, cutoff=0.0)[0]
-        msg = f"loss={loss!r} is not one of {sorted(OBJECTIVES)}; nearest: {nearest!r}."
-        raise ValueError(msg)
-    known = OBJECTIVES[loss]
-    if unknown := sorted(given.keys() - set(known.params)):
-        msg = f"loss_params has {unknown}, but {loss!r} takes {sorted(known.params)}."
-        raise ValueError(msg)
-    return replace(known, function=partial(known.function, **given))
+) -> Formula:
+    """Return a objective by name, or one's own, with its parameters filled in."""
+    return resolve_formula(OBJECTIVES, loss, params)
 
 
 def _focal_parts(log_p: Floats, log_q: Floats, gamma: float) -> Derivatives:

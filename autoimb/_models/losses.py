@@ -6,9 +6,7 @@ optional weights of classes (k,) and of rows (n,), which multiply. Each returns 
 per row, shape (n,): the caller decides what to divide by.
 """
 
-import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,11 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from autoimb._models.links import Link
+from .formulas import Formula, resolve_formula
 
 __all__ = [
     "LOSSES",
-    "Loss",
     "asymmetric",
     "focal",
     "label_smoothing",
@@ -28,18 +25,6 @@ __all__ = [
     "resolve_loss",
     "weighted_cross_entropy",
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loss:
-    """A loss that a net can be trained with."""
-
-    function: Callable[..., Tensor]
-    """Maps logits, codes, shares and weights to one loss per row."""
-    params: tuple[str, ...] = ()
-    """Names of the function's own parameters."""
-    link: Link = "softmax"
-    """How k logits become probabilities."""
 
 
 def weighted_cross_entropy(
@@ -234,41 +219,24 @@ def asymmetric(
     return _weigh(losses, codes, class_weight, sample_weight)
 
 
-LOSSES: Mapping[str, Loss] = {
-    "asymmetric": Loss(
+LOSSES: Mapping[str, Formula] = {
+    "asymmetric": Formula(
         function=asymmetric,
         params=("gamma_pos", "gamma_neg", "margin"),
         link="sigmoid",
     ),
-    "focal": Loss(function=focal, params=("gamma",)),
-    "label_smoothing": Loss(function=label_smoothing, params=("epsilon",)),
-    "log_loss": Loss(function=weighted_cross_entropy),
-    "logit_adjusted": Loss(function=logit_adjusted, params=("tau",)),
+    "focal": Formula(function=focal, params=("gamma",)),
+    "label_smoothing": Formula(function=label_smoothing, params=("epsilon",)),
+    "log_loss": Formula(function=weighted_cross_entropy),
+    "logit_adjusted": Formula(function=logit_adjusted, params=("tau",)),
 }
 
 
 def resolve_loss(
     loss: str | Callable[..., Tensor], params: Mapping[str, Any] | None = None
-) -> Loss:
-    """Return a loss by name, or one's own, with its parameters filled in.
-
-    Raises
-    ------
-    ValueError
-        If the loss or one of its parameters is unknown.
-    """
-    given = dict(params or {})
-    if callable(loss):
-        return Loss(function=partial(loss, **given))
-    if loss not in LOSSES:
-        nearest = difflib.get_close_matches(loss, LOSSES, n=1, cutoff=0.0)[0]
-        msg = f"loss={loss!r} is not one of {sorted(LOSSES)}; nearest: {nearest!r}."
-        raise ValueError(msg)
-    known = LOSSES[loss]
-    if unknown := sorted(given.keys() - set(known.params)):
-        msg = f"loss_params has {unknown}, but {loss!r} takes {sorted(known.params)}."
-        raise ValueError(msg)
-    return replace(known, function=partial(known.function, **given))
+) -> Formula:
+    """Return a loss by name, or one's own, with its parameters filled in."""
+    return resolve_formula(LOSSES, loss, params)
 
 
 def _cross_entropy(logits: Tensor, codes: Tensor) -> Tensor:
