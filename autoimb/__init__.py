@@ -21,9 +21,21 @@ imports only from modules above it in this list.
 ``_strategy``       one combination of it
 ``_guide``          the decision flowchart
 ``_space``          what fits this data and this user
-``_execution``      clock, worker processes, shared data
+``_clock``          how much time there is
+``_machine``        processors and memory
+``_execution``      worker processes, shared data
+``_rungs``          all training rows, or first a sample
+``_encoded``        rows of a fold, encoded once
 ``_evaluate``       one strategy on one fold
 ``_judge``          out-of-fold scores to a score with its noise
+``_race``           who is clearly behind
+``_footprint``      how much memory a candidate takes
+``_forecast``       how long a candidate takes
+``_trials``         what became of every candidate
+``_archive``        finished trials on disk
+``_study``          the search as Optuna sees it
+``_arena``          where candidates compete
+``_candidate``      a trial under way
 ``_search``         the ask-and-tell loop
 ``_select``         the winner and its honest estimate
 ``_fitted``         refit, calibration, threshold

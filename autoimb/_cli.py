@@ -162,6 +162,15 @@ def _add_fit(commands: Any) -> None:
         help="model families (see: autoimb catalogue; default: all that fit)",
     )
     command.add_argument("--n-jobs", type=int, metavar="N", help="worker processes")
+    command.add_argument(
+        "--storage",
+        metavar="URL",
+        help="where to keep the search, such as sqlite:///search.db: run the same "
+        "command again and it goes on from there",
+    )
+    command.add_argument(
+        "--study-name", metavar="NAME", help="name of the search in the storage"
+    )
     command.add_argument("--seed", type=int, metavar="N", help="random state")
 
 
@@ -272,6 +281,8 @@ def _fit(arguments: argparse.Namespace) -> None:
         "n_trials": arguments.n_trials,
         "families": arguments.families,
         "n_jobs": arguments.n_jobs,
+        "storage": arguments.storage,
+        "study_name": arguments.study_name,
         "random_state": arguments.seed,
     }
     model = AutoImbalance(

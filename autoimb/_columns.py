@@ -100,6 +100,7 @@ class Schema:
                 str(column.name): _READERS[column.kind](frame.iloc[:, i])
                 for i, column in enumerate(self.columns)
             },
+            copy=False,
         )
 
 
@@ -113,7 +114,10 @@ def infer_schema(rows: Any) -> Schema:
     if not isinstance(rows, pd.DataFrame):
         if rows.dtype.kind in "biuf":
             matrix = _float_matrix(rows)
-            columns = [_array_column(matrix, i) for i in range(matrix.shape[1])]
+            columns = [
+                _number_column(str(i), "numeric", column)
+                for i, column in enumerate(matrix.T)
+            ]
             return _check_schema(columns, is_frame=False)
         rows = pd.DataFrame(rows).infer_objects()
     columns = [_frame_column(rows.iloc[:, i]) for i in range(rows.shape[1])]
@@ -229,22 +233,27 @@ def _infinite(name: str) -> BadInputError:
     )
 
 
-def _array_column(matrix: NDArray[np.float64], i: int) -> Column:
-    """Return what column i of a float matrix is."""
-    values = matrix[:, i]
-    missing = np.isnan(values)
-    n_unique = len(np.unique(values[~missing]))
+def _number_column(name: str, kind: Kind, values: NDArray[np.float64]) -> Column:
+    """Return what a column of floats is; sorting them beats hashing them."""
+    ordered = np.sort(values)  # gaps come last
+    n_observed = int(np.searchsorted(ordered, np.nan))
+    n_steps = np.count_nonzero(np.diff(ordered[:n_observed]))
     return _column(
-        str(i), "numeric", has_missing=bool(missing.any()), n_unique=n_unique
+        name,
+        kind,
+        has_missing=n_observed < len(values),
+        n_unique=int(n_steps) + (n_observed > 0),
     )
 
 
 def _frame_column(series: pd.Series[Any]) -> Column:
     """Return what one column of a DataFrame is."""
-    kind = _column_kind(series)
+    name, kind = str(series.name), _column_kind(series)
     values = _READERS[kind](series)
+    if isinstance(values, np.ndarray):
+        return _number_column(name, kind, values)
     return _column(
-        str(series.name),
+        name,
         kind,
         has_missing=bool(pd.isna(values).any()),
         n_unique=int(pd.Series(values).nunique()),

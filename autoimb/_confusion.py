@@ -13,14 +13,29 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.integer]
 BoolArray = NDArray[np.bool_]
 
+_COUNTED_AT_ONCE = 50_000  # weights: few calls for few rows, little memory for many
+
 
 def confusion_matrices(
     y: IntArray, y_pred: IntArray, weights: FloatArray, n_classes: int
 ) -> FloatArray:
     """Weighted confusion matrices (B, k, k) as [true, predicted]."""
-    cells = y * n_classes + y_pred
-    counts = [np.bincount(cells, w, minlength=n_classes**2) for w in weights]
-    return np.array(counts, dtype=float).reshape(-1, n_classes, n_classes)
+    counts = weighted_counts(y * n_classes + y_pred, weights, n_classes**2)
+    return counts.reshape(-1, n_classes, n_classes)
+
+
+def weighted_counts(cells: IntArray, weights: FloatArray, n_cells: int) -> FloatArray:
+    """Sum each row of weights (B, n) over the cells (n,): (B, n_cells).
+
+    Weights may be any numbers, also the small integers of a bootstrap.
+    """
+    n_rows = max(1, min(len(weights), _COUNTED_AT_ONCE // max(1, len(cells))))
+    shelves = n_cells * np.arange(n_rows)[:, np.newaxis] + cells
+    counts = [
+        np.bincount(shelves[: len(block)].ravel(), block.ravel(), len(block) * n_cells)
+        for block in (weights[b : b + n_rows] for b in range(0, len(weights), n_rows))
+    ]
+    return np.concatenate(counts, dtype=float).reshape(-1, n_cells)
 
 
 class Tally(NamedTuple):

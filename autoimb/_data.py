@@ -21,6 +21,8 @@ from autoimb.exceptions import BadInputError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+_HASHED_AT_ONCE = 65_536  # rows: one column of them stays in the cache
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
@@ -243,5 +245,8 @@ def _check_lengths(**arrays: Any) -> None:
 def _hash_rows(X: Matrix) -> NDArray[np.uint64]:
     """Return one hash a row, equal for equal rows."""
     frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X, copy=False)
-    hashes = pd.util.hash_pandas_object(frame, index=False)
-    return np.asarray(hashes, dtype=np.uint64)
+    hashes = np.empty(len(frame), dtype=np.uint64)
+    for start in range(0, len(frame), _HASHED_AT_ONCE):
+        rows = slice(start, start + _HASHED_AT_ONCE)
+        hashes[rows] = pd.util.hash_pandas_object(frame.iloc[rows], index=False)
+    return hashes

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
 View = Literal["native", "mixed", "dense"]
 
+N_DATE_PARTS = 4  # day number, month, weekday, hour
 MAX_CODES = 255  # the most categories that histogram boosting can bin
-_MAX_ONE_HOT = 40  # rarer categories share one column
+MAX_ONE_HOT = 40  # rarer categories share one column
 _UNKNOWN, _MISSING = -1, -2  # codes where a gap must be a number
 
 
@@ -179,7 +180,7 @@ def _one_hot() -> OneHotEncoder:
     """Return one column a category, one for all rare ones, none for unknown ones."""
     return OneHotEncoder(
         handle_unknown="infrequent_if_exist",
-        max_categories=_MAX_ONE_HOT,
+        max_categories=MAX_ONE_HOT,
         sparse_output=False,
     )
 

@@ -5,35 +5,35 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from autoimb._arena import Arena, Limits
 from autoimb._catalogue.ready import ready_family
+from autoimb._clock import Deadline, check_limits
 from autoimb._columns import as_rows
 from autoimb._data import Table, check_labels, check_table, codes_of
 from autoimb._evaluate import Problem
-from autoimb._execution import (
-    Deadline,
-    check_limits,
-    open_executor,
-    resolve_device,
-    shared,
-)
+from autoimb._execution import open_executor, shared
 from autoimb._fitted import finish
 from autoimb._folds import make_folds
 from autoimb._guide import recommend
 from autoimb._judge import Judge
+from autoimb._machine import Layout, free_memory, resolve_device, resolve_n_jobs
 from autoimb._metrics import Metric, resolve_metric
 from autoimb._profile import profile_table
-from autoimb._progress import progress_display
+from autoimb._progress import call_callbacks, progress_display
 from autoimb._report.build import Evidence, build_report
-from autoimb._search import Arena, SearchOutcome, search
-from autoimb._select import LAST_STEPS_SECONDS, Selection, select
+from autoimb._search import SearchOutcome, search
+from autoimb._select import Selection, last_seconds, reserve, select
 from autoimb._space import SearchSpace
+from autoimb._study import Ledger, fingerprint_of, resolve_storage
 from autoimb._threshold import resolve_threshold
 from autoimb.exceptions import (
     AccuracyWarning,
@@ -43,18 +43,25 @@ from autoimb.exceptions import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from concurrent.futures import Executor
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
 
+    from autoimb._fitted import Finished
+    from autoimb._objectives import Objective
     from autoimb._report import Report
+    from autoimb._search import Progress
+    from autoimb._threshold import Threshold
 
 _SHORT_SECONDS = 8.0  # below this, starting worker processes would eat the budget
-_REPEATS_SHARE = 0.25  # of the budget, for scoring finalists on further repeats
+_FAST_COST = 1.0  # relative cost of the families that so little time is spent on
+_CACHE_BYTES = 2**27  # of encoded rows in a worker, beside as much as the data take
+_FREE_SHARE = 0.8  # of the memory that is free, for all workers together
 
 
-class AutoImbalance(ClassifierMixin, BaseEstimator):
+class AutoImbalance(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Find, fit and explain a strategy for classifying imbalanced data.
 
     The data are profiled, a decision flowchart suggests first candidates, and Optuna
@@ -106,10 +113,20 @@ default="auto"
     executor : concurrent.futures.Executor or None, default=None
         Where to run instead, for example ``dask_client.get_executor()``. It is
         neither cloned nor pickled.
+    storage : str, BaseStorage or None, default=None
+        Where the search is kept, as an Optuna storage or its URL such as
+        ``"sqlite:///search.db"``. Each finished trial is written as it ends, its
+        out-of-fold scores into a folder beside the database (``search.db.oof``; for a
+        database server ``autoimb.oof`` in the working directory). A later `fit` on the
+        same data goes on from there: what is known is not fitted again, `n_trials`
+        counts it, and `time_budget` starts anew.
+    study_name : str or None, default=None
+        Name of the search in the storage; None is ``"autoimb"``.
     random_state : int, RandomState or None, default=None
         Seed of everything that is drawn.
     verbose : int, default=0
-        1 shows a live progress display in a terminal or notebook.
+        1 shows a live progress display in a terminal or notebook. scikit-learn's
+        callbacks work too: ``AutoImbalance().set_callbacks(ProgressBar())``.
 
     Attributes
     ----------
@@ -187,6 +204,8 @@ default="auto"
         device: str = "auto",
         n_jobs: int | None = None,
         executor: Executor | None = None,
+        storage: Any = None,
+        study_name: str | None = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -205,9 +224,12 @@ default="auto"
         self.device = device
         self.n_jobs = n_jobs
         self.executor = executor
+        self.storage = storage
+        self.study_name = study_name
         self.random_state = random_state
         self.verbose = verbose
 
+    @with_callbacks
     def fit(
         self,
         X: Any,
@@ -242,6 +264,9 @@ default="auto"
             If X, y or a parameter cannot be used; the message says what to do.
         NoCandidateError
             If every candidate failed.
+        StorageMismatchError
+            If `storage` holds a search of this name on other data, or by another
+            version.
 
         Examples
         --------
@@ -256,19 +281,22 @@ default="auto"
         """
         clock = Deadline(check_limits(self.time_budget, self.n_trials))
         table = self._check(X, y, sample_weight=sample_weight, groups=groups)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         metric = self._resolve_metric(table)
         aim = resolve_threshold(self.threshold, table.n_classes, table.pos)
-        with open_executor(self.executor, self._n_workers(clock)) as executor:
+        layout = self._layout(table, clock)
+        with open_executor(self.executor, layout) as executor:
             self.profile_ = profile_table(table)
             self.recommendation_ = recommend(self.profile_)
             space = SearchSpace.fitting(self.profile_, table, self._wishes())
-            problem = self._problem(X, table, space, seed)
-            judge = Judge.of(metric, table, problem.folds, seed)
+            problem = self._problem(X, table, space, layout)
+            judge = Judge.of(metric, table, problem.folds, problem.seed)
+            ledger = self._ledger(problem, space)
             with shared(problem, executor) as handle:
                 arena = Arena(problem, handle, judge, executor)
-                outcome = self._search(space, arena, clock)
+                outcome = self._search(space, arena, ledger, clock)
                 selection = self._select(space, outcome, arena, clock)
+        ledger.update(selection.finalists)
+        finished = self._finish(selection, problem, aim, clock)
         evidence = Evidence(
             profile=self.profile_,
             recommendation=self.recommendation_,
@@ -276,8 +304,8 @@ default="auto"
             problem=problem,
             judge=judge,
             outcome=outcome,
-            selection=selection,
-            finished=finish(selection, problem, aim, calibrated=self.calibrate),
+            selection=finished.selection,
+            finished=finished,
             aim=aim,
         )
         return self._keep(evidence)
@@ -415,39 +443,119 @@ default="auto"
             "class_weight": self.class_weights,
         }
 
-    def _problem(self, X: Any, table: Table, space: SearchSpace, seed: int) -> Problem:
+    def _problem(
+        self, X: Any, table: Table, space: SearchSpace, layout: Layout
+    ) -> Problem:
         """Return what every evaluation shares."""
+        seed = self._seed()
         folds = make_folds(table, self.cv, random_state=seed)
         if self.estimator is not None:
             table = table.with_rows_as_given(X)
-        device = resolve_device(self.device)
-        metric = resolve_metric(self.metric, table.n_classes)
-        return Problem(table, space.catalogue, folds, seed, device, metric)
+        return Problem(
+            table,
+            space.catalogue,
+            folds,
+            seed,
+            device=resolve_device(self.device),
+            metric=resolve_metric(self.metric, table.n_classes),
+            n_threads=layout.n_threads,
+            cache_bytes=_CACHE_BYTES,
+        )
 
-    def _n_workers(self, clock: Deadline) -> int | None:
-        """Return the number of workers: one where starting more is not worth it."""
-        too_short = clock.seconds is not None and clock.seconds < _SHORT_SECONDS
-        return 1 if too_short else self.n_jobs
+    def _seed(self) -> int:
+        """Return the seed of everything; a stored search without one keeps its own."""
+        storage = resolve_storage(self.storage, self.study_name)
+        if storage is not None and self.random_state is None:
+            known = storage.seed()
+            if known is not None:
+                return known
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _layout(self, table: Table, clock: Deadline) -> Layout:
+        """Return how many fits run at once, with how many threads.
+
+        With a number of trials, what comes out must not depend on how many threads
+        share a sum, so each fit has one.
+        """
+        n_jobs = resolve_n_jobs(self.n_jobs)
+        if self.executor is not None or clock.seconds is None:
+            return Layout(n_jobs)
+        if clock.seconds < _SHORT_SECONDS:
+            return Layout(1)
+        return Layout.fitting(n_jobs, len(table.y) * len(table.schema.columns))
+
+    def _ledger(self, problem: Problem, space: SearchSpace) -> Ledger:
+        """Return the study to go on with, or a new one."""
+        storage = resolve_storage(self.storage, self.study_name)
+        return Ledger.open(storage, fingerprint_of(problem, space), problem.seed)
 
     def _search(
-        self, space: SearchSpace, arena: Arena, clock: Deadline
+        self, space: SearchSpace, arena: Arena, ledger: Ledger, clock: Deadline
     ) -> SearchOutcome:
         """Return what the search found in its share of the budget."""
-        has_repeats = any(fold.repeat > 0 for fold in arena.problem.folds)
-        held_back = LAST_STEPS_SECONDS
-        if has_repeats:
-            held_back += _REPEATS_SHARE * (clock.seconds or 0.0)
+        first, n_trials = space.first_trials(self.recommendation_), self.n_trials
+        if clock.seconds is not None and clock.seconds < _SHORT_SECONDS:
+            first = space.cheaper_than(_FAST_COST, first)
+            n_trials = min(n_trials or len(first), len(first))
+        limits = Limits(
+            clock=clock,
+            n_trials=n_trials,
+            reserve=partial(reserve, arena=arena, clock=clock),
+            memory=_FREE_SHARE * free_memory() / arena.n_workers,
+        )
         label = arena.judge.metric.label
-        with progress_display(self.verbose, label, space.label) as show:
+        with (
+            progress_display(self.verbose, label, space.label) as show,
+            call_callbacks(self, n_trials) as call,
+        ):
+
+            def watch(progress: Progress) -> bool:
+                show(progress)
+                return call(progress)
+
             return search(
                 space,
-                space.first_trials(self.recommendation_),
+                first,
                 arena=arena,
-                clock=clock,
-                n_trials=self.n_trials,
-                held_back=held_back,
-                on_progress=show,
+                ledger=ledger,
+                limits=limits,
+                on_progress=watch,
             )
+
+    def _finish(
+        self,
+        selection: Selection,
+        problem: Problem,
+        aim: Threshold | Objective,
+        clock: Deadline,
+    ) -> Finished:
+        """Return the winner refitted, calibrated and with its threshold, in time."""
+        seconds, n_threads = None, 1
+        if clock.seconds is not None:
+            seconds = max(1.0, clock.remaining - last_seconds(problem))
+            n_threads = resolve_n_jobs(self.n_jobs)
+        finished = finish(
+            selection,
+            problem,
+            aim,
+            calibrated=self.calibrate,
+            n_threads=n_threads,
+            seconds=seconds,
+        )
+        wanted, fitted = selection.winner.strategy, finished.selection.winner.strategy
+        if fitted != wanted or not finished.is_whole:
+            what = (
+                "it was stopped early"
+                if fitted == wanted
+                else f"{fitted} took its place"
+            )
+            warnings.warn(
+                f"time_budget={self.time_budget} left too little for a whole refit of "
+                f"{wanted}: {what}. Give more time.",
+                BudgetTooSmallWarning,
+                stacklevel=3,
+            )
+        return finished
 
     def _select(
         self,
@@ -464,18 +572,23 @@ default="auto"
         if outcome.was_interrupted:
             raise KeyboardInterrupt
         tried = [r for r in outcome.records if r.status != "duplicate"]
-        failed = [r.reason for r in tried if r.status in ("failed", "killed")]
-        if failed and len(failed) == len(tried):
-            raise NoCandidateError(_commonest(failed))
-        cheapest = space.portfolio()[0]
+        failed = {r.key: r.reason for r in tried if r.status in ("failed", "killed")}
+        left = [arm for arm in space.portfolio() if arm not in failed]
+        if failed and (len(failed) == len(tried) or not left):
+            raise NoCandidateError(
+                f"all {len(failed)} candidates failed. The commonest reasons: "
+                f"{_commonest(failed.values())}."
+            )
+        why = _commonest(r.reason for r in tried)
         warnings.warn(
-            f"time_budget={self.time_budget} ended before any candidate was complete: "
-            f"{space.label(cheapest)} was fitted with its defaults, its threshold "
-            "tuned on the training rows. Give more time.",
+            "no candidate was complete within "
+            f"time_budget={self.time_budget}{f' ({why})' if why else ''}: "
+            f"{space.label(left[0])} was fitted with its defaults, its threshold tuned "
+            "on the training rows. Give more time or memory.",
             BudgetTooSmallWarning,
             stacklevel=3,
         )
-        return Selection.unscored(cheapest)
+        return Selection.unscored(left[0])
 
     def _settings(self, metric: Metric) -> dict[str, str]:
         """Return what was asked for, in words."""
@@ -530,10 +643,6 @@ default="auto"
         return tags
 
 
-def _commonest(reasons: list[str]) -> str:
-    """Return the message for a search in which every candidate failed."""
-    top = [f"{n} × {reason}" for reason, n in Counter(reasons).most_common(3)]
-    return (
-        f"all {len(reasons)} candidates failed. The commonest reasons: "
-        f"{'; '.join(top)}."
-    )
+def _commonest(reasons: Iterable[str]) -> str:
+    """Return the three commonest reasons and how often each was given."""
+    return "; ".join(f"{n} × {why}" for why, n in Counter(reasons).most_common(3))

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +18,12 @@ from scipy.special import expit, softmax
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
+from autoimb._catalogue.entry import resolve
+from autoimb._clock import interrupted_after
 from autoimb._columns import take
+from autoimb._encoded import EncodedFold, encoded_folds
 from autoimb._execution import failure_reason
+from autoimb._rungs import ALL_ROWS
 from autoimb.exceptions import BadInputError
 
 if TYPE_CHECKING:
@@ -27,15 +32,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from autoimb._catalogue import Catalogue
+    from autoimb._catalogue.entry import Family
     from autoimb._columns import Matrix
     from autoimb._data import Table
     from autoimb._execution import Shared
     from autoimb._folds import Fold
     from autoimb._metrics import Metric
+    from autoimb._rungs import Rung
     from autoimb._strategy import Strategy
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+_STAGES = (0.125, 0.25, 0.35, 0.5, 0.7, 1.0)  # of the rounds that were asked for
+_LEAST_ROUNDS = 10
+
+FitModel = Callable[..., None]
+"""Fits a model: (model, X, y, **row weights)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Problem:
     """What every evaluation of one fit shares."""
 
@@ -46,13 +60,38 @@ class Problem:
     device: str = "cpu"
     metric: str | Metric = "average_precision"
     """What models that stop early look at."""
+    n_threads: int = 1
+    """Threads of one evaluation."""
+    cache_bytes: int = 2**27
+    """How much of its encoded rows a process keeps."""
+
+    def build(
+        self,
+        strategy: Strategy,
+        y: NDArray[np.intp],
+        seed: int,
+        *,
+        n_threads: int | None = None,
+        whole: NDArray[np.intp] | None = None,
+    ) -> Pipeline:
+        """Return a strategy's unfitted pipeline for training rows of these labels."""
+        return strategy.build(
+            self.catalogue,
+            self.table.schema,
+            y,
+            seed=seed,
+            n_threads=self.n_threads if n_threads is None else n_threads,
+            device=self.device,
+            metric=self.metric,
+            whole=whole,
+        )
 
     def fold_seed(self, number: int) -> int:
         """Return the seed of one fold, the same for every strategy."""
         return (self.seed + number) % 2**31
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class FoldResult:
     """One fold of one strategy: its out-of-fold scores, or why there are none."""
 
@@ -64,6 +103,29 @@ class FoldResult:
     fit_seconds: float = 0.0
     predict_seconds: float = 0.0
     reason: str = ""
+    cpu_seconds: float = 0.0
+    """Processor time of everything, over all threads."""
+    stages: tuple[tuple[int, NDArray[np.float64]], ...] = ()
+    """For boosted models the scores after fewer rounds, and after all of them."""
+    n_rounds: int | None = None
+    """The number of rounds, where it was chosen among stages."""
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the whole evaluation."""
+        return self.fit_seconds + self.predict_seconds
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """The class scores of a fold that was scored."""
+        if self.proba is None:
+            raise ValueError(f"fold {self.number} has no scores: {self.reason}")
+        return self.proba
+
+    def at_stage(self, n_rounds: int) -> FoldResult:
+        """Return the result of the same model with so many rounds."""
+        proba = dict(self.stages)[n_rounds]
+        return replace(self, proba=proba, stages=(), n_rounds=n_rounds)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,55 +167,203 @@ class OutOfFold:
             return total / n_entries[:, np.newaxis]
 
 
-def evaluate(strategy: Strategy, number: int, problem: Shared) -> FoldResult:
-    """Return the scores of one strategy on one fold's validation rows."""
-    shared = problem.get()
-    fold = shared.folds[number]
-    X, y, weights = shared.table.X, shared.table.y, shared.table.sample_weight
-    train = fold.train_idx
-    started = time.perf_counter()
+def evaluate(
+    strategy: Strategy,
+    number: int,
+    problem: Shared,
+    rung: Rung = ALL_ROWS,
+    seconds: float | None = None,
+) -> FoldResult:
+    """Return the scores of one strategy on one fold's validation rows.
+
+    Parameters
+    ----------
+    strategy : Strategy
+        What to fit.
+    number : int
+        Position of the fold among the problem's folds.
+    problem : Inline or Mapped
+        Handle of the problem.
+    rung : Rung, default=ALL_ROWS
+        Which of the fold's training rows are seen. Validation rows always all are.
+    seconds : float, default=None
+        A model that can stop by itself does so after this time, as a ``"timeout"``.
+    """
+    shared: Problem = problem.get()
+    started, cpu = time.perf_counter(), time.process_time()
     try:
         with warnings.catch_warnings():
             # Scores decide, not complaints about convergence or a constant column.
             warnings.simplefilter("ignore")
-            pipeline = strategy.build(
-                shared.catalogue,
-                shared.table.schema,
-                y[train],
-                seed=shared.fold_seed(number),
-                device=shared.device,
-                metric=shared.metric,
-            )
-            weight = None if weights is None else weights[train]
-            fit_steps(pipeline, take(X, train), y[train], weight)
-            fitted = time.perf_counter()
-            proba = predict_codes(
-                pipeline, take(X, fold.val_idx), shared.table.n_classes
-            )
+            result = _scored(strategy, number, shared, rung, seconds)
     except Exception as error:  # noqa: BLE001  a candidate's failure is a result
         status, reason = failure_reason(error)
-        seconds = time.perf_counter() - started
-        return FoldResult(number, status, None, seconds, 0.0, reason)
-    return FoldResult(
-        number, "ok", proba, fitted - started, time.perf_counter() - fitted
-    )
+        lasted = time.perf_counter() - started
+        result = FoldResult(number, status, fit_seconds=lasted, reason=reason)
+    return replace(result, cpu_seconds=time.process_time() - cpu)
 
 
-def refit(strategy: Strategy, problem: Problem, *, n_threads: int = 1) -> Pipeline:
-    """Return the strategy's pipeline fitted on every row of the table."""
+def _scored(
+    strategy: Strategy, number: int, problem: Problem, rung: Rung, seconds: float | None
+) -> FoldResult:
+    """Fit a strategy on the training rows and score the validation rows."""
     table = problem.table
-    pipeline = strategy.build(
-        problem.catalogue,
-        table.schema,
-        table.y,
-        seed=problem.seed,
-        n_threads=n_threads,
-        device=problem.device,
-        metric=problem.metric,
+    training = _Training.of(problem, number, rung, strategy)
+    pipeline = problem.build(
+        strategy, training.y, problem.fold_seed(number), whole=training.whole
     )
+    fold, pipeline = training.encoded(strategy, pipeline)
+    # The clock starts here: to load a library for the first time is nobody's fault.
+    begun = time.perf_counter()
+    fit = _whole_fit(strategy, problem, seconds)
+    fit_steps(pipeline, fold.train, training.y, training.weight, fit)
+    fitted = time.perf_counter()
+    family: Family = problem.catalogue.get("family", strategy.family.name)
+    stages = _stages(family, strategy)
+    probas = predict_stages(pipeline, fold.val, table.n_classes, family.staged, stages)
+    return FoldResult(
+        number,
+        "ok",
+        probas[-1],
+        fitted - begun + fold.seconds,
+        time.perf_counter() - fitted,
+        stages=tuple(zip(stages, probas, strict=True)) if stages else (),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Training:
+    """The training rows of a fold that a candidate sees."""
+
+    problem: Problem
+    number: int
+    rung: Rung
+    rows: NDArray[np.intp]
+    y: NDArray[np.intp]
+    weight: NDArray[np.float64] | None
+    whole: NDArray[np.intp] | None
+    """Class counts of the rows for which these stand; None where for themselves."""
+
+    @classmethod
+    def of(
+        cls, problem: Problem, number: int, rung: Rung, strategy: Strategy
+    ) -> _Training:
+        """Return the rows of a fold on one rung.
+
+        A sample stands for all rows by its weights. A strategy that cannot take them
+        is fitted on the sample as if it were all there is.
+        """
+        table, rows = problem.table, problem.folds[number].train_idx
+        y, weight = table.y[rows], table.sample_weight
+        weight = None if weight is None else weight[rows]
+        drawn = rung.draw(y, problem.fold_seed(number))
+        if drawn is None:
+            return cls(problem, number, rung, rows, y, weight, None)
+        at, share = drawn
+        weight = None if weight is None else weight[at]
+        names = strategy.family.name, strategy.resampler.name
+        if not problem.catalogue.takes_weights(*names):
+            return cls(problem, number, rung, rows[at], y[at], weight, None)
+        weight = share if weight is None else share * weight
+        return cls(problem, number, rung, rows[at], y[at], weight, np.bincount(y))
+
+    def encoded(
+        self, strategy: Strategy, pipeline: Pipeline
+    ) -> tuple[EncodedFold, Pipeline]:
+        """Return the fold as the strategy reads it, and the steps that are left.
+
+        What a model reads as the user wrote it is its own, to do with as it likes.
+        """
+        view = strategy.view(self.problem.catalogue)
+        if view is None:
+            return self._encode(None), pipeline
+        encoder, rest = None, pipeline
+        if pipeline.steps[0][0] == "encode":
+            encoder, rest = pipeline[0], type(pipeline)(pipeline.steps[1:])
+        key = (self.number, self.rung, view if encoder else None)
+        kept = encoded_folds(self.problem, self.problem.cache_bytes)
+        return kept.get(key, lambda: self._encode(encoder)), rest
+
+    def _encode(self, encoder: Any) -> EncodedFold:
+        """Return both parts of the fold, through an encoder fitted on the first."""
+        X, val_idx = self.problem.table.X, self.problem.folds[self.number].val_idx
+        train, val = take(X, self.rows), take(X, val_idx)
+        if encoder is None:
+            return EncodedFold(train, val, 0.0)
+        started = time.perf_counter()
+        train = encoder.fit_transform(train, self.y)
+        seconds = time.perf_counter() - started
+        return EncodedFold(train, encoder.transform(val), seconds)
+
+
+def _whole_fit(strategy: Strategy, problem: Problem, seconds: float | None) -> FitModel:
+    """Return how the model is fitted: in time and as a whole, or not at all."""
+    within, started = _within(strategy, problem), time.perf_counter()
+    if seconds is None or within is None:
+        return fit_plainly
+
+    def fit(model: Any, X: Any, y: NDArray[np.intp], **weights: Any) -> None:
+        left = seconds - (time.perf_counter() - started)
+        if not within(model, X, y, max(left, 0.0), **weights):
+            raise TimeoutError
+
+    return fit
+
+
+def _within(strategy: Strategy, problem: Problem) -> Callable[..., bool] | None:
+    """Return the function that stops a family's fit in time, if it can be stopped."""
+    path = problem.catalogue.get("family", strategy.family.name).within
+    return resolve(path) if path else None
+
+
+def _stages(family: Family, strategy: Strategy) -> list[int]:
+    """Return the numbers of rounds at which a boosted model is looked at."""
+    if not family.staged:
+        return []
+    n_rounds = int(dict(strategy.family.params)[family.rounds])
+    least = min(n_rounds, _LEAST_ROUNDS)
+    return sorted({max(least, round(n_rounds * share)) for share in _STAGES})
+
+
+def refit(
+    strategy: Strategy,
+    problem: Problem,
+    *,
+    n_threads: int = 1,
+    seconds: float | None = None,
+) -> tuple[Pipeline, bool]:
+    """Return the strategy's pipeline fitted on every row, and whether it is whole.
+
+    A model that can stop by itself does so after `seconds`, with what it has by then;
+    others are interrupted where that is possible, which raises `TimeoutError`.
+    """
+    table = problem.table
+    pipeline = problem.build(strategy, table.y, problem.seed, n_threads=n_threads)
+    within, is_whole = _within(strategy, problem), True
+    started = time.perf_counter()
+
+    def fit(model: Any, X: Any, y: NDArray[np.intp], **weights: Any) -> None:
+        nonlocal is_whole
+        if seconds is None or within is None:
+            fit_plainly(model, X, y, **weights)
+            return
+        left = seconds - (time.perf_counter() - started)
+        is_whole = within(model, X, y, max(left, 0.0), **weights)
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return fit_steps(pipeline, table.X, table.y, table.sample_weight)
+        with interrupted_after(None if within else seconds):
+            fit_steps(pipeline, table.X, table.y, table.sample_weight, fit)
+    family: Family = problem.catalogue.get("family", strategy.family.name)
+    if n_threads > 1 and family.takes.get("n_jobs") == "n_jobs":
+        # To start threads for a few rows takes longer than to score them.
+        pipeline[-1].set_params(n_jobs=1)
+    return pipeline, is_whole
+
+
+def fit_plainly(model: Any, X: Any, y: NDArray[np.intp], **weights: Any) -> None:
+    """Fit a model as it is."""
+    model.fit(X, y, **weights)
 
 
 def fit_steps(
@@ -161,8 +371,9 @@ def fit_steps(
     X: Matrix,
     y: NDArray[np.intp],
     sample_weight: NDArray[np.float64] | None,
+    fit: FitModel = fit_plainly,
 ) -> Pipeline:
-    """Fit a pipeline's steps in order and return it.
+    """Fit a pipeline's steps in order and return it; `fit` does the last one.
 
     Unlike the pipeline's own ``fit``, row weights follow their rows through a sampler,
     and no sampler keeps the rows that it has seen: predicting does not ask it.
@@ -175,10 +386,11 @@ def fit_steps(
                 sample_weight = sample_weight[_chosen(sampler)]
         elif name != "model":
             X = step.fit_transform(X, y)
-        elif sample_weight is None:
-            step.fit(X, y)
         else:
-            step.fit(X, y, **{_weight_keyword(step): sample_weight})
+            given = (
+                {} if sample_weight is None else {_weight_keyword(step): sample_weight}
+            )
+            fit(step, X, y, **given)
     return pipeline
 
 
@@ -201,13 +413,32 @@ def _weight_keyword(model: Any) -> str:
 
 def predict_codes(pipeline: Pipeline, X: Matrix, n_classes: int) -> NDArray[np.float64]:
     """Return class scores in code order; rows sum to one."""
-    scores = _class_scores(pipeline, X)
+    return _by_code(_class_scores(pipeline, X), pipeline.classes_, n_classes)
+
+
+def predict_stages(
+    pipeline: Pipeline, X: Matrix, n_classes: int, staged: str, stages: Sequence[int]
+) -> list[NDArray[np.float64]]:
+    """Return class scores in code order after so many rounds, or the final ones."""
+    if not stages:
+        return [predict_codes(pipeline, X, n_classes)]
+    for _, step in pipeline.steps[:-1]:
+        X = X if hasattr(step, "fit_resample") else step.transform(X)
+    model = pipeline.steps[-1][1]
+    scores = resolve(staged)(model, X, stages)
+    return [_by_code(of_stage, model.classes_, n_classes) for of_stage in scores]
+
+
+def _by_code(
+    scores: NDArray[np.float64], classes: NDArray[np.intp], n_classes: int
+) -> NDArray[np.float64]:
+    """Return scores with a column for every class code; raise unless finite."""
     if not np.isfinite(scores).all():
         raise ValueError("the model's scores are not all finite")
     if scores.shape[1] == n_classes:
         return scores
     full = np.zeros((len(scores), n_classes))
-    full[:, pipeline.classes_] = scores
+    full[:, classes] = scores
     return full
 
 

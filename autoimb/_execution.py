@@ -1,4 +1,4 @@
-"""Where and for how long things run: the clock, the executors, the shared data.
+"""Where things run: the executors, and the data that their tasks share.
 
 Everything that runs elsewhere is a picklable function on a `concurrent.futures`
 executor. `WorkerPool` is Pebble's pool (one task can be ended without the others
@@ -10,60 +10,26 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-import multiprocessing
 import os
 import pickle
 import signal
 import tempfile
-import time
 from concurrent.futures import Executor, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass, field
-from numbers import Integral, Real
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoimb.exceptions import BadInputError, BudgetError
+from autoimb._clock import interrupted_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
-)
-DEFAULT_SECONDS = 60.0
+    from autoimb._machine import Layout
+
+_THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _PAGE = mmap.ALLOCATIONGRANULARITY
-
-
-@dataclass(frozen=True, slots=True)
-class Deadline:
-    """A moment on the monotonic clock; None means there is none."""
-
-    seconds: float | None
-    started: float = field(default_factory=time.monotonic)
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self.started
-
-    @property
-    def remaining(self) -> float:
-        """Seconds left, infinite without a limit, never negative."""
-        if self.seconds is None:
-            return float("inf")
-        return max(0.0, self.seconds - self.elapsed)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the moment has passed."""
-        return self.remaining == 0.0
-
-    def earlier_by(self, seconds: float) -> Deadline:
-        """Return a deadline that holds some seconds back."""
-        if self.seconds is None:
-            return self
-        return Deadline(max(0.0, self.seconds - seconds), self.started)
+_MANY = 64  # tasks that an executor of unknown size is given at once
 
 
 class SequentialExecutor(Executor):
@@ -73,11 +39,23 @@ class SequentialExecutor(Executor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Run the task and return its finished future."""
+        return self.submit_within(None, fn, *args, **kwargs)
+
+    def submit_within(
+        self,
+        seconds: float | None,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """Run the task, interrupt it after some seconds, return its finished future."""
         import threadpoolctl
 
         future: Future[Any] = Future()
         try:
-            with threadpoolctl.threadpool_limits(1):  # n_jobs=1 is one thread, too
+            # n_jobs=1 is one thread, too.
+            with threadpoolctl.threadpool_limits(1), interrupted_after(seconds):
                 future.set_result(fn(*args, **kwargs))
         except Exception as error:  # noqa: BLE001  an executor hands every error on
             future.set_exception(error)
@@ -85,15 +63,17 @@ class SequentialExecutor(Executor):
 
 
 class WorkerPool(Executor):
-    """Worker processes, one thread each, in which a single task can be ended.
+    """Worker processes in which a single task can be ended.
 
     Parameters
     ----------
     n_workers : int
         How many processes.
+    n_threads : int, default=1
+        Threads of each.
     """
 
-    def __init__(self, n_workers: int) -> None:
+    def __init__(self, n_workers: int, n_threads: int = 1) -> None:
         from loky.backend import get_context
         from pebble import ProcessPool
 
@@ -101,6 +81,7 @@ class WorkerPool(Executor):
         self._pool = ProcessPool(
             max_workers=n_workers,
             initializer=_start_worker,
+            initargs=[n_threads],
             context=get_context("loky"),
         )
         # Starting takes seconds: begin now, while the table is being profiled.
@@ -118,7 +99,7 @@ class WorkerPool(Executor):
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        """Queue a task that is ended after some seconds of running."""
+        """Queue a task whose worker is ended after some seconds of running it."""
         import cloudpickle
 
         payload = cloudpickle.dumps((fn, args, kwargs))
@@ -134,13 +115,14 @@ class WorkerPool(Executor):
             self._pool.join()
 
 
-def _start_worker() -> None:
-    """Make this process leave Ctrl-C to its parent and keep to one thread."""
+def _start_worker(n_threads: int) -> None:
+    """Make this process leave Ctrl-C to its parent and keep to its threads."""
     import threadpoolctl
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ.update(_ONE_THREAD)  # for libraries that are loaded later
-    threadpoolctl.threadpool_limits(1)  # for those that are here already
+    # The variables are for libraries that are loaded later, the limit for the others.
+    os.environ.update(dict.fromkeys(_THREAD_COUNTS, str(n_threads)))
+    threadpoolctl.threadpool_limits(n_threads)
 
 
 def _warm_up() -> None:
@@ -243,67 +225,25 @@ def _starts(sizes: tuple[int, ...]) -> list[int]:
     return starts
 
 
-def resolve_n_jobs(n_jobs: int | None) -> int:
-    """Return how many workers to use.
-
-    None means every CPU that this process may use (affinity and cgroup), or one inside
-    another pool's worker; -1 is every CPU, -2 all but one.
-    """
-    import loky
-
-    if n_jobs is None:
-        return 1 if multiprocessing.parent_process() else int(loky.cpu_count())
-    if n_jobs == 0:
-        raise BadInputError("n_jobs=0 means nothing: use None, 1 or more, or -1.")
-    return n_jobs if n_jobs > 0 else max(1, int(loky.cpu_count()) + 1 + n_jobs)
-
-
 @contextlib.contextmanager
-def open_executor(executor: Executor | None, n_jobs: int | None) -> Iterator[Executor]:
+def open_executor(executor: Executor | None, layout: Layout) -> Iterator[Executor]:
     """Yield the user's executor, or one of our own that is ended at once on leaving."""
     if executor is not None:
         yield executor
         return
-    n_workers = resolve_n_jobs(n_jobs)
-    own = SequentialExecutor() if n_workers == 1 else WorkerPool(n_workers)
+    is_alone = layout.n_workers == layout.n_threads == 1
+    own = (
+        SequentialExecutor()
+        if is_alone
+        else WorkerPool(layout.n_workers, layout.n_threads)
+    )
     try:
         yield own
     finally:
         own.shutdown(cancel_futures=True)
 
 
-def resolve_device(device: str) -> str:
-    """Return ``"cpu"`` or ``"cuda"``; "auto" looks for a card before it loads torch."""
-    if device not in ("auto", "cpu", "cuda"):
-        raise BadInputError(f"{device=} is not known: use 'auto', 'cpu' or 'cuda'.")
-    if device != "auto":
-        return device
-    if not Path("/dev/nvidia0").exists() and os.name == "posix":
-        return "cpu"
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def check_limits(time_budget: float | str | None, n_trials: int | None) -> float | None:
-    """Return the time budget in seconds, None for a search counted in trials."""
-    if n_trials is not None and (
-        isinstance(n_trials, bool) or not isinstance(n_trials, Integral) or n_trials < 1
-    ):
-        raise BudgetError(f"{n_trials=} must be a whole number of at least 1, or None.")
-    if time_budget == "auto":
-        return DEFAULT_SECONDS if n_trials is None else None
-    if time_budget is None:
-        if n_trials is None:
-            raise BudgetError(
-                "time_budget and n_trials are both None, so the search would never "
-                "end: give seconds or a number of trials."
-            )
-        return None
-    is_number = isinstance(time_budget, Real) and not isinstance(time_budget, bool)
-    if not is_number or not 0 < float(time_budget) < float("inf"):
-        raise BudgetError(
-            f"{time_budget=} must be a positive, finite number of seconds, 'auto' or "
-            "None."
-        )
-    return float(time_budget)
+def n_at_once(executor: Executor) -> int:
+    """Return how many tasks an executor runs at once, many if it does not say."""
+    said = getattr(executor, "n_workers", getattr(executor, "_max_workers", None))
+    return int(said or _MANY)

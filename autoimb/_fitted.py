@@ -6,12 +6,12 @@ calibration each, their weights, and one rule from probabilities to labels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autoimb._calibrate import Calibration, Identity, cross_fitted, fit_calibration
+from autoimb._calibrate import Calibration, Identity, fit_calibration
 from autoimb._columns import take
 from autoimb._evaluate import FoldResult, OutOfFold, predict_codes, refit
 from autoimb._threshold import Cut, Threshold, tune_threshold
@@ -80,9 +80,13 @@ class Finished:
     """The model, and the out-of-fold scores that it was finished with."""
 
     model: FittedModel
+    selection: Selection
+    """What was refitted: the quickest candidate where time did not allow the best."""
     oof: OutOfFold
     calibrated: Calibrated
     is_out_of_fold: bool
+    is_whole: bool = True
+    """Whether the refit could end as it wanted."""
 
     def oof_proba(self, n_rows: int) -> NDArray[np.float64]:
         """Return calibrated out-of-fold probabilities by row, NaN where none."""
@@ -97,6 +101,8 @@ def finish(
     aim: Threshold | Objective,
     *,
     calibrated: bool,
+    n_threads: int = 1,
+    seconds: float | None = None,
 ) -> Finished:
     """Return the selected strategy refitted, calibrated and with its threshold.
 
@@ -104,8 +110,8 @@ def finish(
     in for the threshold; they are never calibrated on.
     """
     pos, n_classes = problem.table.pos, problem.table.n_classes
+    selection, pipeline, is_whole = _refitted(selection, problem, n_threads, seconds)
     strategy = selection.winner.strategy
-    pipeline = refit(strategy, problem)
     scored = selection.winner.results
     results = scored or (_in_sample(pipeline, problem),)
     oof = OutOfFold.of(results, problem)
@@ -113,7 +119,26 @@ def finish(
     rule, interval = choose_threshold(oof, chosen, aim, pos, problem.seed)
     member = FittedMember(strategy, 1.0, pipeline, chosen.calibration)
     model = FittedModel((member,), rule, interval, n_classes)
-    return Finished(model, oof, chosen, bool(scored))
+    return Finished(model, selection, oof, chosen, bool(scored), is_whole)
+
+
+def _refitted(
+    selection: Selection, problem: Problem, n_threads: int, seconds: float | None
+) -> tuple[Selection, Pipeline, bool]:
+    """Return the winner refitted on all rows, or the quickest if time does not allow.
+
+    The quickest is fitted without a limit: there must be some model.
+    """
+    fallback = selection.fallback
+    limit = seconds if fallback is not None or selection.finalists else None
+    try:
+        fitted = refit(
+            selection.winner.strategy, problem, n_threads=n_threads, seconds=limit
+        )
+    except TimeoutError:
+        selection = fallback or replace(selection, quickest=None)
+        fitted = refit(selection.winner.strategy, problem, n_threads=n_threads)
+    return selection, *fitted
 
 
 def _in_sample(pipeline: Pipeline, problem: Problem) -> FoldResult:
@@ -126,8 +151,9 @@ def calibrate(oof: OutOfFold, pos: int | None, *, wanted: bool) -> Calibrated:
     """Return the calibration chosen on out-of-fold scores; identity if not wanted."""
     if not wanted:
         return Calibrated(Identity(), oof.proba, oof.proba)
-    calibration = fit_calibration(oof.y, oof.proba, oof.weight, oof.groups, pos)
-    crossed = cross_fitted(oof.y, oof.proba, oof.weight, oof.groups, pos, calibration)
+    calibration, crossed = fit_calibration(
+        oof.y, oof.proba, oof.weight, oof.groups, pos
+    )
     return Calibrated(calibration, calibration(oof.proba), crossed)
 
 

@@ -8,8 +8,9 @@ rows that were not drawn serve as new data.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from autoimb._metrics import LabelMetric, Metric, ScorerMetric
 from autoimb._threshold import best_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -63,6 +64,13 @@ class Judge:
     table: Table
     folds: tuple[Fold, ...]
     counts: NDArray[np.uint8]  # (B, n) how often each draw holds each row
+    known: WeakKeyDictionary[FoldResult, NDArray[np.float64]] = field(
+        default_factory=WeakKeyDictionary
+    )
+    """Scores of folds that were met before: a race looks at them again and again."""
+    known_means: WeakKeyDictionary[FoldResult, NDArray[np.float64]] = field(
+        default_factory=WeakKeyDictionary
+    )
 
     @classmethod
     def of(
@@ -85,37 +93,74 @@ class Judge:
 
     def _score_repeat(self, results: Sequence[FoldResult]) -> NDArray[np.float64]:
         """Return the mean over folds: as it is, on the draws, on what they left."""
-        rows = [self.folds[result.number].val_idx for result in results]
-        probas = [result.proba for result in results if result.proba is not None]
-        labels = self._labels(np.concatenate(rows), np.concatenate(probas))
-        pieces = np.split(labels, np.cumsum([len(r) for r in rows])[:-1])
-        scores = [
-            self._score_fold(*fold) for fold in zip(rows, probas, pieces, strict=True)
-        ]
-        return _mean_of_known(np.array(scores))
-
-    def _score_fold(
-        self,
-        rows: NDArray[np.intp],
-        proba: NDArray[np.float64],
-        labels: IntArray,
-    ) -> NDArray[np.float64]:
-        """Return one fold's metric: as it is, on the draws, on what they left."""
-        counts = self.counts[:, rows]
-        weights = np.vstack([np.ones(len(rows)), counts, counts == 0])
-        if self.table.sample_weight is not None:
-            weights *= self.table.sample_weight[rows]
-        return self.metric.score_many(
-            self.table.y[rows], proba, weights, pos=self.table.pos, y_pred=labels
+        return _mean_of_known(
+            np.array([self._score_fold(*fold) for fold in self._labelled(results)])
         )
 
-    def _labels(self, rows: NDArray[np.intp], proba: NDArray[np.float64]) -> IntArray:
-        """Return labels at the best cut of all these rows, for metrics of labels."""
+    def mean(self, results: Sequence[FoldResult]) -> float:
+        """Return the score of one repeat's folds alone, without its noise."""
+        scores = [self._mean_fold(*fold) for fold in self._labelled(results)]
+        return float(_mean_of_known(np.array(scores))[0])
+
+    def _mean_fold(self, result: FoldResult, labels: IntArray) -> NDArray[np.float64]:
+        """Return one fold's metric as it is."""
+        if self._is_fixed and result in self.known_means:
+            return self.known_means[result]
+        score = self._score_rows(result, labels, np.ones((1, len(labels)), np.uint8))
+        if self._is_fixed:
+            self.known_means[result] = score
+        return score
+
+    def _score_fold(self, result: FoldResult, labels: IntArray) -> NDArray[np.float64]:
+        """Return one fold's metric: as it is, on the draws, on what they left."""
+        if self._is_fixed and result in self.known:
+            return self.known[result]
+        counts = self.counts[:, self.folds[result.number].val_idx]
+        one = np.ones((1, len(labels)), dtype=np.uint8)
+        weights = np.vstack([one, counts, counts == 0])
+        n_pieces = -(-weights.size // _MAX_CELLS)
+        pieces = np.array_split(weights, min(n_pieces, len(weights)))
+        scores = np.concatenate(
+            [self._score_rows(result, labels, piece) for piece in pieces]
+        )
+        if self._is_fixed:
+            self.known[result] = scores
+        return scores
+
+    @property
+    def _is_fixed(self) -> bool:
+        """Whether a fold's score does not depend on the folds that it is taken with.
+
+        A label metric's cut moves with the folds.
+        """
+        return not isinstance(self.metric, LabelMetric)
+
+    def _score_rows(
+        self, result: FoldResult, labels: IntArray, counts: NDArray[Any]
+    ) -> NDArray[np.float64]:
+        """Return one fold's metric for each way of counting its rows."""
+        rows, weight = self.folds[result.number].val_idx, self.table.sample_weight
+        return self.metric.score_many(
+            self.table.y[rows],
+            result.scores,
+            counts if weight is None else counts * weight[rows],
+            pos=self.table.pos,
+            y_pred=labels,
+        )
+
+    def _labelled(
+        self, results: Sequence[FoldResult]
+    ) -> Iterator[tuple[FoldResult, IntArray]]:
+        """Yield results with their rows' labels, for metrics of labels at one cut."""
         if not isinstance(self.metric, LabelMetric):
-            most_probable: IntArray = np.argmax(proba, axis=1)
-            return most_probable
+            yield from ((r, np.argmax(r.scores, axis=1)) for r in results)
+            return
+        parts = [self.folds[result.number].val_idx for result in results]
+        rows, proba = np.concatenate(parts), np.concatenate([r.scores for r in results])
         y, weight = self.table.y[rows], self.table.weights[rows]
-        return best_labels(y, proba, weight, self.metric, self.table.pos)
+        labels = best_labels(y, proba, weight, self.metric, self.table.pos)
+        ends = np.cumsum([len(part) for part in parts])[:-1]
+        yield from zip(results, np.split(labels, ends), strict=True)
 
 
 def _draw(y: NDArray[np.intp], n_draws: int, seed: int) -> NDArray[np.uint8]:

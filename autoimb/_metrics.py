@@ -39,6 +39,7 @@ from ._confusion import (
     mcc,
     precision,
     recall,
+    weighted_counts,
 )
 from .exceptions import BadInputError
 
@@ -218,12 +219,16 @@ def metrics_at(
 ) -> dict[str, float]:
     """Every named metric of one set of predictions, for the report."""
     weights = weight[np.newaxis]
+    confusion = confusion_matrices(y, y_pred, weights, proba.shape[1])[0]
     scores = {
-        name: float(metric.score_many(y, proba, weights, pos=pos, y_pred=y_pred)[0])
+        name: float(
+            metric.from_confusion(confusion, pos)
+            if isinstance(metric, LabelMetric)
+            else metric.score_many(y, proba, weights, pos=pos)[0]
+        )
         for name, metric in METRICS.items()
     }
     if pos is not None:
-        confusion = confusion_matrices(y, y_pred, weights, proba.shape[1])[0]
         scores["precision"] = float(precision(confusion, pos))
         scores["recall"] = float(recall(confusion, pos))
     scores["brier"] = brier_score(y, proba, weight)
@@ -234,64 +239,60 @@ def metrics_at(
 # Rankings ----------------------------------------------------------------------------
 
 
-class _Ranks(NamedTuple):
-    """Rows by falling score, and the groups of equal scores that hold a positive."""
+class _Counts(NamedTuple):
+    """Weighted rows (B, g) at the g distinct scores of positives, falling."""
 
-    order: IntArray  # (n,) rows by falling score
-    hits: IntArray  # (p,) positive rows by falling score
-    first: IntArray  # (g,) where each group begins in `hits`
-    start: IntArray  # (g,) where each group begins in `order`
-    end: IntArray  # (g,) and where it ends
-    negatives: FloatArray  # (n,) 1.0 for the rows of the other classes
-
-
-def _rank(positive: BoolArray, score: FloatArray) -> _Ranks:
-    order = np.argsort(-score, kind="stable")
-    hits = order[positive[order]]
-    falling = -score[order]
-    start, first = np.unique(np.searchsorted(falling, -score[hits]), return_index=True)
-    end = np.searchsorted(falling, -score[hits[first]], side="right")
-    return _Ranks(order, hits, first, start, end, (~positive).astype(float))
+    positives: FloatArray  # positives with the score
+    found: FloatArray  # positives with this and higher scores
+    higher: FloatArray  # negatives with a higher score
+    reached: FloatArray  # negatives with this and higher scores
+    negatives: FloatArray  # (B, 1) all negatives
 
 
-class _GroupCounts(NamedTuple):
-    """Weighted rows (B, g) at the groups of equal scores that hold a positive."""
+def _cells(positive: BoolArray, score: FloatArray) -> tuple[IntArray, int]:
+    """Cell (n,) of each row, and how many cells there are.
 
-    positives: FloatArray  # positives in the group
-    found: FloatArray  # positives in this and the groups above
-    above: FloatArray  # rows above the group
-    down_to: FloatArray  # rows above and in the group
+    The g scores of positives and the gaps around them make 2g + 1 slots by falling
+    score, each with a cell for negatives and one for positives.
+    """
+    order = np.argsort(-score)
+    ranked, is_hit = score[order], positive[order]
+    first = np.append(0, np.flatnonzero(np.diff(ranked)) + 1)
+    holds_hit = np.logical_or.reduceat(is_hit, first)
+    slots = 2 * np.cumsum(holds_hit) - holds_hit
+    cells = np.empty(len(score), dtype=np.intp)
+    cells[order] = 2 * np.repeat(slots, np.diff(first, append=len(score))) + is_hit
+    return cells, 4 * int(np.count_nonzero(holds_hit)) + 2
 
 
-def _count(ranks: _Ranks, weights: FloatArray) -> _GroupCounts:
-    positives = np.add.reduceat(weights[:, ranks.hits], ranks.first, axis=1)
-    so_far = np.zeros((len(weights), len(ranks.order) + 1))
-    np.cumsum(weights[:, ranks.order], axis=1, out=so_far[:, 1:])
-    found = positives.cumsum(axis=1)
-    return _GroupCounts(positives, found, so_far[:, ranks.start], so_far[:, ranks.end])
+def _count(cells: IntArray, weights: FloatArray, n_cells: int) -> _Counts:
+    slots = weighted_counts(cells, weights, n_cells).reshape(len(weights), -1, 2)
+    positives, so_far = slots[:, 1::2, 1], slots[..., 0].cumsum(axis=1)
+    return _Counts(
+        positives,
+        found=positives.cumsum(axis=1),
+        higher=so_far[:, :-1:2],
+        reached=so_far[:, 1::2],
+        negatives=so_far[:, -1:],
+    )
 
 
-def _average_precision(ranks: _Ranks, weights: FloatArray) -> FloatArray:
+def _average_precision(count: _Counts) -> FloatArray:
     """Sum over cuts of precision times the recall gained there; 0/0 is NaN."""
-    count = _count(ranks, weights)
-    precisions = divide(count.found, count.down_to)
+    precisions = divide(count.found, count.found + count.reached)
     gained = (count.positives * precisions).sum(axis=1)
     return divide_or_nan(gained, count.positives.sum(axis=1))
 
 
-def _roc_auc(ranks: _Ranks, weights: FloatArray) -> FloatArray:
+def _roc_auc(count: _Counts) -> FloatArray:
     """Weighted share of (positive, negative) pairs in order, ties half; 0/0 is NaN."""
-    count = _count(ranks, weights)
-    negatives = weights @ ranks.negatives
-    higher = count.above - (count.found - count.positives)
-    higher_or_tied = count.down_to - count.found
-    lower = negatives[:, np.newaxis] - (higher + higher_or_tied) / 2
-    pairs = count.positives.sum(axis=1) * negatives
+    lower = count.negatives - (count.higher + count.reached) / 2
+    pairs = count.positives.sum(axis=1) * count.negatives[:, 0]
     return divide_or_nan((count.positives * lower).sum(axis=1), pairs)
 
 
 def _in_blocks(
-    score: Callable[[_Ranks, FloatArray], FloatArray],
+    score: Callable[[_Counts], FloatArray],
     positive: BoolArray,
     scores: FloatArray,
     weights: FloatArray,
@@ -299,12 +300,10 @@ def _in_blocks(
     """Scores (B,), over blocks of replicates so that temporary arrays stay small."""
     if not positive.any():
         return np.full(len(weights), np.nan)
-    ranks = _rank(positive, scores)
-    n_rows = max(1, BLOCK_BYTES // (4 * 8 * len(scores)))
-    starts = range(0, len(weights), n_rows)
-    # Bootstrap counts may come as small integers, which would overflow in sums.
-    blocks = (weights[b : b + n_rows].astype(float, copy=False) for b in starts)
-    return np.concatenate([score(ranks, block) for block in blocks])
+    cells, n_cells = _cells(positive, scores)
+    n_rows = max(1, BLOCK_BYTES // (4 * 8 * n_cells))
+    blocks = (weights[b : b + n_rows] for b in range(0, len(weights), n_rows))
+    return np.concatenate([score(_count(cells, block, n_cells)) for block in blocks])
 
 
 def _mean_of_known(scores: FloatArray) -> FloatArray:
@@ -319,17 +318,17 @@ def _mean_of_known(scores: FloatArray) -> FloatArray:
 
 def log_loss(y: IntArray, proba: FloatArray, weight: FloatArray) -> float:
     """Weighted mean of -log p of the true class, p kept away from 0 by one epsilon."""
-    p_true = proba[np.arange(len(y)), y]
-    losses = -np.log(np.clip(p_true, np.finfo(float).eps, 1))
+    losses = -np.log(np.clip(proba[np.arange(len(y)), y], np.finfo(float).eps, 1))
     return float(np.average(losses, weights=weight))
 
 
 def brier_score(y: IntArray, proba: FloatArray, weight: FloatArray) -> float:
     """Weighted mean squared error of the probabilities, halved for two classes."""
-    n_classes = proba.shape[1]
-    errors = ((proba - np.eye(n_classes)[y]) ** 2).sum(axis=1)
-    scale = 0.5 if n_classes == 2 else 1.0
-    return scale * float(np.average(errors, weights=weight))
+    errors = proba.copy()
+    errors[np.arange(len(y)), y] -= 1
+    squares = np.einsum("ij,ij->i", errors, errors)
+    scale = 0.5 if proba.shape[1] == 2 else 1.0
+    return scale * float(np.average(squares, weights=weight))
 
 
 # scikit-learn scorers ----------------------------------------------------------------
@@ -390,7 +389,7 @@ def _score_repeated(
 
 
 class _Ranking(NamedTuple):
-    score: Callable[[_Ranks, FloatArray], FloatArray]
+    score: Callable[[_Counts], FloatArray]
     chance: Callable[[FloatArray], FloatArray]  # prevalences -> expected scores
 
 

@@ -72,6 +72,7 @@ def save(model: Any, path: str | Path) -> None:
     bare = copy(model)
     bare.executor = None
     bare.study_ = None
+    bare.set_callbacks()
     bare.leaderboard_ = model.leaderboard_.astype(object).to_dict("list")
     skops.io.dump({"format": FORMAT, "model": bare}, path)
 

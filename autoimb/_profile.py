@@ -234,18 +234,27 @@ def _minority_code(table: Table) -> int:
 
 def _missing_shares(table: Table) -> NDArray[np.float64]:
     """Return the share of gaps (n_features,) in each column."""
-    gaps = pd.DataFrame(table.X).isna().to_numpy().mean(axis=0)
+    X = pd.DataFrame(table.X, copy=False)
     # A column without any value is constant, and reads as zeros in a frame.
-    is_empty = [column.n_unique == 0 for column in table.schema.columns]
-    return np.where(is_empty, 1.0, gaps)
+    return np.array(
+        [
+            (X.iloc[:, i].isna().mean() if column.n_unique else 1.0)
+            if column.has_missing
+            else 0.0
+            for i, column in enumerate(table.schema.columns)
+        ]
+    )
 
 
 def _count_duplicates(table: Table) -> tuple[int, int]:
     """Return rows that equal an earlier row, and rows that equal one labelled apart."""
-    rows = pd.DataFrame({"row": table.row_hashes, "label": table.y})
-    labels = rows.groupby("row")["label"]
-    conflicting = labels.transform("min") != labels.transform("max")
-    return int(rows["row"].duplicated().sum()), int(conflicting.sum())
+    order = np.argsort(table.row_hashes)
+    is_new = np.diff(table.row_hashes[order], prepend=0) != 0
+    is_new[0] = True
+    start, labels = np.flatnonzero(is_new), table.y[order]
+    lowest, highest = (f.reduceat(labels, start) for f in (np.minimum, np.maximum))
+    sizes = np.diff(start, append=len(order))
+    return len(order) - len(start), int(sizes[lowest != highest].sum())
 
 
 # --- checks

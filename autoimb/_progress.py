@@ -8,20 +8,50 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from autoimb._search import Progress, ProgressCallback
+    from autoimb._search import Progress
+
+
+def _show_nothing(_progress: Progress) -> None:
+    """Show nothing."""
+
+
+@contextlib.contextmanager
+def call_callbacks(
+    estimator: Any, n_trials: int | None
+) -> Iterator[Callable[[Progress], bool]]:
+    """Yield a callback that hands every trial on to scikit-learn's callbacks.
+
+    A trial is a subtask of the fit. It returns whether a callback asks to stop.
+    """
+    root = estimator._init_callback_context(max_subtasks=n_trials)
+    root.call_on_fit_task_begin(estimator=estimator)
+    n_seen = 0
+
+    def call(progress: Progress) -> bool:
+        nonlocal n_seen
+        stops = False
+        for _ in range(progress.n_done - n_seen):
+            trial = root.subcontext(task_name="trial")
+            trial.call_on_fit_task_begin(estimator=estimator)
+            stops |= trial.call_on_fit_task_end(estimator=estimator)
+        n_seen = max(n_seen, progress.n_done)
+        return stops
+
+    yield call
+    root.call_on_fit_task_end(estimator=estimator)
 
 
 @contextlib.contextmanager
 def progress_display(
     verbose: int, metric_label: str, name_of: Callable[[Any], str]
-) -> Iterator[ProgressCallback | None]:
+) -> Iterator[Callable[[Progress], None]]:
     """Yield a callback that draws trials done, best so far and time left.
 
     Nothing is drawn, and rich is not even loaded, unless `verbose` asks for it and
     someone is watching.
     """
     if verbose < 1:
-        yield None
+        yield _show_nothing
         return
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn
@@ -29,7 +59,7 @@ def progress_display(
 
     console = Console(stderr=True)
     if not (console.is_terminal or console.is_jupyter):
-        yield None
+        yield _show_nothing
         return
     columns = (
         SpinnerColumn(),

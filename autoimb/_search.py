@@ -1,86 +1,50 @@
 """The search: Optuna proposes, an executor evaluates, results are told in order.
 
-Trial t is proposed knowing the trials up to t - `LAG` and nothing else, and results
-are told in the order of the trials. So the leaderboard depends on data, seed and
-number of trials, never on how many workers there are or which finishes first.
+Trial t is proposed, raced and dropped knowing the trials up to t - `LAG` and nothing
+else, and results are told in the order of the trials. So the leaderboard depends on
+data, seed and number of trials, never on how many workers there are or which finishes
+first. A clock adds two things: what cannot end in time is not started, and what takes
+too long is stopped.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from math import ceil
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from autoimb._evaluate import FoldResult, Problem, evaluate
-from autoimb._execution import Deadline, Shared, failure_reason, submit_within
+from autoimb._candidate import HEAT, Candidate, Verdict
+from autoimb._clock import Deadline
+from autoimb._footprint import needed_bytes
+from autoimb._forecast import Forecast
+from autoimb._race import Race
+from autoimb._rungs import ALL_ROWS, Rung, early_rung
+from autoimb._study import quiet_optuna
+from autoimb._trials import WORTH_ANOTHER_TRY, TrialRecord, complete
 
 if TYPE_CHECKING:
     import optuna
 
-    from autoimb._catalogue import Catalogue
-    from autoimb._judge import Judge, Score
+    from autoimb._arena import Arena, Limits
+    from autoimb._evaluate import FoldResult
     from autoimb._space import SearchSpace
     from autoimb._strategy import Strategy
+    from autoimb._study import Ledger
 
 LAG = 4
 """A trial is proposed once the trial this many places before it was told."""
-_FOLD_SHARE = 1 / 3  # a single fold may take this share of the search's time
-_REFIT_FACTOR = 1.5
+_REFIT_SHARE = 1.5  # a refit takes this many times as long as a fold's fit
 _LEAST_SHARE = 0.1  # of the budget, kept for a refit while no candidate is complete
+_HEATS_SHARE = 0.25  # of the budget, for trying the first trials on a sample
+_MAX_SKIPPED = 4  # of twice as many proposals: then there is no time for any
 _MAX_KEPT = 40  # records that keep their out-of-fold scores: the best ones
 _POLL_SECONDS = 0.25
-_COLUMNS = (
-    "rank",
-    "strategy",
-    "family",
-    "resampler",
-    "class_weight",
-    "loss",
-    "mean",
-    "se",
-    "folds",
-    "fit_seconds",
-    "status",
-    "reason",
-)
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TrialRecord:
-    """One row of the leaderboard."""
-
-    number: int
-    strategy: Strategy
-    status: str
-    """``"complete"``, ``"failed"``, ``"timeout"`` or ``"killed"``."""
-    reason: str = ""
-    score: Score | None = None
-    results: tuple[FoldResult, ...] = ()
-    """Folds that were scored; empty where they are no longer needed."""
-    n_folds: int = 0
-    fit_seconds: float = 0.0
-    """Mean seconds of one fit."""
-    told_at: float = 0.0
-    """Seconds since the start of the fit."""
-
-    @property
-    def refit_seconds(self) -> float:
-        """Expected seconds of a refit: on all rows it takes longer than on a fold."""
-        return _REFIT_FACTOR * self.fit_seconds
-
-    @property
-    def mean(self) -> float:
-        """The score, or minus infinity if there is none."""
-        return float("-inf") if self.score is None else self.score.mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +60,8 @@ class Progress:
     seconds: float | None
 
 
-ProgressCallback = Callable[[Progress], None]
+ProgressCallback = Callable[[Progress], bool | None]
+"""Called whenever something may have changed; True ends the search."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -106,31 +71,15 @@ class SearchOutcome:
     records: tuple[TrialRecord, ...]
     study: optuna.Study
     was_interrupted: bool
+    seconds: float = 0.0
+    """From the first proposal to the last result."""
+    cpu_seconds: float = 0.0
+    """Processor time inside the evaluations that came back."""
 
     @property
     def complete(self) -> list[TrialRecord]:
         """Records with a score, best first; equal scores in trial order."""
-        scored = [r for r in self.records if r.status == "complete"]
-        return sorted(scored, key=lambda r: (-r.mean, r.number))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Arena:
-    """Where candidates compete: the same rows, folds, metric and workers for all."""
-
-    problem: Problem
-    handle: Shared
-    """How tasks on the executor read the problem."""
-    judge: Judge
-    executor: Executor
-
-    def submit(
-        self, strategy: Strategy, number: int, seconds: float | None = None
-    ) -> Future[FoldResult]:
-        """Submit one fold of one strategy, with a limit on its running time."""
-        return submit_within(
-            self.executor, seconds, evaluate, strategy, number, self.handle
-        )
+        return complete(self.records)
 
 
 def search(
@@ -138,75 +87,33 @@ def search(
     first: Sequence[Strategy],
     *,
     arena: Arena,
-    clock: Deadline,
-    n_trials: int | None,
-    held_back: float = 0.0,
+    ledger: Ledger,
+    limits: Limits,
     on_progress: ProgressCallback | None = None,
 ) -> SearchOutcome:
     """Return the records of all trials up to the deadline or the number of trials.
 
-    The clock is that of the whole fit: the search leaves what a refit of its best
-    candidate needs, and the seconds `held_back` for other steps. Ctrl-C ends it and
-    keeps what is complete by then.
+    Ctrl-C ends it and keeps what is complete by then.
     """
-    with _quiet_optuna():
-        study = _open_study([space.to_params(s) for s in first], arena.problem.seed)
-        run = _Run(space, study, arena, clock, held_back, n_trials)
+    started = limits.clock.elapsed
+    with quiet_optuna():
+        run = _Run(space, ledger, arena, limits)
         was_interrupted = False
         try:
-            for _ in run.advance():
-                if on_progress is not None:
-                    on_progress(run.progress())
+            for _ in run.advance(first):
+                if on_progress is not None and on_progress(run.progress()):
+                    run.abandon("stopped by a callback")
             run.abandon("the time budget ended")
         except KeyboardInterrupt:
             was_interrupted = True
             run.abandon("stopped by Ctrl-C")
     return SearchOutcome(
-        records=tuple(run.records), study=study, was_interrupted=was_interrupted
+        records=tuple(run.records),
+        study=ledger.study,
+        was_interrupted=was_interrupted,
+        seconds=limits.clock.elapsed - started,
+        cpu_seconds=run.cpu_seconds,
     )
-
-
-@dataclass(slots=True, eq=False)
-class _Candidate:
-    """A trial under way: its futures, and what they brought so far."""
-
-    trial: optuna.Trial
-    strategy: Strategy
-    futures: dict[int, Future[FoldResult]]
-    results: dict[int, FoldResult] = field(default_factory=dict)
-
-    def collect(self) -> None:
-        """Take the results that are in; one failed fold ends the others."""
-        for number, future in list(self.futures.items()):
-            if future.done():
-                self.results[number] = _result_of(number, future)
-                del self.futures[number]
-        if self.failure is not None:
-            for future in self.futures.values():
-                future.cancel()
-            self.futures.clear()
-
-    @property
-    def failure(self) -> FoldResult | None:
-        """The first fold that failed."""
-        failed = [r for _, r in sorted(self.results.items()) if r.status != "ok"]
-        return failed[0] if failed else None
-
-    @property
-    def is_done(self) -> bool:
-        """Whether nothing is awaited any more."""
-        return not self.futures
-
-
-def _result_of(number: int, future: Future[FoldResult]) -> FoldResult:
-    """Return a finished task's result; a lost task is a result too."""
-    if future.cancelled():
-        return FoldResult(number, "timeout", reason="cancelled")
-    error = future.exception()
-    if error is None:
-        return future.result()
-    status, reason = failure_reason(error)
-    return FoldResult(number, status, reason=reason)
 
 
 @dataclass(slots=True, eq=False)
@@ -214,248 +121,377 @@ class _Run:
     """The coordinator's state: what is queued, what is told."""
 
     space: SearchSpace
-    study: optuna.Study
+    ledger: Ledger
     arena: Arena
-    clock: Deadline
-    held_back: float
-    n_trials: int | None
+    limits: Limits
     records: list[TrialRecord] = field(default_factory=list)
-    queue: deque[_Candidate] = field(default_factory=deque)
+    queue: deque[Candidate] = field(default_factory=deque)
     known: dict[Strategy, TrialRecord] = field(default_factory=dict)
+    heats: dict[Strategy, FoldResult] = field(default_factory=dict)
+    needless: list[Future[FoldResult]] = field(default_factory=list)
+    """Folds of candidates that are out, still running."""
     best: TrialRecord | None = None
+    cpu_seconds: float = 0.0
+    is_over: bool = False
+    race: Race = field(init=False)
+    forecast: Forecast = field(init=False)
+    rung: Rung | None = field(init=False)
+    numbers: tuple[int, ...] = field(init=False)
+    _reserve: float = 0.0
+
+    def __post_init__(self) -> None:
+        problem = self.arena.problem
+        self.race = Race(self.arena.judge)
+        self.forecast = Forecast(problem.catalogue)
+        self.rung = early_rung(problem.table.class_counts)
+        self.numbers = tuple(i for i, f in enumerate(problem.folds) if f.repeat == 0)
+        for record in self.ledger.records:
+            self._append(record)
 
     @property
     def deadline(self) -> Deadline:
         """When the search has to stop, so that its best candidate can be refitted."""
+        clock = self.limits.clock
         if self.best is None:
             # Until one candidate is complete, nothing else is worth waiting for.
-            least = _LEAST_SHARE * (self.clock.seconds or 0.0)
-            return self.clock.earlier_by(min(self.held_back, least))
-        return self.clock.earlier_by(self.held_back + self.best.refit_seconds)
+            return clock.earlier_by(_LEAST_SHARE * (clock.seconds or 0.0))
+        return clock.earlier_by(self._reserve + self.best.refit_seconds)
 
-    def advance(self) -> Iterator[None]:
+    def advance(self, first: Sequence[Strategy]) -> Iterator[None]:
         """Yield whenever something may have changed, until the search is over."""
-        while True:
+        if self.rung is not None:
+            yield from self._run_heats(first, self.rung)
+            first = self._by_heat(first)
+        new = [self.space.to_params(s) for s in first if not self._is_known(s)]
+        self.ledger.enqueue(new, n_startup=len(first))
+        while not self.is_over:
             while self._may_ask():
                 self._ask()
             if not self.queue or self.deadline.is_over:
                 return
             for candidate in self.queue:
-                candidate.collect()
-            if self.queue[0].is_done:
+                self._collect(candidate)
+            self._submit()
+            if self.queue[0].is_decided:
                 self._tell(self.queue.popleft())
             else:
-                self._wait()
+                self._wait(self._pending())
             yield
 
     def abandon(self, why: str) -> None:
         """Record what is still under way as unfinished."""
+        self.is_over = True
         for candidate in self.queue:
-            candidate.collect()
-            n_ok = sum(r.status == "ok" for r in candidate.results.values())
-            for future in candidate.futures.values():
-                future.cancel()
-            if candidate.is_done:
+            self._collect(candidate)
+            if candidate.is_decided:
                 self._tell(candidate)
                 continue
-            n_folds = n_ok + len(candidate.futures)
-            self._record(candidate, "timeout", f"{why} after {n_ok} of {n_folds} folds")
+            n_run, n_folds = len(candidate.run), len(candidate.order)
+            verdict = Verdict("timeout", f"{why} after {n_run} of {n_folds} folds")
+            record = self._ended(candidate, verdict)
+            self.ledger.give_up(candidate.trial, record)
+            self._append(record)
+            candidate.give_up()
         self.queue.clear()
 
     def progress(self) -> Progress:
         """Return where the search stands."""
-        best, clock = self.best, self.clock
+        best, clock = self.best, self.limits.clock
         return Progress(
             n_done=len(self.records),
             n_failed=sum(r.status in ("failed", "killed") for r in self.records),
             best=None if best is None else best.mean,
             best_strategy=None if best is None else best.strategy,
             elapsed=clock.elapsed,
-            n_trials=self.n_trials,
+            n_trials=self.limits.n_trials,
             seconds=clock.seconds,
         )
 
+    # --- a sample first, on large tables
+
+    def _run_heats(self, first: Sequence[Strategy], rung: Rung) -> Iterator[None]:
+        """Try the first trials on a sample, so that the best of them come first."""
+        clock = self.limits.clock
+        share = None if clock.seconds is None else _HEATS_SHARE * clock.seconds
+        until = Deadline(share, clock.started)
+        new = [s for s in first[: self.limits.n_trials] if not self._is_known(s)]
+        waiting = deque(new)
+        running: dict[Strategy, Future[FoldResult]] = {}
+        while (waiting or running) and not until.is_over and not self.is_over:
+            while waiting and len(running) < self._capacity:
+                limit = None if share is None else until.remaining
+                running[waiting[0]] = self.arena.submit(
+                    waiting.popleft(), self.numbers[0], rung=rung, seconds=limit
+                )
+            self._wait(list(running.values()))
+            for strategy in [s for s, future in running.items() if future.done()]:
+                self._keep_heat(strategy, running.pop(strategy))
+            yield
+        self.needless += running.values()
+
+    def _keep_heat(self, strategy: Strategy, future: Future[FoldResult]) -> None:
+        """Keep the scores of a strategy that saw the sample; a failure may be luck."""
+        if future.cancelled() or future.exception() is not None:
+            return
+        result = future.result()
+        if result.status == "ok":
+            self.heats[strategy] = result
+            self._note(strategy, result, self.rung or ALL_ROWS)
+
+    def _by_heat(self, first: Sequence[Strategy]) -> list[Strategy]:
+        """Return the first trials, the best on the sample first, unknown ones last."""
+        judge = self.arena.judge
+        scores = {
+            strategy: max(judge.mean([r.at_stage(n)]) for n, _ in r.stages)
+            if r.stages
+            else judge.mean([r])
+            for strategy, r in self.heats.items()
+        }
+        return sorted(first, key=lambda s: -scores.get(s, float("-inf")))
+
+    # --- proposing
+
     def _may_ask(self) -> bool:
         """Whether the next trial may be proposed now."""
-        if len(self.queue) >= LAG or self.deadline.is_over:
+        if len(self.queue) >= LAG or self.deadline.is_over or self.is_over:
+            return False
+        last = self.records[-2 * _MAX_SKIPPED :]
+        if sum(record.status == "skipped" for record in last) >= _MAX_SKIPPED:
             return False
         asked = len(self.records) + len(self.queue)
-        return self.n_trials is None or asked < self.n_trials
+        return self.limits.n_trials is None or asked < self.limits.n_trials
 
     def _ask(self) -> None:
-        """Propose a trial and submit its folds."""
-        trial = self.study.ask()
+        """Propose a trial."""
+        place = len(self.records) + len(self.queue)
+        trial = self.ledger.ask(place)
         strategy = self.space.suggest(trial)
-        candidate = _Candidate(trial, strategy, {})
-        under_way = {queued.strategy for queued in self.queue}
-        self.queue.append(candidate)
-        if strategy in self.known or strategy in under_way:
-            return  # the first of them is told before this one
-        limit = None
-        if self.clock.seconds is not None:
-            limit = max(1.0, self.clock.seconds * _FOLD_SHARE)
-        for number, fold in enumerate(self.arena.problem.folds):
-            if fold.repeat == 0 and not self.deadline.is_over:
-                candidate.futures[number] = self.arena.submit(strategy, number, limit)
-
-    def _tell(self, candidate: _Candidate) -> None:
-        """Score a finished candidate and report it to the study."""
-        failure = candidate.failure
-        known = self.known.get(candidate.strategy)
-        if known is not None:
-            self._repeat(candidate, known)
-        elif failure is not None:
-            self._record(candidate, failure.status, failure.reason)
-        elif len(candidate.results) < self._n_first_folds():
-            self._record(candidate, "timeout", "the time budget ended")
-        else:
-            self._complete(candidate)
-
-    def _complete(self, candidate: _Candidate) -> None:
-        """Record a candidate that has all folds of the first repeat."""
-        results = tuple(r for _, r in sorted(candidate.results.items()))
-        score = self.arena.judge.score(results)
-        self.study.tell(candidate.trial, score.mean)
-        self._append(
-            TrialRecord(
-                number=candidate.trial.number,
-                strategy=candidate.strategy,
-                status="complete",
-                score=score,
-                results=results,
-                n_folds=len(results),
-                fit_seconds=_mean_fit_seconds(results),
-                told_at=self.clock.elapsed,
-            )
+        candidate = Candidate(
+            trial,
+            strategy,
+            self.numbers,
+            self._incumbent(place),
+            has_heat=self.rung is not None,
         )
+        if self._is_known(strategy) or strategy in {c.strategy for c in self.queue}:
+            # The first of them is told before this one.
+            candidate.verdict = Verdict("duplicate", "")
+        else:
+            candidate.verdict = self._too_large(strategy)
+        if strategy in self.heats:
+            candidate.results[HEAT] = self.heats.pop(strategy)
+        self.queue.append(candidate)
+
+    def _incumbent(self, place: int) -> TrialRecord | None:
+        """Return the best of the trials that the one at a place may know.
+
+        A search that goes on knows more than one that runs through.
+        """
+        known = complete(self.records[: max(0, place - LAG + 1)])
+        return max(known, key=lambda r: r.first_mean, default=None)
+
+    def _is_known(self, strategy: Strategy) -> bool:
+        """Whether a strategy need not be evaluated again."""
+        record = self.known.get(strategy)
+        return record is not None and record.status not in WORTH_ANOTHER_TRY
+
+    def _too_large(self, strategy: Strategy) -> Verdict | None:
+        """Return why there is not memory enough to evaluate a strategy."""
+        problem = self.arena.problem
+        needed = needed_bytes(strategy, problem.table, problem.catalogue)
+        if needed <= self.limits.memory:
+            return None
+        return Verdict(
+            "skipped",
+            f"needs about {needed / 1e9:.1f} GB of memory, and "
+            f"{self.limits.memory / 1e9:.1f} GB are free for it",
+        )
+
+    # --- evaluating
+
+    @property
+    def _capacity(self) -> int:
+        """How many evaluations are submitted at once: one waits for a free worker."""
+        n_workers = self.arena.n_workers
+        return n_workers if n_workers == 1 else n_workers + 1
+
+    def _submit(self) -> None:
+        """Submit what is needed, oldest trial first, and what may be while idle."""
+        can_be_dropped = self.race.is_open
+        options = [
+            (is_extra, place, position, number)
+            for place, candidate in enumerate(self.queue)
+            for position, (is_extra, number) in enumerate(
+                candidate.wanted(can_be_dropped=can_be_dropped)
+            )
+        ]
+        self.needless = [future for future in self.needless if not future.done()]
+        n_running = len(self._pending())
+        for is_extra, place, _, number in sorted(options):
+            n_allowed = self.arena.n_workers if is_extra else self._capacity
+            if n_running >= n_allowed:
+                return
+            n_running += self._start(self.queue[place], number)
+
+    def _pending(self) -> list[Future[FoldResult]]:
+        """Return everything that occupies a worker, or soon will."""
+        return [*self.needless, *(f for c in self.queue for f in c.futures.values())]
+
+    def _start(self, candidate: Candidate, number: int) -> bool:
+        """Submit one fold of a candidate, unless it cannot end in time."""
+        if candidate.verdict is None and not candidate.futures:
+            candidate.verdict = self._too_late(candidate)
+        if candidate.verdict is not None:
+            return False
+        fold, rung = number, ALL_ROWS
+        if number == HEAT and self.rung is not None:
+            fold, rung = self.numbers[0], self.rung
+        candidate.futures[number] = self.arena.submit(
+            candidate.strategy, fold, rung=rung, seconds=self._fold_limit()
+        )
+        return True
+
+    def _fold_limit(self) -> float | None:
+        """Return the seconds beyond which all folds and a refit could not be done."""
+        if self.limits.clock.seconds is None:
+            return None
+        n_turns = ceil(len(self.numbers) / self.arena.n_workers)
+        return max(0.5, self.deadline.remaining / (n_turns + _REFIT_SHARE))
+
+    def _too_late(self, candidate: Candidate) -> Verdict | None:
+        """Return that a candidate's folds cannot be done in the time that is left."""
+        left = self.deadline.remaining
+        own = [r.seconds for n, r in candidate.results.items() if n != HEAT]
+        n_rows = len(self.arena.problem.folds[self.numbers[0]].train_idx)
+        expected = (
+            max(own) if own else self.forecast.seconds(candidate.strategy, n_rows)
+        )
+        n_left = len(self.numbers) - len(own)
+        needed = (expected or 0.0) * ceil(n_left / self.arena.n_workers)
+        if needed <= left:
+            return None
+        status = "timeout" if candidate.results else "skipped"
+        return Verdict(
+            status, f"needs about {needed:.1f} s more, and {left:.1f} s were left"
+        )
+
+    def _collect(self, candidate: Candidate) -> None:
+        """Take the results that are in and judge the candidate by them."""
+        if candidate.verdict is None:
+            for number, result in candidate.collect():
+                rung = self.rung if number == HEAT else None
+                self._note(candidate.strategy, result, rung or ALL_ROWS)
+            candidate.judge(self.race)
+        if candidate.verdict is not None:
+            self.needless += candidate.give_up()
+
+    def _note(self, strategy: Strategy, result: FoldResult, rung: Rung) -> None:
+        """Learn from an evaluation how long the next will take."""
+        self.cpu_seconds += result.cpu_seconds
+        if result.status == "ok":
+            fold = self.arena.problem.folds[result.number]
+            n_rows = rung.n_rows or len(fold.train_idx)
+            self.forecast.note(
+                strategy, n_rows, result.fit_seconds, result.predict_seconds
+            )
+
+    def _wait(self, pending: Sequence[Future[FoldResult]]) -> None:
+        """Wait for a result, or until it is time to look at the clock."""
+        seconds = min(_POLL_SECONDS, self.deadline.remaining)
+        wait(pending, timeout=seconds, return_when=FIRST_COMPLETED)
+
+    # --- telling
+
+    def _tell(self, candidate: Candidate) -> None:
+        """Record what became of a candidate and report it to the study."""
+        verdict = candidate.verdict
+        if verdict is None:
+            record = self._completed(candidate)
+        elif verdict.status == "duplicate":
+            record = self._repeated(candidate)
+        else:
+            record = self._ended(candidate, verdict)
+        self.ledger.tell(candidate.trial, record)
+        self._append(record)
         self._forget_the_worst()
 
-    def _repeat(self, candidate: _Candidate, known: TrialRecord) -> None:
-        """Tell a strategy that was proposed before what is known of it."""
-        if known.score is None:
-            self._fail(candidate.trial)
-        else:
-            self.study.tell(candidate.trial, known.score.mean)
-        self.records.append(
-            TrialRecord(
-                number=candidate.trial.number,
-                strategy=candidate.strategy,
-                status="duplicate",
-                reason=f"the same as trial {known.number}",
-                told_at=self.clock.elapsed,
-            )
+    def _completed(self, candidate: Candidate) -> TrialRecord:
+        """Return the record of a candidate that has all folds of the first repeat."""
+        results = candidate.chosen(self.numbers, self.arena.judge)
+        score = self.arena.judge.score(results)
+        strategy = candidate.final_strategy(results, self.space.catalogue)
+        heat = candidate.heat
+        return TrialRecord(
+            number=candidate.trial.number,
+            strategy=strategy,
+            proposed=None if strategy == candidate.strategy else candidate.strategy,
+            status="complete",
+            score=score,
+            told=score.mean,
+            results=tuple(results),
+            n_folds=len(results),
+            fit_seconds=_mean_fit_seconds(results),
+            told_at=self.limits.clock.elapsed,
+            rungs=self._rungs(candidate),
+            heat=heat and candidate.chosen([HEAT], self.arena.judge)[0],
         )
 
-    def _record(self, candidate: _Candidate, status: str, reason: str) -> None:
-        """Record a candidate without a score."""
-        logger.info("trial %s %s: %s", candidate.trial.number, status, reason)
-        self._fail(candidate.trial)
-        ok = [r for r in candidate.results.values() if r.status == "ok"]
-        self._append(
-            TrialRecord(
-                number=candidate.trial.number,
-                strategy=candidate.strategy,
-                status=status,
-                reason=reason,
-                n_folds=len(ok),
-                fit_seconds=_mean_fit_seconds(ok),
-                told_at=self.clock.elapsed,
-            )
+    def _repeated(self, candidate: Candidate) -> TrialRecord:
+        """Return the record of a strategy that was proposed before."""
+        known = self.known[candidate.strategy]
+        return TrialRecord(
+            number=candidate.trial.number,
+            strategy=candidate.strategy,
+            status="duplicate",
+            reason=f"the same as trial {known.number}",
+            told=known.told,
+            told_at=self.limits.clock.elapsed,
         )
+
+    def _ended(self, candidate: Candidate, verdict: Verdict) -> TrialRecord:
+        """Return the record of a candidate without a score."""
+        number = candidate.trial.number
+        logger.info("trial %s %s: %s", number, verdict.status, verdict.reason)
+        ok = [r for r in candidate.judged if r.status == "ok"]
+        return TrialRecord(
+            number=number,
+            strategy=candidate.strategy,
+            status=verdict.status,
+            reason=verdict.reason,
+            told=verdict.told,
+            n_folds=len(ok),
+            fit_seconds=_mean_fit_seconds(ok),
+            told_at=self.limits.clock.elapsed,
+            rungs=self._rungs(candidate),
+        )
+
+    def _rungs(self, candidate: Candidate) -> tuple[str, ...]:
+        """Return which training rows a candidate saw, in order."""
+        sampled = (self.rung.name,) if self.rung and candidate.heat else ()
+        all_rows = candidate.results.keys() - {HEAT}
+        return (*sampled, ALL_ROWS.name) if all_rows else sampled
 
     def _append(self, record: TrialRecord) -> None:
         """Keep a record."""
         self.records.append(record)
-        self.known[record.strategy] = record
-        if self.best is None or record.mean > self.best.mean:
-            self.best = record if record.score else self.best
-
-    def _fail(self, trial: optuna.Trial) -> None:
-        """Tell the study that a trial has no value."""
-        from optuna.trial import TrialState
-
-        self.study.tell(trial, state=TrialState.FAIL)
+        if record.status == "duplicate":
+            return
+        for strategy in (record.key, record.strategy):
+            self.known[strategy] = record
+        if record.status == "complete":
+            if self.best is None or record.mean > self.best.mean:
+                self.best = record
+            self._reserve = self.limits.reserve(complete(self.records))
 
     def _forget_the_worst(self) -> None:
         """Drop the out-of-fold scores that no later stage will look at."""
         holding = [i for i, r in enumerate(self.records) if r.results]
         if len(holding) > _MAX_KEPT:
             worst = min(holding, key=lambda i: self.records[i].mean)
-            self.records[worst] = replace(self.records[worst], results=())
-
-    def _n_first_folds(self) -> int:
-        """Return how many folds the first repeat has."""
-        return sum(fold.repeat == 0 for fold in self.arena.problem.folds)
-
-    def _wait(self) -> None:
-        """Wait for a result, or until it is time to look at the clock."""
-        pending = [f for c in self.queue for f in c.futures.values()]
-        seconds = min(_POLL_SECONDS, self.deadline.remaining)
-        wait(pending, timeout=seconds, return_when=FIRST_COMPLETED)
+            self.records[worst] = replace(self.records[worst], results=(), heat=None)
+            self.ledger.forget_scores(self.records[worst])
 
 
 def _mean_fit_seconds(results: Sequence[FoldResult]) -> float:
     """Return the mean seconds of one fit."""
     return sum(r.fit_seconds for r in results) / max(1, len(results))
-
-
-def _open_study(first: Sequence[dict[str, Any]], seed: int) -> optuna.Study:
-    """Return a study that begins with the given parameters."""
-    import optuna
-
-    sampler = optuna.samplers.TPESampler(
-        multivariate=True, group=True, n_startup_trials=len(first), seed=seed
-    )
-    study = optuna.create_study(direction="maximize", sampler=sampler)
-    for params in first:
-        study.enqueue_trial(params)
-    return study
-
-
-def with_finalists(
-    records: Sequence[TrialRecord], finalists: Sequence[TrialRecord]
-) -> list[TrialRecord]:
-    """Return records with those that were scored again in place of their first form."""
-    again = {record.number: record for record in finalists}
-    return [again.get(record.number, record) for record in records]
-
-
-def leaderboard(records: Sequence[TrialRecord], catalogue: Catalogue) -> pd.DataFrame:
-    """Return one row a candidate: those with a score by score, then the others."""
-    kept = [record for record in records if record.status != "duplicate"]
-    ranked = sorted(kept, key=lambda r: (-r.mean, r.number))
-    rows = [
-        {
-            "rank": rank if record.score else None,
-            "strategy": record.strategy.label(catalogue),
-            **{
-                axis: catalogue.get(axis, record.strategy.choice(axis).name).name
-                for axis in ("family", "resampler", "class_weight", "loss")
-            },
-            "mean": record.score.mean if record.score else None,
-            "se": record.score.se if record.score else None,
-            "folds": record.n_folds,
-            "fit_seconds": record.fit_seconds,
-            "status": record.status,
-            "reason": record.reason,
-        }
-        for rank, record in enumerate(ranked, start=1)
-    ]
-    return pd.DataFrame(rows, columns=_COLUMNS).astype(
-        {"rank": "Int64", "mean": float, "se": float, "fit_seconds": float}
-    )
-
-
-@contextlib.contextmanager
-def _quiet_optuna() -> Iterator[None]:
-    """Hold back Optuna's log lines and its note that `group` is experimental."""
-    import optuna
-
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)

@@ -7,7 +7,7 @@ can take its seat here; for now it has one.
 
 from __future__ import annotations
 
-from concurrent.futures import Executor, wait
+from concurrent.futures import wait
 from dataclasses import dataclass, replace
 from math import nan
 from typing import TYPE_CHECKING
@@ -15,23 +15,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autoimb._metrics import Metric, no_skill
-from autoimb._search import Arena, TrialRecord
+from autoimb._trials import TrialRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from autoimb._arena import Arena
+    from autoimb._clock import Deadline
     from autoimb._data import Table
     from autoimb._evaluate import FoldResult, Problem
-    from autoimb._execution import Deadline
     from autoimb._judge import Judge
     from autoimb._strategy import Strategy
 
 _N_FINALISTS = 4
 _MAX_OF_A_FAMILY = 2
-LAST_STEPS_SECONDS = 1.0
-"""What calibration, threshold and report take, about."""
+_REPEATS_SHARE = 0.25  # of the budget, for scoring finalists on further repeats
+_LAST_SECONDS, _LAST_SECONDS_A_ROW = 1.0, 8e-6  # calibration, threshold, report
 _WORTH_HANDLING = 0.5  # paired standard errors that handling must gain within a family
 
 
@@ -51,7 +52,8 @@ class HonestScore:
     ----------
     estimate : float
         The search metric, corrected for having picked the best of many
-        (bootstrap bias-corrected cross-validation, Tsamardinos 2018).
+        (bootstrap bias-corrected cross-validation, Tsamardinos 2018). That the number
+        of boosting rounds was picked on the same rows is not corrected for.
     low, high : float
         2.5 and 97.5 % quantiles of that bootstrap.
     no_skill : float
@@ -75,6 +77,16 @@ class Selection:
     do_nothing: TrialRecord
     finalists: tuple[TrialRecord, ...]
     members: tuple[Member, ...]
+    quickest: TrialRecord | None = None
+    """What to fall back on where there is no time to refit the winner."""
+
+    @property
+    def fallback(self) -> Selection | None:
+        """The selection of the quickest candidate, None if there is no other."""
+        if self.quickest is None or self.quickest.strategy == self.winner.strategy:
+            return None
+        members = (Member(self.quickest.strategy, 1.0),)
+        return replace(self, winner=self.quickest, members=members, quickest=None)
 
     @classmethod
     def unscored(cls, strategy: Strategy) -> Selection:
@@ -95,7 +107,7 @@ def select(complete: Sequence[TrialRecord], arena: Arena, clock: Deadline) -> Se
     """
     finalists = _finalists(_affordable(complete, clock))
     slowest = max(record.refit_seconds for record in finalists)
-    deadline = clock.earlier_by(slowest + LAST_STEPS_SECONDS)
+    deadline = clock.earlier_by(slowest + last_seconds(arena.problem))
     finalists = rescore(_in_time(finalists, arena, deadline), arena, deadline)
     winner = _winner(finalists)
     plain = [r for r in finalists if not r.strategy.is_handled]
@@ -104,7 +116,32 @@ def select(complete: Sequence[TrialRecord], arena: Arena, clock: Deadline) -> Se
         do_nothing=max(plain, key=lambda r: r.mean, default=winner),
         finalists=tuple(sorted(finalists, key=lambda r: (-r.mean, r.number))),
         members=(Member(winner.strategy, 1.0),),
+        quickest=min(
+            (r for r in complete if r.results), key=lambda r: (r.fit_seconds, r.number)
+        ),
     )
+
+
+def last_seconds(problem: Problem) -> float:
+    """Return about what calibration, threshold and report take."""
+    return _LAST_SECONDS + _LAST_SECONDS_A_ROW * len(problem.table.y)
+
+
+def reserve(complete: Sequence[TrialRecord], arena: Arena, clock: Deadline) -> float:
+    """Return the seconds to leave for everything between the search and the refit.
+
+    Finalists are scored on further repeats in a quarter of the budget at most; where
+    that is not enough for the best two of them, no time is kept for it.
+    """
+    last, n_workers = last_seconds(arena.problem), arena.n_workers
+    repeats = list(_further_repeats(arena.problem))
+    numbers = [number for repeat in repeats for number in repeat]
+    if clock.seconds is None or not complete or not repeats:
+        return last
+    finalists, share = _finalists(complete), _REPEATS_SHARE * clock.seconds
+    if _work(finalists[:2], repeats[0], n_workers) > share:
+        return last
+    return last + min(share, _work(finalists, numbers, n_workers))
 
 
 def _affordable(
@@ -143,17 +180,21 @@ def _in_time(
     """
     numbers = next(_further_repeats(arena.problem), [])
     for n_kept in range(len(finalists), 1, -1):
-        if _work(finalists[:n_kept], numbers, arena) <= deadline.remaining:
+        if _work(finalists[:n_kept], numbers, arena.n_workers) <= deadline.remaining:
             return finalists[:n_kept]
     return finalists
 
 
 def _work(
-    finalists: Sequence[TrialRecord], numbers: Sequence[int], arena: Arena
+    finalists: Sequence[TrialRecord], numbers: Sequence[int], n_workers: int
 ) -> float:
     """Return the expected seconds of scoring finalists on some folds."""
-    seconds = sum(record.fit_seconds for record in finalists) * len(numbers)
-    return seconds / _n_workers(arena.executor)
+    seconds = [sum(r.seconds for r in record.results) for record in finalists]
+    n_folds = [max(1, len(record.results)) for record in finalists]
+    a_fold = sum(s / n for s, n in zip(seconds, n_folds, strict=True))
+    # The last fits of a round run alone.
+    longest = max((s / n for s, n in zip(seconds, n_folds, strict=True)), default=0.0)
+    return a_fold * len(numbers) / n_workers + longest * (n_workers > 1)
 
 
 def _winner(finalists: Sequence[TrialRecord]) -> TrialRecord:
@@ -188,7 +229,7 @@ def rescore(
     """
     results = {record.number: list(record.results) for record in finalists}
     for numbers in _further_repeats(arena.problem):
-        if _work(finalists, numbers, arena) > deadline.remaining:
+        if _work(finalists, numbers, arena.n_workers) > deadline.remaining:
             break
         try:
             scored = _score_repeat(finalists, numbers, arena, deadline)
@@ -198,8 +239,15 @@ def rescore(
             break
         for trial, result in scored:
             results[trial].append(result)
+    # A finalist of a stored search may know repeats that the others do not.
+    shared = set.intersection(*({r.number for r in of} for of in results.values()))
     return [
-        _rescored(record, results[record.number], arena.judge) for record in finalists
+        _rescored(
+            record,
+            [r for r in results[record.number] if r.number in shared],
+            arena.judge,
+        )
+        for record in finalists
     ]
 
 
@@ -209,16 +257,22 @@ def _score_repeat(
     arena: Arena,
     deadline: Deadline,
 ) -> list[tuple[int, FoldResult]] | None:
-    """Return every finalist's (trial, result) on every fold, None if one is missing."""
+    """Return the (trial, result) of folds that are not known, None if one is missing.
+
+    A stored search may know some from an earlier fit.
+    """
+    limit = None if deadline.seconds is None else deadline.remaining
     futures = [
-        (record.number, arena.submit(record.strategy, number))
+        (record.number, arena.submit(record.strategy, number, seconds=limit))
         for record in finalists
         for number in numbers
+        if number not in {result.number for result in record.results}
     ]
-    timeout = None if deadline.seconds is None else deadline.remaining
+    timeout = None if limit is None else deadline.remaining
     _, missing = wait([future for _, future in futures], timeout=timeout)
     for future in missing:
-        future.cancel()
+        if not future.running():
+            future.cancel()
     if missing or any(future.exception() for _, future in futures):
         return None
     scored = [(trial, future.result()) for trial, future in futures]
@@ -230,11 +284,6 @@ def _further_repeats(problem: Problem) -> Iterator[list[int]]:
     repeats = sorted({fold.repeat for fold in problem.folds} - {0})
     for repeat in repeats:
         yield [i for i, fold in enumerate(problem.folds) if fold.repeat == repeat]
-
-
-def _n_workers(executor: Executor) -> int:
-    """Return how many tasks run at once, one if that is not known."""
-    return int(getattr(executor, "n_workers", 1))
 
 
 def _rescored(

@@ -163,6 +163,14 @@ class SearchSpace:
             order += [plain.pop(0) for _ in range(min(_PLAIN_PER_SEED, len(plain)))]
         return tuple(dict.fromkeys(order))
 
+    def cheaper_than(
+        self, cost: float, strategies: Sequence[Strategy]
+    ) -> tuple[Strategy, ...]:
+        """Return the strategies of families that are fast, the cheapest if none is."""
+        costs = [self.catalogue.get("family", s.family.name).cost for s in strategies]
+        limit = max(cost, min(costs))
+        return tuple(s for s, c in zip(strategies, costs, strict=True) if c <= limit)
+
     def _options(self, axis: str, chosen: Mapping[str, Choice]) -> tuple[str, ...]:
         """Return the names on an axis that make sense after the choices before it."""
         names = self.names[axis]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from autoimb._catalogue.entry import Family, Loss, Resampler
     from autoimb._columns import Schema
+    from autoimb._encoding import View
     from autoimb._metrics import Metric
 
 _CODED = {"native", "mixed"}  # views in which categories are codes
@@ -123,6 +124,12 @@ class Strategy:
             }
         )
 
+    def view(self, catalogue: Catalogue) -> View | None:
+        """Return how rows are encoded; None where the model reads them as they are."""
+        family: Family = catalogue.get("family", self.family.name)
+        resampler: Resampler = catalogue.get("resampler", self.resampler.name)
+        return _view(family, resampler)
+
     def build(
         self,
         catalogue: Catalogue,
@@ -133,11 +140,13 @@ class Strategy:
         n_threads: int = 1,
         device: str = "cpu",
         metric: str | Metric = "average_precision",
+        whole: NDArray[np.intp] | None = None,
     ) -> Pipeline:
         """Return the unfitted pipeline for training rows with label codes `y`.
 
         Ratios and class weights are computed from `y` here, so what comes out holds
         plain numbers and is an ordinary scikit-learn or imbalanced-learn pipeline.
+        Where the rows are a weighted sample, they refer to the `whole`'s class counts.
         """
         counts = np.bincount(y)
         family: Family = catalogue.get("family", self.family.name)
@@ -148,14 +157,18 @@ class Strategy:
             "device": device,
             "metric": metric,
             "n_categorical": _n_codes(family, resampler, schema),
-            "class_weight": self._class_weight(catalogue, resampler, counts),
+            "class_weight": self._class_weight(
+                catalogue, resampler, counts if whole is None else whole
+            ),
             # Copies and neighbours of a row would stand on both sides of a hold-out.
             "validation_fraction": 0.0 if resampler.adds_rows else None,
         }
         encoder, one_hot = _readers(family, resampler, schema)
         steps = {
             "encode": encoder,
-            "resample": self._sampler(family, resampler, schema, counts, seed),
+            "resample": self._sampler(
+                family, resampler, schema, seed=seed, counts=counts, whole=whole
+            ),
             "one_hot": one_hot,
             "model": self._model(catalogue, family, resampler, settings),
         }
@@ -167,8 +180,10 @@ class Strategy:
         family: Family,
         resampler: Resampler,
         schema: Schema,
-        counts: NDArray[np.intp],
+        *,
         seed: int,
+        counts: NDArray[np.intp],
+        whole: NDArray[np.intp] | None,
     ) -> Any:
         """Return the sampler for these class counts, None for no resampling."""
         if resampler.make is None:
@@ -180,6 +195,7 @@ class Strategy:
             only_categories=set(schema.kind_counts()) <= {"categorical", "constant"},
             is_scaled=view in _SCALED,
             seed=seed,
+            whole=whole,
         )
         return resampler.make(dict(self.resampler.params), sampling)
 
@@ -227,13 +243,18 @@ def _n_codes(family: Family, resampler: Resampler, schema: Schema) -> int:
     return len(schema.categorical) if view in _CODED else 0
 
 
+def _view(family: Family, resampler: Resampler) -> View | None:
+    """Return how rows are encoded for a sampler and the model behind it."""
+    return None if family.view is None else resampler.view or family.view
+
+
 def _readers(family: Family, resampler: Resampler, schema: Schema) -> tuple[Any, Any]:
     """Return the encoder, and the step that one-hot encodes after resampling.
 
     A model that reads columns by their names gets those in place of both.
     """
-    view = resampler.view or family.view
-    if family.view is None or view is None:
+    view = _view(family, resampler)
+    if view is None:
         return None, make_frame(schema)
     n_codes = len(schema.categorical)
     spread = view == "mixed" and family.view == "dense" and n_codes > 0

@@ -8,10 +8,8 @@ Array shapes are those of `_metrics`.
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
-from functools import partial
-from itertools import chain
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -46,6 +44,10 @@ _SAME_POINT = 1e-9
 
 _TIE = 1e-12
 """Relative difference of equal utilities: sums in another order differ this little."""
+
+_MAX_DRAWN_CUTS = 20_000
+"""Cuts that compete in each bootstrap draw. They only move the ends of an interval to
+the nearest of so many: far less than two draws differ, and the cut itself is exact."""
 
 
 # Rules that turn probabilities into labels -------------------------------------------
@@ -216,18 +218,65 @@ def best_cuts(
     one that comes nearest.
     """
     order = np.argsort(-score, kind="stable")
-    ranked = score[order]
-    last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
-    cuts = _cut_values(ranked[last])
+    ranking = _Ranking.of(score[order], membership[order], pos)
     # Two sums, their weights, four cells and some temporaries of their size.
     n_rows = max(1, BLOCK_BYTES // (12 * 8 * len(score)))
     blocks = (weights[b : b + n_rows, order] for b in range(0, len(weights), n_rows))
-    best = [
-        _best_index(_confusions(block, membership[order], last, pos), objective, pos)
-        for block in blocks
-    ]
-    found: FloatArray = cuts[np.concatenate(best)]
-    return found
+    return np.concatenate([ranking.best_cuts(block, objective) for block in blocks])
+
+
+@dataclass(frozen=True, eq=False)
+class _Ranking:
+    """Rows by falling score, and the cuts that compete."""
+
+    cuts: FloatArray
+    """Cuts (g + 1,), the first one for nobody."""
+    last: IntArray
+    """The last row (g,) above each of the other cuts."""
+    membership: FloatArray
+    """Each row's share (n,) of being positive."""
+    pos: int
+
+    @classmethod
+    def of(cls, ranked: FloatArray, membership: FloatArray, pos: int) -> "_Ranking":
+        """Return the ranking of falling scores, with every distinct cut."""
+        last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
+        return cls(_cut_values(ranked[last]), last, membership, pos)
+
+    def thinned(self, n_most: int) -> "_Ranking":
+        """Return the ranking with about so many cuts, the lowest one included.
+
+        Half of them have equally many others in between, half equally many positives.
+        """
+        if len(self.last) <= n_most:
+            return self
+        evenly = np.linspace(0, len(self.last) - 1, n_most // 2).astype(int)
+        found = self.membership.cumsum()[self.last]
+        levels = np.linspace(0, found[-1], n_most - n_most // 2)
+        kept = np.union1d(evenly, np.searchsorted(found, levels))
+        cuts = self.cuts[np.append(0, kept + 1)]
+        return replace(self, cuts=cuts, last=self.last[kept])
+
+    def best_cuts(self, weights: FloatArray, objective: Objective) -> FloatArray:
+        """Cuts (B,) that maximise the objective for each row of weights (B, n)."""
+        best = _best_index(self._confusions(weights), objective, self.pos)
+        found: FloatArray = self.cuts[best]
+        return found
+
+    def _confusions(self, weights: FloatArray) -> FloatArray:
+        """Confusions (B, g + 1, 2, 2) of the cuts.
+
+        In memory the cells come first, so that formulas run along the cuts.
+        """
+        cells = np.zeros((2, 2, len(weights), len(self.cuts)))
+        first = np.append(0, self.last[:-1] + 1)
+        sides = (self.pos, self.membership), (1 - self.pos, 1 - self.membership)
+        for truth, share in sides:
+            alerts = np.add.reduceat(weights * share, first, axis=1).cumsum(axis=1)
+            cells[truth, self.pos, :, 1:] = alerts
+            cells[truth, 1 - self.pos] = alerts[:, -1:]
+            cells[truth, 1 - self.pos, :, 1:] -= alerts
+        return np.moveaxis(cells, (0, 1), (-2, -1))
 
 
 def _cut_values(distinct: FloatArray) -> FloatArray:
@@ -240,19 +289,6 @@ def _cut_values(distinct: FloatArray) -> FloatArray:
     between = np.where(middle > lower, middle, upper)
     nobody = np.nextafter(distinct[0], np.inf)
     return np.concatenate([[nobody], between, distinct[-1:]])
-
-
-def _confusions(
-    weights: FloatArray, membership: FloatArray, last: IntArray, pos: int
-) -> FloatArray:
-    """Confusions (B, g + 1, 2, 2) of the cuts, rows ordered by falling score."""
-    confusions = np.zeros((len(weights), len(last) + 1, 2, 2))
-    for truth, share in ((pos, membership), (1 - pos, 1 - membership)):
-        alerts = (weights * share).cumsum(axis=1)[:, last]
-        confusions[:, 1:, truth, pos] = alerts
-        confusions[:, :, truth, 1 - pos] = alerts[:, -1:]
-        confusions[:, 1:, truth, 1 - pos] -= alerts
-    return confusions
 
 
 def _best_index(confusions: FloatArray, objective: Objective, pos: int) -> IntArray:
@@ -424,58 +460,67 @@ def tune_threshold(
     The rule applies to `proba`; `proba_crossfitted` stands in for labels where these
     are few. Entries of the same row, as repeated cross-validation gives them, share a
     number in `row_ids`: the bootstrap draws them together, and they count once where
-    the rows of a class are counted. Rows without weight are left out.
+    the rows of a class are counted. Rows without weight are left out. Of more than
+    20,000 distinct scores, draws try that many cuts; the rule itself is exact.
     """
     kept = weight > 0
     y, row_ids, weight = y[kept], row_ids[kept], weight[kept]
     proba, proba_crossfitted = proba[kept], proba_crossfitted[kept]
-    class_counts = _count_rows(y, row_ids, proba.shape[1])
+    rows = _Rows.of(y, row_ids)
+    class_counts = np.bincount(rows.label, minlength=proba.shape[1])
     n_rarest = int(class_counts[class_counts > 0].min())
     soft = soft_labels(y, proba_crossfitted, n_rarest)
     if pos is None:
         weights = best_class_weights(proba, soft, weight, objective)
         return ClassWeights(tuple(_shrunk(weights, class_counts))), None
-    draws = _resampled(y, row_ids, n_bootstrap, seed)
-    search = partial(best_cuts, objective=objective, pos=pos)
-    cut, *drawn_cuts = _cuts_of(search, proba[:, pos], soft[:, pos], weight, draws)
-    rule = Cut(cut, pos)
+    score = proba[:, pos]
+    order = np.argsort(-score, kind="stable")
+    ranking = _Ranking.of(score[order], soft[order, pos], pos)
+    weight_ranked = weight[np.newaxis, order]
+    rule = Cut(float(ranking.best_cuts(weight_ranked, objective)[0]), pos)
     if isinstance(objective, Constraint):
         confusion = _soft_confusion(soft * weight[:, np.newaxis], rule.apply(proba))
         _warn_if_unreached(objective, confusion, pos)
+    thinned = ranking.thinned(_MAX_DRAWN_CUTS)
+    drawn_cuts = [
+        thinned.best_cuts(weight_ranked * draw, objective)
+        for draw in rows.resampled(order, n_bootstrap, seed)
+    ]
     low, high = np.percentile(drawn_cuts, [5, 95])
     return rule, (float(low), float(high))
 
 
-def _cuts_of(
-    search: Callable[[FloatArray, FloatArray, FloatArray], FloatArray],
-    score: FloatArray,
-    membership: FloatArray,
-    weight: FloatArray,
-    draws: Iterable[IntArray],
-) -> Iterator[float]:
-    """Cut of all rows, then of each bootstrap draw."""
-    order = np.argsort(-score, kind="stable")  # sorting sorted scores again is cheap
-    score, membership = score[order], membership[order]
-    for w in chain([weight], (weight * draw for draw in draws)):
-        yield float(search(score, membership, w[np.newaxis, order])[0])
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """The distinct rows behind entries."""
 
+    label: IntArray
+    """Label code (m,) of each distinct row."""
+    of_entry: IntArray
+    """The distinct row (n,) of each entry."""
 
-def _count_rows(y: IntArray, row_ids: IntArray, n_classes: int) -> IntArray:
-    """Distinct rows (k,) of each class."""
-    _, first = np.unique(row_ids, return_index=True)
-    return np.bincount(y[first], minlength=n_classes)
+    @classmethod
+    def of(cls, y: IntArray, row_ids: IntArray) -> "_Rows":
+        """Return the rows of entries; those of one row share a number."""
+        _, first, of_entry = np.unique(row_ids, return_index=True, return_inverse=True)
+        return cls(y[first], of_entry)
 
-
-def _resampled(
-    y: IntArray, row_ids: IntArray, n_bootstrap: int, seed: int
-) -> Iterator[IntArray]:
-    """How often each entry (n,) is drawn, class by class and whole rows at a time."""
-    _, first, row = np.unique(row_ids, return_index=True, return_inverse=True)
-    strata = [np.flatnonzero(y[first] == c) for c in np.unique(y)]
-    rng = np.random.default_rng(seed)
-    for _ in range(n_bootstrap):
-        drawn = np.concatenate([rng.choice(rows, rows.size) for rows in strata])
-        yield np.bincount(drawn, minlength=first.size)[row]
+    def resampled(
+        self, entries: IntArray, n_bootstrap: int, seed: int
+    ) -> Iterator[IntArray]:
+        """How often each of the entries is drawn, class by class, whole rows."""
+        sizes = np.unique_counts(self.label).counts
+        place = np.empty(len(self.label), dtype=np.intp)
+        place[np.argsort(self.label, kind="stable")] = np.arange(len(self.label))
+        place = place[self.of_entry[entries]]
+        rng = np.random.default_rng(seed)
+        for _ in range(n_bootstrap):
+            counts = [
+                np.bincount(rng.integers(n, size=n, dtype=np.int32), minlength=n)
+                for n in sizes
+            ]
+            # Small numbers stay in the cache while they are looked up in any order.
+            yield np.concatenate(counts, dtype=np.uint16, casting="unsafe")[place]
 
 
 def _warn_if_unreached(objective: Constraint, confusion: FloatArray, pos: int) -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from autoimb._arena import Arena
 from autoimb._catalogue import AXES, CATALOGUE
 from autoimb._catalogue.entry import Family, Float
 from autoimb._data import check_table
@@ -16,7 +17,6 @@ from autoimb._folds import make_folds
 from autoimb._judge import Judge
 from autoimb._metrics import resolve_metric
 from autoimb._profile import profile_table
-from autoimb._search import Arena
 from autoimb._space import SearchSpace
 
 

@@ -1,13 +1,14 @@
 """Calibration maps keep order, find known distortions, and never do harm."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
-from scipy.special import expit, logit
+from scipy.special import expit, log_softmax, logit
 from sklearn.linear_model import LogisticRegression
 
 from autoimb import _calibrate
@@ -45,6 +46,11 @@ def simulated_classes(seed=0, n=4000, k=3):
 
 def folds(n, n_folds=5):
     return np.arange(n) % n_folds
+
+
+def best_map(*data):
+    """Return the map that is fitted, without what it makes of left-out folds."""
+    return fit_calibration(*data)[0]
 
 
 # Maps
@@ -114,7 +120,7 @@ def test_maps_survive_json(calibration):
 def test_a_known_slope_and_shift_are_found(pos):
     y, p = simulated(n=20_000, pos=pos)
     distorted = two_columns(expit((logit(p) - 1.5) / 2), pos)
-    fitted = fit_calibration(y, distorted, np.ones(len(y)), folds(len(y)), pos)
+    fitted = best_map(y, distorted, np.ones(len(y)), folds(len(y)), pos)
     assert isinstance(fitted, Platt)
     assert fitted.pos == pos
     assert (fitted.slope, fitted.intercept) == pytest.approx((2, 1.5), abs=0.15)
@@ -124,9 +130,7 @@ def test_the_shift_of_undersampling_is_found():
     beta = 0.1  # share of negatives kept: p = βp' / ((β-1)p' + 1) undoes it
     y, p = simulated(n=20_000)
     undersampled = p / (p + beta * (1 - p))
-    fitted = fit_calibration(
-        y, two_columns(undersampled), np.ones(len(y)), folds(len(y)), 1
-    )
+    fitted = best_map(y, two_columns(undersampled), np.ones(len(y)), folds(len(y)), 1)
     formula = beta * undersampled / ((beta - 1) * undersampled + 1)
     np.testing.assert_allclose(formula, p)
     assert isinstance(fitted, Platt)
@@ -139,7 +143,7 @@ def test_a_known_temperature_and_bias_are_found():
     y, proba = simulated_classes(n=20_000)
     log_odds = (np.log(proba) - [0.0, 1.0, -1.0]) / 2
     distorted = np.exp(log_odds) / np.exp(log_odds).sum(axis=1, keepdims=True)
-    fitted = fit_calibration(y, distorted, np.ones(len(y)), folds(len(y)), None)
+    fitted = best_map(y, distorted, np.ones(len(y)), folds(len(y)), None)
     assert isinstance(fitted, TemperatureBias)
     assert fitted.slope == pytest.approx(2, abs=0.15)
     assert np.subtract(fitted.biases, fitted.biases[0]) == pytest.approx(
@@ -158,17 +162,44 @@ def test_platt_is_logistic_regression_on_the_logit():
     assert (fitted.slope, fitted.intercept) == pytest.approx(expected, abs=2e-2)
 
 
-def test_the_gradient_is_that_of_the_loss():
-    y, proba = simulated_classes(n=30)
-    arrays = (np.eye(3)[y].T, np.log(proba).T, np.linspace(0.5, 2, 30))
-    identity = np.array([1.0, 0, 0, 0])
-    theta = np.array([1.4, 0.3, -0.2, 0.1])
+@pytest.mark.parametrize("k", [2, 3])
+def test_the_derivatives_are_those_of_the_loss(k):
+    y, proba = simulated_classes(n=30, k=k)
+    arrays = {
+        "y": y,
+        "log_proba": np.log(proba).T,
+        "weight": np.linspace(0.5, 2, 30),
+    }
+    theta = np.array([1.4, 0.3, -0.2, 0.1])[: k + 1]
 
     def loss(at):
-        return _calibrate._penalised_loss(at, identity, *arrays)[0]
+        return _calibrate._penalised_loss(at, **arrays)
 
-    _, gradient = _calibrate._penalised_loss(theta, identity, *arrays)
-    np.testing.assert_allclose(gradient, approx_fprime(theta, loss), atol=1e-4)
+    value, gradient, curvature = loss(theta)
+    slopes = approx_fprime(theta, lambda at: loss(at).value)
+    np.testing.assert_allclose(gradient, slopes, atol=1e-4)
+    turns = approx_fprime(theta, lambda at: loss(at).gradient)
+    np.testing.assert_allclose(curvature, turns, atol=1e-4)
+    one_hot = np.eye(k)[y]
+    logits = theta[0] * np.log(proba) + theta[1:]
+    away = theta - np.append(1, np.zeros(k))
+    entropy = -(one_hot * log_softmax(logits, axis=1)).sum(axis=1) @ arrays["weight"]
+    assert value == pytest.approx(entropy + _calibrate._RIDGE / 2 * away @ away)
+
+
+@pytest.mark.parametrize("separation", [0.3, 3.0, 1000.0])
+def test_steps_end_where_the_loss_is_flat_however_separable(separation):
+    y = np.repeat([0, 1, 2], [100, 10, 10])
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(120, 3)) + separation * np.eye(3)[y]
+    loss = partial(
+        _calibrate._penalised_loss,
+        y=y,
+        log_proba=log_softmax(logits, axis=1).clip(-14).T,
+        weight=np.ones(120),
+    )
+    lowest = _calibrate._minimise(loss, np.array([1.0, 0, 0, 0]))
+    np.testing.assert_allclose(loss(lowest).gradient, 0, atol=1e-6)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -196,8 +227,9 @@ def test_log_loss_of_left_out_folds_is_never_worse_than_identity(seed, slope, sh
     y, p = simulated(seed, n=150)
     proba = two_columns(expit(slope * logit(p) + shift))
     weight = np.ones(len(y))
-    fitted = fit_calibration(y, proba, weight, folds(len(y)), 1)
-    crossed = cross_fitted(y, proba, weight, folds(len(y)), 1, calibration=fitted)
+    fitted, crossed = fit_calibration(y, proba, weight, folds(len(y)), 1)
+    again = cross_fitted(y, proba, weight, folds(len(y)), 1, calibration=fitted)
+    np.testing.assert_array_equal(crossed, again)
     assert log_loss(y, crossed, weight) <= log_loss(y, proba, weight)
 
 
@@ -230,14 +262,30 @@ def test_identity_is_cross_fitted_to_itself():
 )
 def test_what_cannot_be_calibrated_is_left_alone(y, p):
     proba = two_columns(np.array(p))
-    fitted = fit_calibration(np.array(y), proba, np.ones(6), np.arange(6), 1)
+    fitted = best_map(np.array(y), proba, np.ones(6), np.arange(6), 1)
     assert fitted == Identity()
 
 
 def test_separable_scores_and_exact_zeros_give_finite_maps():
     y = np.repeat([0, 1], [40, 10])
     proba = two_columns(np.where(y == 1, 0.6, np.tile([0.0, 0.3], 25)))
-    fitted = fit_calibration(y, proba, np.ones(50), folds(50), 1)
+    fitted = best_map(y, proba, np.ones(50), folds(50), 1)
     assert isinstance(fitted, Platt)
     assert 1 < fitted.slope < 100
     assert np.isfinite(fitted(proba)).all()
+
+
+# Many rows
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_the_map_depends_neither_on_the_start_nor_on_blocks(k, monkeypatch):
+    y, proba = simulated_classes(n=400, k=3)
+    if k == 2:
+        y, proba = (y == 0).astype(int), two_columns(proba[:, 0])
+    fit = _calibrate._fit_platt if k == 2 else _calibrate._fit_temperature_bias
+    at_once = fit(y, proba**2, np.ones(400), 1)
+    monkeypatch.setattr(_calibrate, "_STARTING_ROWS", 20)
+    monkeypatch.setattr(_calibrate, "_ROWS_AT_ONCE", 7)
+    in_blocks = fit(y, proba**2, np.ones(400), 1)
+    np.testing.assert_allclose(in_blocks(proba), at_once(proba), rtol=1e-6)

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from autoimb._columns import take
+from autoimb import _data
+from autoimb._columns import infer_schema, take
 from autoimb._data import check_labels, check_table
 from autoimb.exceptions import BadInputError
 
@@ -373,3 +374,38 @@ def test_equal_rows_have_equal_hashes():
     assert hashes[0] == hashes[1]
     assert hashes[2] == hashes[3]
     assert len(set(hashes.tolist())) == 3
+
+
+# --- many rows
+
+
+@pytest.mark.parametrize("as_array", [True, False])
+def test_rows_hashed_in_parts_have_the_same_hashes(as_array, monkeypatch):
+    X = frame(b=[1.0, GAP, 3.0, 3.0, 5.0, 0.0, 1.0, 2.0])
+    X = X.to_numpy() if as_array else X.assign(c=[*list("xyzxyzx"), GAP])
+    at_once = check_table(X, Y)
+    monkeypatch.setattr(_data, "_HASHED_AT_ONCE", 3)
+    in_parts = check_table(X, Y)
+    np.testing.assert_array_equal(in_parts.row_hashes, at_once.row_hashes)
+    assert in_parts.fingerprint == at_once.fingerprint
+
+
+@given(
+    st.lists(st.sampled_from([0.0, -0.0, 1.0, 1e300, 5e-324, np.nan]), min_size=1),
+)
+def test_distinct_numbers_are_counted_as_pandas_counts_them(values):
+    numbers = pd.Series(values, dtype=float)
+    rows = pd.DataFrame({"a": numbers, "b": np.arange(len(values)) / 2, "c": 1.0})
+    rows.loc[len(rows)] = [np.nan, -1.0, 2.0]  # something to learn from
+    for X in (rows, rows.to_numpy()):
+        found = infer_schema(X).columns[0]
+        assert found.n_unique == numbers.nunique()
+        assert found.has_missing
+
+
+def test_a_frame_is_read_without_copying_its_numbers_and_left_as_it_is():
+    X = frame(b=list("xyzxyzxy"))
+    table = check_table(X, Y)
+    assert np.shares_memory(table.X["a"].to_numpy(), X["a"].to_numpy())
+    with pytest.raises(ValueError, match="read-only"):
+        table.X["a"].to_numpy()[0] = 9

@@ -376,7 +376,7 @@ def test_interrupt_keeps_the_best_so_far(binary, monkeypatch):
             raise KeyboardInterrupt
         return original(run)
 
-    monkeypatch.setattr(_search._Run, "_wait", lambda run: None)
+    monkeypatch.setattr(_search._Run, "_wait", lambda run, pending: None)
     monkeypatch.setattr(_search._Run, "_tell", _tell_then(interrupting))
     model = quick(n_trials=50).fit(*binary)
     assert 1 <= model.leaderboard_["mean"].notna().sum() < 50

@@ -16,6 +16,7 @@ from tables import TABLES, five_classes, mixed, numeric, problem_of
 
 from autoimb._catalogue import CATALOGUE
 from autoimb._catalogue.ready import ready_family
+from autoimb._columns import take
 from autoimb._evaluate import (
     FoldResult,
     OutOfFold,
@@ -25,9 +26,11 @@ from autoimb._evaluate import (
     refit,
 )
 from autoimb._execution import Inline
+from autoimb._rungs import Rung
 from autoimb._strategy import Strategy
 
 SEEN = []
+TAKES_WEIGHTS = {"class_weight": "class_weight"}
 
 
 class Recorder(ClassifierMixin, BaseEstimator):
@@ -118,7 +121,7 @@ def test_a_refit_is_build_and_fit_on_every_row():
         warnings.simplefilter("ignore")
         again.fit(table.X, table.y)
     np.testing.assert_allclose(
-        refit(chosen, problem).predict_proba(table.X), again.predict_proba(table.X)
+        refit(chosen, problem)[0].predict_proba(table.X), again.predict_proba(table.X)
     )
 
 
@@ -179,7 +182,7 @@ def test_weight_two_is_a_row_twice(resampler):
         LogisticRegression(), X, y, sample_weight=np.full(len(y), 2.0)
     )
     chosen = replace(chosen, resampler=axis)
-    pipeline = refit(chosen, weighted)
+    pipeline, _ = refit(chosen, weighted)
     rows, labels = X, y
     if resampler != "none":
         rows, labels = pipeline["resample"].fit_resample(X, y)
@@ -307,3 +310,137 @@ def test_by_row_is_the_mean_over_repeats_and_nan_without_any():
     some = OutOfFold.of(results[:2], problem)
     unseen = problem.folds[2].val_idx
     assert np.isnan(some.by_row(some.proba, 120)[unseen]).all()
+
+
+# --- on a sample of the training rows
+
+SAMPLE = Rung("sample", 60)
+
+
+def drawn(problem, rung=SAMPLE):
+    """Return the first fold's training rows that a sample holds, and their weights."""
+    rows = problem.folds[0].train_idx
+    at, weight = rung.draw(problem.table.y[rows], problem.fold_seed(0))
+    return rows[at], weight
+
+
+def recorded(X, y, rung, **axes):
+    """Return the problem, and the rows and weights that a fit and a score saw.
+
+    Rows are known again by their first column.
+    """
+    X = np.column_stack([np.arange(len(y)), X])
+    model = ready_family(Recorder(), "mine", view=None, takes=TAKES_WEIGHTS)
+    catalogue = CATALOGUE.adding("family", model)
+    problem = problem_of(X, y, catalogue=catalogue, as_given=True)
+    chosen = Strategy.of(catalogue, family="mine", **axes)
+    result = evaluate(chosen, 0, Inline(problem), rung)
+    assert result.status == "ok", result.reason
+    (_, fitted, weight), (_, scored, _) = SEEN
+    return problem, fitted[:, 0].astype(int), weight, scored[:, 0].astype(int)
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        strategy(class_weight="balanced"),
+        strategy(("xgboost", {"n_estimators": 20}), class_weight="balanced"),
+        strategy(("hist_gradient_boosting", {"max_iter": 10})),
+    ],
+    ids=["logistic regression", "xgboost", "boosting without weights"],
+)
+@pytest.mark.parametrize("table", TABLES)
+def test_a_sample_is_fitted_as_by_hand(table, chosen):
+    problem = problem_of(*TABLES[table]())
+    rows, weight = drawn(problem)
+    fold, y = problem.folds[0], problem.table.y
+    whole = np.bincount(y[fold.train_idx])
+    seed = problem.fold_seed(0)
+    pipeline = problem.build(chosen, y[rows], seed, whole=whole)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        X = take(problem.table.X, rows)
+        takes = CATALOGUE.takes_weights(chosen.family.name, "none")
+        pipeline.fit(X, y[rows], model__sample_weight=weight if takes else None)
+    result = evaluate(chosen, 0, Inline(problem), SAMPLE)
+    expected = pipeline.predict_proba(take(problem.table.X, fold.val_idx))
+    np.testing.assert_allclose(result.proba, expected, atol=1e-9)
+    everything = evaluate(chosen, 0, Inline(problem))
+    assert abs(everything.proba - result.proba).max() > 1e-3
+
+
+def test_a_sample_that_is_large_enough_is_all_rows():
+    problem, chosen = problem_of(*numeric()), strategy(class_weight="balanced")
+    np.testing.assert_array_equal(
+        evaluate(chosen, 0, Inline(problem), Rung("sample", 80)).proba,
+        evaluate(chosen, 0, Inline(problem)).proba,
+    )
+
+
+def test_a_sample_is_drawn_from_the_training_rows_and_scored_on_all_others():
+    problem, fitted, _, scored = recorded(*numeric(), SAMPLE)
+    rows, _ = drawn(problem)
+    np.testing.assert_array_equal(fitted, rows)
+    np.testing.assert_array_equal(scored, problem.folds[0].val_idx)
+    assert set(fitted) < set(problem.folds[0].train_idx)
+
+
+def test_class_weights_refer_to_the_rows_that_were_sampled_from():
+    problem, chosen = problem_of(*numeric()), strategy(class_weight="balanced")
+    y = problem.table.y[problem.folds[0].train_idx]
+    rows, _ = drawn(problem)
+    plain = problem.build(chosen, y, 0)["model"].class_weight
+    sampled = problem.build(chosen, problem.table.y[rows], 0, whole=np.bincount(y))
+    assert sampled["model"].class_weight == plain
+
+
+@pytest.mark.parametrize("strength", [0.3, 1.0])
+def test_weighted_class_shares_are_those_of_resampling_all_rows(strength):
+    """Whoever under-samples a weighted sample leaves the ratio that was asked for."""
+    X, y = numeric(480, 60)
+    axes = {"resampler": ("random_under", {"strength": strength})}
+    _, whole, _, _ = recorded(X, y, Rung("all"), **axes)
+    SEEN.clear()
+    _, fitted, weight, _ = recorded(X, y, Rung("sample", 150), **axes)
+    expected, mass = np.bincount(y[whole]), np.bincount(y[fitted], weight)
+    np.testing.assert_allclose(mass, expected, rtol=0.03)
+
+
+def test_weights_of_rows_multiply_those_of_the_sample():
+    X, y = numeric()
+    own = 1.0 + np.arange(len(y)) % 5
+    model = ready_family(Recorder(), "mine", view=None, takes=TAKES_WEIGHTS)
+    catalogue = CATALOGUE.adding("family", model)
+    problem = problem_of(X, y, catalogue=catalogue, as_given=True, sample_weight=own)
+    evaluate(Strategy.of(catalogue, family="mine"), 0, Inline(problem), SAMPLE)
+    rows, weight = drawn(problem)
+    np.testing.assert_allclose(SEEN[0][2], weight * problem.table.weights[rows])
+
+
+@pytest.mark.parametrize("axes", [{}, {"resampler": "random_under"}], ids=str)
+def test_a_model_that_takes_no_weights_sees_the_sample_without(axes):
+    problem, _ = with_model(Faulty(), *numeric())
+    chosen = Strategy.of(problem.catalogue, family="mine", **axes)
+    result = evaluate(chosen, 0, Inline(problem), SAMPLE)
+    assert result.status == "ok", result.reason
+    assert SEEN[0][2] is None
+
+
+@pytest.mark.parametrize("resampler", ["smote", "cluster_centroids"])
+def test_a_sampler_that_makes_rows_sees_the_sample_without_weights(resampler):
+    problem, _ = with_model(Recorder(), *numeric(), as_given=False)
+    chosen = Strategy.of(problem.catalogue, family="mine", resampler=resampler)
+    result = evaluate(chosen, 0, Inline(problem), SAMPLE)
+    assert result.status == "ok", result.reason
+    assert SEEN[0][2] is None
+
+
+@pytest.mark.parametrize("resampler", ["smote", "random_over", "cluster_centroids"])
+def test_classes_are_balanced_for_a_model_that_sees_no_weights(resampler):
+    problem, _ = with_model(Recorder(), *numeric(480, 30), as_given=False)
+    axes = {"resampler": (resampler, {"strength": 1.0})}
+    chosen = Strategy.of(problem.catalogue, family="mine", **axes)
+    assert evaluate(chosen, 0, Inline(problem), SAMPLE).status == "ok"
+    kept = np.bincount(problem.table.y[drawn(problem)[0]])
+    n_each = kept.min() if resampler == "cluster_centroids" else kept.max()
+    assert len(SEEN[0][1]) == 2 * n_each

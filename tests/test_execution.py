@@ -1,10 +1,10 @@
 """Clock, executors and shared data: a task can be late or die without harm."""
 
-import multiprocessing
 import os
 import subprocess
 import sys
 import time
+from concurrent.futures import Executor, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 
@@ -15,21 +15,17 @@ from contracts import ExecutorContract
 from tables import mixed, numeric, problem_of
 
 from autoimb._execution import (
-    DEFAULT_SECONDS,
-    Deadline,
     Inline,
     Mapped,
     SequentialExecutor,
     WorkerPool,
-    check_limits,
     failure_reason,
+    n_at_once,
     open_executor,
-    resolve_device,
-    resolve_n_jobs,
     shared,
     submit_within,
 )
-from autoimb.exceptions import BadInputError, BudgetError
+from autoimb._machine import Layout, resolve_n_jobs
 
 
 class TestSequentialExecutor(ExecutorContract):
@@ -174,38 +170,64 @@ def test_other_executors_get_the_value_itself():
 
 
 def test_one_job_stays_in_this_process():
-    with open_executor(None, 1) as executor:
+    with open_executor(None, Layout(1)) as executor:
         assert isinstance(executor, SequentialExecutor)
+
+
+def test_one_worker_with_many_threads_is_a_process_of_its_own():
+    with open_executor(None, Layout(1, 2)) as executor:
+        assert isinstance(executor, WorkerPool)
+        assert executor.submit(lambda: os.environ["OMP_NUM_THREADS"]).result(60) == "2"
 
 
 def test_the_users_executor_is_used_and_left_open():
     mine = SequentialExecutor()
-    with open_executor(mine, n_jobs=5) as executor:
+    with open_executor(mine, Layout(5)) as executor:
         assert executor is mine
 
 
 def test_an_executor_of_our_own_is_ended_at_once_on_leaving():
     started = time.monotonic()
-    with open_executor(None, 2) as executor:
+    with open_executor(None, Layout(2)) as executor:
         assert isinstance(executor, WorkerPool)
         future = executor.submit(time.sleep, 60)
     assert time.monotonic() - started < 30
     assert not future.done() or future.cancelled() or future.exception()
 
 
-def test_n_jobs_counts_cpus_as_joblib_does():
-    cpus = resolve_n_jobs(-1)
-    assert cpus >= 1
-    assert resolve_n_jobs(3) == 3
-    assert resolve_n_jobs(-2) == max(1, cpus - 1)
-    assert resolve_n_jobs(-1000) == 1
-    assert multiprocessing.parent_process() is not None or resolve_n_jobs(None) == cpus
-    with pytest.raises(BadInputError, match="n_jobs=0 means nothing"):
-        resolve_n_jobs(0)
-
-
 def test_executors_without_limits_of_their_own_just_run_the_task():
-    assert submit_within(SequentialExecutor(), 0.1, divmod, 7, 2).result() == (3, 1)
+    with ThreadPoolExecutor(1) as threads:
+        assert submit_within(threads, 0.1, divmod, 7, 2).result() == (3, 1)
+
+
+def test_how_many_tasks_run_at_once_is_known_or_many():
+    with ThreadPoolExecutor(3) as threads:
+        assert n_at_once(threads) == 3
+    assert n_at_once(SequentialExecutor()) == 1
+    assert n_at_once(Executor()) > 16
+
+
+INTERRUPTED = """
+import time
+from autoimb._execution import SequentialExecutor, failure_reason, submit_within
+
+started = time.monotonic()
+late = submit_within(SequentialExecutor(), 0.3, time.sleep, 60)
+print(failure_reason(late.exception())[0], time.monotonic() - started < 30)
+print(submit_within(SequentialExecutor(), 5.0, divmod, 7, 2).result())
+"""
+
+
+def test_a_task_in_this_process_is_interrupted_when_its_time_is_up():
+    """In a process of its own: here pytest's time limit holds the only timer."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.splitlines() == ["timeout True", "(3, 1)"]
 
 
 @pytest.mark.parametrize(
@@ -221,75 +243,3 @@ def test_a_lost_task_has_a_status_and_a_reason(error, status, reason):
     found, why = failure_reason(error)
     assert found == status
     assert reason in why
-
-
-def test_devices_are_known_by_name():
-    assert resolve_device("cpu") == "cpu"
-    assert resolve_device("cuda") == "cuda"
-    assert resolve_device("auto") in ("cpu", "cuda")
-    with pytest.raises(BadInputError, match="device='gpu' is not known: use 'auto'"):
-        resolve_device("gpu")
-
-
-# --- limits
-
-
-def test_elapsed_and_remaining_make_up_the_seconds():
-    clock = Deadline(10.0, started=time.monotonic() - 4.0)
-    assert clock.elapsed == pytest.approx(4.0, abs=0.5)
-    assert clock.elapsed + clock.remaining == pytest.approx(10.0, abs=0.1)
-    assert not clock.is_over
-
-
-def test_a_deadline_that_has_passed_leaves_nothing():
-    clock = Deadline(1.0, started=time.monotonic() - 4.0)
-    assert clock.is_over
-    assert clock.remaining == 0.0
-
-
-def test_holding_seconds_back_keeps_the_start():
-    clock = Deadline(10.0, started=123.0)
-    assert clock.earlier_by(3.0) == Deadline(7.0, started=123.0)
-    assert clock.earlier_by(30.0).seconds == 0.0
-
-
-def test_without_a_limit_nothing_is_ever_over():
-    clock = Deadline(None, started=-1e9)
-    assert clock.remaining == float("inf")
-    assert not clock.is_over
-    assert clock.earlier_by(5.0) == clock
-
-
-@pytest.mark.parametrize(
-    ("time_budget", "n_trials", "seconds"),
-    [
-        ("auto", None, DEFAULT_SECONDS),
-        ("auto", 5, None),
-        (None, 5, None),
-        (12, None, 12.0),
-        (0.5, 5, 0.5),
-        (np.float32(2), np.int64(5), 2.0),
-    ],
-)
-def test_limits_are_read_as_seconds(time_budget, n_trials, seconds):
-    assert check_limits(time_budget, n_trials) == seconds
-
-
-@pytest.mark.parametrize(
-    ("time_budget", "n_trials", "message"),
-    [
-        (None, None, "both None, so the search would never end"),
-        (0, None, "time_budget=0 must be a positive, finite"),
-        (-1.0, 5, "time_budget=-1.0 must be a positive, finite"),
-        ("fast", None, "time_budget='fast' must be"),
-        (float("nan"), None, "time_budget=nan must be"),
-        (float("inf"), None, "time_budget=inf must be"),
-        (True, None, "time_budget=True must be"),
-        ("auto", 0, "n_trials=0 must be a whole number of at least 1"),
-        ("auto", 2.5, "n_trials=2.5 must be a whole number"),
-        ("auto", True, "n_trials=True must be a whole number"),
-    ],
-)
-def test_limits_that_make_no_sense_are_refused(time_budget, n_trials, message):
-    with pytest.raises(BudgetError, match=message):
-        check_limits(time_budget, n_trials)

@@ -12,10 +12,10 @@ from autoimb._evaluate import evaluate, predict_codes
 from autoimb._execution import Inline
 from autoimb._fitted import FittedMember, FittedModel, finish
 from autoimb._metrics import METRICS
-from autoimb._search import TrialRecord
 from autoimb._select import Member, Selection
 from autoimb._strategy import Strategy
 from autoimb._threshold import Argmax, Cut, resolve_threshold
+from autoimb._trials import TrialRecord
 
 PLAIN = Strategy.of(CATALOGUE, family="logistic_regression")
 WEIGHTED = Strategy.of(CATALOGUE, family="logistic_regression", class_weight="balanced")

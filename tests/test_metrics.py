@@ -12,7 +12,7 @@ from sklearn import metrics as sk
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import get_scorer, make_scorer
 
-from autoimb import _metrics
+from autoimb import _confusion, _metrics
 from autoimb._metrics import (
     METRICS,
     FBeta,
@@ -359,3 +359,25 @@ def test_metrics_at_holds_every_metric(k, pos):
     else:
         brier = sk.brier_score_loss(y, proba, sample_weight=w)
         assert scores["brier"] == pytest.approx(brier)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, float])
+@pytest.mark.parametrize("at_once", [1, 50, 10_000])
+def test_sums_over_cells_are_those_of_a_loop(dtype, at_once, monkeypatch):
+    monkeypatch.setattr(_confusion, "_COUNTED_AT_ONCE", at_once)
+    rng = np.random.default_rng(0)
+    cells, weights = rng.integers(0, 5, 20), rng.integers(0, 255, (7, 20)).astype(dtype)
+    sums = _confusion.weighted_counts(cells, weights, 6)
+    wanted = [[w[cells == c].sum(dtype=float) for c in range(6)] for w in weights]
+    np.testing.assert_array_equal(sums, wanted)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_counts_score_as_the_same_numbers_as_floats(name):
+    y, proba, y_pred, weights = predictions(1, k=3)
+    counts = (200 * weights).astype(np.uint8)
+    score = METRICS[name].score_many
+    np.testing.assert_array_equal(
+        score(y, proba, counts, pos=None, y_pred=y_pred),
+        score(y, proba, counts.astype(float), pos=None, y_pred=y_pred),
+    )

@@ -263,3 +263,27 @@ def test_profiles_are_json_able(y):
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     assert {f.name for f in dataclasses.fields(found)} < set(data)
     assert data["prevalence"] == 0.4
+
+
+# --- rows that are equal
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_duplicates_and_conflicts_equal_a_naive_count(seed):
+    rng = np.random.default_rng(seed)
+    X, y = rng.integers(0, 4, (40, 2)).astype(float), np.arange(40) % 3
+    found = profile(X, y)
+    rows = [tuple(row) for row in X]
+    labels = {row: {y[i] for i in range(40) if rows[i] == row} for row in rows}
+    assert found.n_duplicates == sum(rows[i] in rows[:i] for i in range(40))
+    assert found.n_conflicting == sum(len(labels[row]) > 1 for row in rows)
+
+
+def test_missing_shares_are_those_of_the_columns():
+    X = np.arange(40.0).reshape(10, 4)
+    X[:3, 0], X[:, 1], X[:9, 2] = np.nan, np.nan, np.nan
+    y = np.repeat([0, 1], 5)
+    wanted = [0.3, 1.0, 0.9, 0.0]
+    for table in (check_table(X, y), check_table(pd.DataFrame(X).assign(t="x"), y)):
+        shares = _profile._missing_shares(table)
+        np.testing.assert_allclose(shares[:4], wanted)

@@ -10,6 +10,8 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from sklearn.metrics import precision_recall_curve
+from sklearn.metrics import roc_curve as rates_of
 
 from autoimb._report import (
     Check,
@@ -30,6 +32,7 @@ from autoimb._report import (
     render_json,
     render_markdown,
 )
+from autoimb._report.build import _N_POINTS, curves_of
 from autoimb._report.flowchart import flowchart, layers_of, place
 from autoimb._report.formats import (
     escape_markdown,
@@ -854,3 +857,45 @@ def test_missing_numbers_are_dashes():
 )
 def test_markdown_escape(text, escaped):
     assert escape_markdown(text) == escaped
+
+
+# --- curves
+
+
+def judged(n, share=0.1):
+    """Return labels, scores with ties, and weights."""
+    rng = np.random.default_rng(0)
+    is_positive = rng.random(n) < share
+    score = np.round(rng.normal(size=n) + 2 * is_positive, 3)
+    return is_positive, score, rng.uniform(0.5, 2, n)
+
+
+def test_short_curves_are_those_of_scikit_learn():
+    is_positive, score, weight = judged(150)
+    pr, roc = curves_of(is_positive, score, weight)
+    precision, recall, _ = precision_recall_curve(
+        is_positive, score, sample_weight=weight
+    )
+    np.testing.assert_allclose(pr, np.column_stack([recall, precision])[::-1])
+    false_rate, true_rate, _ = rates_of(
+        is_positive, score, sample_weight=weight, drop_intermediate=False
+    )
+    np.testing.assert_allclose(roc, np.column_stack([false_rate, true_rate]))
+
+
+@pytest.mark.parametrize("share", [0.5, 0.01])
+def test_long_curves_keep_even_steps_however_rare_the_positives(share):
+    is_positive, score, weight = judged(20_000, share)
+    pr, roc = map(np.array, curves_of(is_positive, score, weight))
+    assert _N_POINTS / 2 < len(pr) == len(roc) <= _N_POINTS
+    assert roc[0].tolist() == [0, 0]
+    assert roc[-1] == pytest.approx([1, 1])
+    np.testing.assert_array_equal(pr[:, 0], roc[:, 1])
+    largest = 20 * weight[is_positive].max() / weight[is_positive].sum()
+    assert np.diff(pr[:, 0]).max() <= 2 / _N_POINTS + largest
+    precision, recall, _ = precision_recall_curve(
+        is_positive, score, sample_weight=weight
+    )
+    at = np.abs(recall[:, np.newaxis] - pr[1:, 0]) < 1e-9
+    near = np.abs(precision[:, np.newaxis] - pr[1:, 1]) < 1e-9
+    assert (at & near).any(axis=0).all()

@@ -379,3 +379,24 @@ def test_samplers_that_make_rows_leave_wide_tables_of_many_categories():
     assert MADE["smote"].misfit(profile) is None
     assert "memory" in (MADE["smote"].misfit(wide) or "")
     assert MADE["random_over"].misfit(wide) is None
+
+
+@pytest.mark.parametrize("strength", [0.2, 0.7, 1.0])
+@pytest.mark.parametrize("which", ["oversample", "undersample"])
+def test_ratios_refer_to_the_rows_that_were_sampled_from(which, strength):
+    """A class of a sample changes by the factor by which all its rows would."""
+    whole, kept = np.array([9000, 1200, 300]), np.array([1500, 1200, 300])
+    plain = Sampling(counts=whole, n_categorical=0, only_categories=False, seed=0)
+    targets = getattr(plain, which)(strength)
+    of_sample = getattr(replace(plain, counts=kept, whole=whole), which)(strength)
+    assert of_sample.keys() == targets.keys()
+    for code, n in of_sample.items():
+        assert n == pytest.approx(kept[code] * targets[code] / whole[code], abs=0.5)
+
+
+def test_a_sample_of_all_rows_is_no_sample():
+    counts = np.array([90, 40, 10])
+    plain = Sampling(counts=counts, n_categorical=0, only_categories=False, seed=0)
+    whole = replace(plain, whole=counts)
+    assert whole.oversample(0.6) == plain.oversample(0.6)
+    assert whole.undersample(0.6) == plain.undersample(0.6)

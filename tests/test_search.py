@@ -22,17 +22,23 @@ from tables import (
     space_of,
 )
 
-from autoimb import AutoImbalance, _search
-from autoimb._execution import Deadline, SequentialExecutor
+from autoimb import AutoImbalance
+from autoimb._arena import Limits
+from autoimb._clock import Deadline
+from autoimb._execution import SequentialExecutor
 from autoimb._guide import recommend
 from autoimb._profile import profile_table
-from autoimb._search import LAG, leaderboard, search, with_finalists
+from autoimb._search import LAG, search
+from autoimb._study import Ledger
+from autoimb._trials import leaderboard, with_finalists
 
 PLAIN = {"resampler": [], "class_weight": [], "loss": []}
 
 
-class LateExecutor(SequentialExecutor):
+class LateExecutor(Executor):
     """Results arrive after a random moment, so in an order of their own."""
+
+    n_workers = 5
 
     def __init__(self, seed):
         self.rng = random.Random(seed)
@@ -40,7 +46,7 @@ class LateExecutor(SequentialExecutor):
 
     def submit(self, fn, /, *args, **kwargs):
         self.n_submitted += 1
-        done, late = super().submit(fn, *args, **kwargs), Future()
+        done, late = SequentialExecutor().submit(fn, *args, **kwargs), Future()
         timer = threading.Timer(
             self.rng.uniform(0.0, 0.02), self.deliver, [late, done.result()]
         )
@@ -64,6 +70,7 @@ def run(families=DIAL, *, n_trials=None, seconds=None, executor=None, **options)
     """Return the outcome of a search over cheap models, and its space."""
     X, y = numeric()
     axes = {name: options.pop(name, wish) for name, wish in PLAIN.items()}
+    limits = {k: options.pop(k) for k in ("reserve", "memory") if k in options}
     space = space_of(X, y, family=families, **axes)
     problem = problem_of(X, y, catalogue=space.catalogue, as_given=True)
     recommendation = recommend(profile_table(problem.table), catalogue=space.catalogue)
@@ -71,16 +78,27 @@ def run(families=DIAL, *, n_trials=None, seconds=None, executor=None, **options)
         space,
         space.first_trials(recommendation),
         arena=arena_of(problem, executor),
-        clock=Deadline(seconds),
-        n_trials=n_trials,
+        ledger=Ledger.open(None, {}, problem.seed),
+        limits=Limits(clock=Deadline(seconds), n_trials=n_trials, **limits),
         **options,
     )
     return outcome, space
 
 
+def limited(n_trials):
+    """Return what a search without a clock needs beside its arena."""
+    return {
+        "ledger": Ledger.open(None, {}, 0),
+        "limits": Limits(clock=Deadline(None), n_trials=n_trials),
+    }
+
+
 def told(outcome):
     """Return what was told of every trial."""
-    return [(r.number, r.strategy, r.status, r.mean) for r in outcome.records]
+    return [
+        (r.number, r.strategy, r.status, r.mean, r.told, r.n_folds, r.reason)
+        for r in outcome.records
+    ]
 
 
 # --- the same whoever computes it
@@ -143,8 +161,10 @@ def test_the_seed_decides():
 
     def strategies(seed):
         problem = problem_of(X, y, catalogue=space.catalogue, as_given=True, seed=seed)
+        ledger = Ledger.open(None, {}, seed)
+        limits = Limits(clock=Deadline(None), n_trials=5)
         outcome = search(
-            space, (), arena=arena_of(problem), clock=Deadline(None), n_trials=5
+            space, (), arena=arena_of(problem), ledger=ledger, limits=limits
         )
         return [r.strategy for r in outcome.records]
 
@@ -178,9 +198,7 @@ def test_complete_records_hold_every_fold_of_the_first_repeat():
     X, y = numeric()
     space = space_of(X, y, family=DIAL, **PLAIN)
     problem = problem_of(X, y, repeats=3, catalogue=space.catalogue, as_given=True)
-    outcome = search(
-        space, (), arena=arena_of(problem), clock=Deadline(None), n_trials=2
-    )
+    outcome = search(space, (), arena=arena_of(problem), **limited(2))
     for record in outcome.records:
         assert [r.number for r in record.results] == [0, 1, 2]
         assert record.n_folds == 3
@@ -270,7 +288,7 @@ def test_a_deadline_alone_stops_a_search_that_could_go_on():
 
 
 def test_seconds_held_back_are_left():
-    outcome, _ = run(seconds=60.0, held_back=58.8)
+    outcome, _ = run(seconds=60.0, reserve=lambda complete: 58.8)
     assert outcome.complete
     assert outcome.records[-1].told_at < 5.0
 
@@ -355,14 +373,3 @@ def test_records_that_were_scored_again_take_the_place_of_their_first_form():
     again = replace(outcome.records[2], n_folds=99)
     merged = with_finalists(outcome.records, [again])
     assert merged == [*outcome.records[:2], again, outcome.records[3]]
-
-
-def test_time_is_held_back_only_once_there_is_something_to_refit():
-    parts = (None, None, None, Deadline(100.0), 30.0, None)
-    run_of_nothing = _search._Run(*parts)
-    assert run_of_nothing.deadline.seconds == pytest.approx(90.0)
-    best = _search.TrialRecord(
-        number=0, strategy=None, status="complete", fit_seconds=2.0
-    )
-    with_a_best = _search._Run(*parts, best=best)
-    assert with_a_best.deadline.seconds == pytest.approx(100 - 30 - 1.5 * 2.0)

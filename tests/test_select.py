@@ -9,13 +9,14 @@ import pytest
 from tables import DIAL, arena_of, numeric, problem_of
 
 from autoimb._catalogue import CATALOGUE
+from autoimb._clock import Deadline
 from autoimb._evaluate import FoldResult
-from autoimb._execution import Deadline, SequentialExecutor
+from autoimb._execution import SequentialExecutor
 from autoimb._judge import Score
 from autoimb._metrics import resolve_metric
-from autoimb._search import TrialRecord
 from autoimb._select import Selection, honest_score, rescore, select
 from autoimb._strategy import Strategy
+from autoimb._trials import TrialRecord
 
 NO_LIMIT = Deadline(None)
 FAMILIES = ("extra_trees", "logistic_regression", "random_forest", "xgboost")
@@ -151,10 +152,10 @@ class FailsOn(SequentialExecutor):
         self.number, self.noise = number, noise
         self.numbers = []
 
-    def submit(self, fn, strategy, number, handle):
+    def submit_within(self, seconds, fn, strategy, number, *rest):
         self.numbers.append(number)
         if (number, dict(strategy.family.params)["noise"]) != (self.number, self.noise):
-            return super().submit(fn, strategy, number, handle)
+            return super().submit_within(seconds, fn, strategy, number, *rest)
         future = Future()
         future.set_result(FoldResult(number, "failed", reason="no luck"))
         return future
@@ -171,6 +172,7 @@ def rescored(executor, clock=NO_LIMIT, fit_seconds=0.0):
     for at, noise in enumerate((0.1, 0.5, 0.9)):
         strategy = Strategy.of(catalogue, family=("dial", {"noise": noise}))
         results = [arena.submit(strategy, number).result() for number in (0, 1)]
+        results = [replace(r, fit_seconds=fit_seconds) for r in results]
         records.append(
             TrialRecord(
                 number=at,
@@ -212,9 +214,9 @@ def test_repeats_that_would_take_too_long_are_not_begun():
 
 def test_a_repeat_that_does_not_end_in_time_is_left():
     class Stuck(FailsOn):
-        def submit(self, fn, strategy, number, handle):
-            stuck = Future()
-            return stuck if number > 1 else super().submit(fn, strategy, number, handle)
+        def submit_within(self, seconds, fn, strategy, number, *rest):
+            ended = super().submit_within(seconds, fn, strategy, number, *rest)
+            return Future() if number > 1 else ended
 
     before, after, _ = rescored(Stuck(None, None), Deadline(0.4))
     assert after == before

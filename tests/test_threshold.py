@@ -504,3 +504,79 @@ def test_what_makes_no_sense_is_refused_with_a_way_out(threshold, n_classes, mes
 def test_impossible_objectives_are_refused(make, message):
     with pytest.raises(BadInputError, match=message):
         make()
+
+
+# Many rows
+
+
+def ranking_of(seed=0, n=500):
+    rng = np.random.default_rng(seed)
+    score = np.sort(rng.integers(0, 300, n) / 300)[::-1]
+    membership = (rng.random(n) < score**3).astype(float)
+    return _threshold._Ranking.of(score, membership, 1), rng
+
+
+def test_fewer_cuts_have_the_same_confusions():
+    full, rng = ranking_of()
+    thin = full.thinned(40)
+    weights = rng.integers(0, 4, (3, 500)).astype(float)
+    kept = np.flatnonzero(np.isin(full.cuts, thin.cuts))
+    assert {0, len(full.cuts) - 1} <= set(kept)
+    assert len(kept) == len(thin.cuts) <= 41
+    np.testing.assert_array_equal(
+        thin._confusions(weights), full._confusions(weights)[:, kept]
+    )
+
+
+def test_fewer_cuts_share_out_rows_and_positives():
+    full, _ = ranking_of()
+    thin = full.thinned(40)
+    found = np.append(0, full.membership.cumsum()[thin.last])
+    assert np.diff(thin.last, prepend=-1).max() <= 2 * 500 / 20
+    assert np.diff(found).max() <= found[-1] / 19 + 5  # five of one score, at most
+
+
+def test_few_cuts_are_left_as_they_are():
+    full, _ = ranking_of()
+    assert full.thinned(len(full.last)) is full
+
+
+def test_cuts_are_exact_and_intervals_near_however_few_cuts_a_draw_tries(monkeypatch):
+    rng = np.random.default_rng(1)
+    y = (rng.random(2000) < 0.1).astype(int)
+    p = expit(rng.normal(size=2000) + 2 * y - 2)
+    proba = np.column_stack([1 - p, p])
+
+    def tuned():
+        return tune_threshold(
+            y,
+            proba,
+            proba,
+            np.ones(2000),
+            METRICS["f1"],
+            pos=1,
+            row_ids=np.arange(2000),
+            seed=0,
+            n_bootstrap=30,
+        )
+
+    rule, interval = tuned()
+    monkeypatch.setattr(_threshold, "_MAX_DRAWN_CUTS", 200)
+    again, near = tuned()
+    assert again == rule
+    np.testing.assert_allclose(near, interval, atol=0.05)
+
+
+def test_entries_of_a_row_are_drawn_together_and_classes_keep_their_size():
+    rng = np.random.default_rng(0)
+    row_ids = rng.permutation(np.repeat(np.arange(0, 90, 3), 2))
+    y = (row_ids % 2).astype(int)
+    rows = _threshold._Rows.of(y, row_ids)
+    order = rng.permutation(60)
+    draws = np.array(list(rows.resampled(np.arange(60), 5, seed=0)))
+    for draw in draws:
+        counts = dict(zip(row_ids, draw, strict=True))
+        assert [counts[i] for i in row_ids] == draw.tolist()
+        np.testing.assert_array_equal(np.bincount(y, draw), np.bincount(y))
+    shuffled = np.array(list(rows.resampled(order, 5, seed=0)))
+    np.testing.assert_array_equal(shuffled, draws[:, order])

@@ -306,6 +306,12 @@ class Family(Entry):
     metric, n_categorical, validation_fraction that the model has."""
     cost: float = 1.0
     """Expected seconds of a fit relative to the other families: orders first trials."""
+    within: str = ""
+    """Dotted path of what fits it in time: (model, X, y, seconds, **fit_params)."""
+    rounds: str = ""
+    """The parameter that counts rounds, where a model of fewer is part of it."""
+    staged: str = ""
+    """Dotted path of what scores rows after so many rounds: (model, X, counts)."""
 
     def takes_loss(self, loss: Loss) -> bool:
         """Whether it can minimise a loss; every model has a log loss of its own."""
@@ -342,6 +348,16 @@ class Catalogue:
     def get(self, axis: str, name: str) -> Any:
         """Return one entry."""
         return self.entries[axis][name]
+
+    def takes_weights(self, family: str, resampler: str) -> bool:
+        """Whether a weighted sample of rows stands for all of them in a fit.
+
+        Not in front of a model that is not searched over weights, and not where rows
+        are added up to the size of classes of which the sample holds few.
+        """
+        chosen: Resampler = self.get("resampler", resampler)
+        is_weighted = "class_weight" in self.get("family", family).takes
+        return is_weighted and not chosen.adds_rows and UNWEIGHTED not in chosen.needs
 
     def adding(self, axis: str, entry: Entry) -> Catalogue:
         """Return a catalogue with one more entry."""

@@ -63,6 +63,7 @@ FAMILIES = by_name(
         portfolio=({}, {"min_samples_leaf": 5, "criterion": "entropy"}),
         takes=_named("random_state", "class_weight", "n_jobs"),
         cost=3.0,
+        within="autoimb._models.within:forest",
         reference="Breiman 2001, doi:10.1023/A:1010933404324",
     ),
     Family(
@@ -74,6 +75,7 @@ FAMILIES = by_name(
         portfolio=({}, {"max_features": 0.5, "min_samples_leaf": 3}),
         takes=_named("random_state", "class_weight", "n_jobs"),
         cost=1.8,
+        within="autoimb._models.within:forest",
         reference="Geurts, Ernst & Wehenkel 2006, doi:10.1007/s10994-006-6226-1",
     ),
     Family(
@@ -89,7 +91,12 @@ FAMILIES = by_name(
             "l2_regularization": Float(1e-3, 30.0, default=1.0, log=True),
             "max_features": Float(0.3, 1.0, default=1.0),
         },
+        # With weights, scikit-learn 1.9 bins 40 times as long as without: it takes 254
+        # weighted quantiles a column one after the other.
+        takes=_named("random_state"),
         cost=0.9,
+        rounds="max_iter",
+        staged="autoimb._models.stages:hist_gradient_boosting",
         reference="Ke et al. 2017, LightGBM, NeurIPS 30",
     ),
     Family(
@@ -113,6 +120,9 @@ FAMILIES = by_name(
         ),
         takes=_named("random_state", "class_weight", "n_jobs", "device"),
         cost=0.6,
+        within="autoimb._models.within:xgboost",
+        rounds="n_estimators",
+        staged="autoimb._models.stages:xgboost",
         reference="Chen & Guestrin 2016, arXiv:1603.02754",
     ),
     Family(
@@ -132,6 +142,7 @@ FAMILIES = by_name(
         },
         takes=_NET_TAKES,
         cost=5.0,
+        within="autoimb._models.within:net",
         auto=False,
         reference="Gorishniy et al. 2021, arXiv:2106.11959",
     ),
@@ -153,6 +164,7 @@ FAMILIES = by_name(
         takes={**_NET_TAKES, "n_categorical": "n_categorical"},
         needs=(rows_at_most(100_000),),
         cost=6.0,
+        within="autoimb._models.within:net",
         reference="Gorishniy, Kotelnikov & Babenko 2025, arXiv:2410.24210",
     ),
     Family(
@@ -163,6 +175,7 @@ FAMILIES = by_name(
         params=_MEMBER_PARAMS,
         takes=_named("random_state", "n_jobs"),
         cost=0.7,
+        within="autoimb._models.within:ensemble",
         auto=False,
         reference="Wallace et al. 2011, doi:10.1109/ICDM.2011.33",
     ),
@@ -174,6 +187,7 @@ FAMILIES = by_name(
         params={**_MEMBER_PARAMS, "n_bins": Int(4, 20, default=10)},
         takes=_named("random_state", "n_jobs"),
         cost=0.8,
+        within="autoimb._models.within:ensemble",
         reference="Liu et al. 2020, arXiv:1909.03500",
     ),
     Family(
@@ -299,6 +313,9 @@ FAMILIES = by_name(
         needs=(installed("lightgbm"),),
         takes=_named("random_state", "class_weight", "n_jobs"),
         cost=0.7,
+        within="autoimb._models.within:lightgbm",
+        rounds="n_estimators",
+        staged="autoimb._models.stages:lightgbm",
         reference="Ke et al. 2017, NeurIPS 30",
     ),
     Family(
@@ -317,6 +334,7 @@ FAMILIES = by_name(
             "n_jobs": "thread_count",
         },
         cost=2.5,
+        within="autoimb._models.within:catboost",
         reference="Prokhorenkova et al. 2018, arXiv:1706.09516",
     ),
 )

@@ -31,15 +31,29 @@ class Sampling:
     seed: int
     is_scaled: bool = True
     """Whether the other columns are without gaps and on one scale."""
+    whole: NDArray[np.intp] | None = None
+    """Rows of each class that ratios refer to, where these are a sample of those."""
 
     def oversample(self, strength: float, *, at_least: int = 1) -> dict[int, int]:
         """Return target counts, leaving out classes with fewer rows than needed."""
-        target = oversampled(self.counts, strength)
-        return {c: n for c, n in target.items() if self.counts[c] >= at_least}
+        target = self._sampled(oversampled(self._whole, strength))
+        return {c: n for c, n in target.items() if n > self.counts[c] >= at_least}
 
     def undersample(self, strength: float) -> dict[int, int]:
         """Return target counts of the larger classes."""
-        return undersampled(self.counts, strength)
+        target = self._sampled(undersampled(self._whole, strength))
+        return {c: n for c, n in target.items() if 0 < n < self.counts[c]}
+
+    @property
+    def _whole(self) -> NDArray[np.intp]:
+        """Rows of each class that ratios refer to."""
+        return self.counts if self.whole is None else self.whole
+
+    def _sampled(self, target: Mapping[int, int]) -> dict[int, int]:
+        """Return target counts of the whole in proportion to the rows that are here."""
+        if self.whole is None:
+            return dict(target)
+        return {c: round(n * self.counts[c] / self.whole[c]) for c, n in target.items()}
 
     def neighbours(self, wanted: int, of: Mapping[int, int] | None = None) -> int:
         """Return a number of neighbours that some classes, or any, can offer."""

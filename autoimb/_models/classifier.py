@@ -199,6 +199,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             training = Training(network, batches, objective, recipe, seed)
             clock = Clock(self.deadline_s, started)
             self.weights_ = self._train(training, clock, hold_out)
+        self._is_whole = not (clock.is_pressed or clock.is_over())
 
     def _split(self, rows: Rows, seed: int) -> tuple[Rows, "HoldOut | None"]:
         """Return the training rows, and a hold-out if the rarest class allows it."""

@@ -8,6 +8,7 @@ classes' true shares before they are averaged.
 from __future__ import annotations
 
 import math
+import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
@@ -82,6 +83,10 @@ class _PartialEnsemble(ClassifierMixin, BaseEstimator, ABC):
         ValueError
             If `n_estimators` is below 1 or `ratio` is not above 0.
         """
+        return self._fit_until(math.inf, X, y, sample_weight)
+
+    def _fit_until(self, end: float, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit members until the monotonic clock is at `end`, but at least one."""
         if self.n_estimators < 1 or not self.ratio > 0:
             raise ValueError(
                 f"n_estimators={self.n_estimators} must be at least 1, and "
@@ -103,6 +108,8 @@ class _PartialEnsemble(ClassifierMixin, BaseEstimator, ABC):
             )
             self.estimators_.append(model)
             self.corrections_.append(rows.mass() / rows.mass(drawn))
+            if time.monotonic() >= end:
+                break
             self._learn(model, rows)
         return self
 

@@ -82,7 +82,9 @@ class Clock:
     def __init__(self, deadline_s: float | None, started: float) -> None:
         self.end = math.inf if deadline_s is None else started + deadline_s
         self.done = 0
-        self.planned = 0
+        self.planned = self.wanted = 0
+        self.is_pressed = False
+        """Whether any step differs from those of a fit without a deadline."""
 
     def is_over(self) -> bool:
         """Return whether the deadline has passed."""
@@ -90,17 +92,24 @@ class Clock:
 
     def epochs(self, n_epochs: int) -> Iterator[int]:
         """Yield up to `n_epochs` epochs, re-planning after each how many there are."""
-        begun, self.planned = time.monotonic(), n_epochs
+        begun, self.planned, self.wanted = time.monotonic(), n_epochs, n_epochs
         while self.done < self.planned:
             yield self.done
             self.done += 1
             now = time.monotonic()
             possible = self.done * (self.end - begun) / max(now - begun, 1e-9)
             self.planned = int(min(n_epochs, possible))
+        self.is_pressed |= self.done < n_epochs
 
-    def progress(self, share: float) -> float:
-        """Return how much of the plan is done with `share` of the current epoch."""
-        return (self.done + share) / self.planned
+    def pace(self, share: float) -> float:
+        """Return the part of the learning rate due after `share` of this epoch.
+
+        It is all of it in the first half of the plan, and falls to none in the second.
+        """
+        done = self.done + share
+        pace = min(1.0, 2 * (1 - done / self.planned))
+        self.is_pressed |= pace < min(1.0, 2 * (1 - done / self.wanted))
+        return pace
 
 
 class AdamW:
@@ -243,8 +252,8 @@ class Training:
         order = self._send(self.batches.draw(self.rng))
         batches = torch.split(order, self.batch_size)
         for i, batch in enumerate(batches):
-            progress = clock.progress(i / len(batches))
-            self._step(batch, self.recipe.learning_rate * min(1.0, 2 * (1 - progress)))
+            pace = clock.pace(i / len(batches))
+            self._step(batch, self.recipe.learning_rate * pace)
             if clock.is_over():
                 break
 

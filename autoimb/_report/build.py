@@ -5,17 +5,23 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from importlib.metadata import version
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.metrics import precision_recall_curve, roc_curve
 
-from autoimb._confusion import confusion_matrices
+from autoimb._confusion import (
+    confusion_matrices,
+    divide,
+    f_beta,
+    precision,
+    recall,
+)
 from autoimb._folds import describe_folds
 from autoimb._guide import FLOWCHART, Question
-from autoimb._metrics import metrics_at
+from autoimb._metrics import METRICS, metrics_at
 from autoimb._report.data import (
     Check,
     ClassCount,
@@ -30,9 +36,9 @@ from autoimb._report.data import (
     SearchSection,
     WinnerSection,
 )
-from autoimb._search import leaderboard, with_finalists
 from autoimb._select import HonestScore, honest_score
 from autoimb._threshold import Argmax, Cut
+from autoimb._trials import leaderboard, with_finalists
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,11 +49,12 @@ if TYPE_CHECKING:
     from autoimb._guide import Recommendation
     from autoimb._judge import Judge
     from autoimb._profile import DatasetProfile
-    from autoimb._search import SearchOutcome, TrialRecord
+    from autoimb._search import SearchOutcome
     from autoimb._select import Selection
     from autoimb._space import SearchSpace
+    from autoimb._trials import TrialRecord
 
-_N_POINTS = 200  # of a curve: more cannot be told apart on a page
+_N_POINTS = 200  # of the curves: more cannot be told apart on a page
 _N_BINS = 10
 _PACKAGES = (
     "autoimb",
@@ -61,9 +68,9 @@ _PACKAGES = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
-    """Everything one fit measured."""
+    """Everything one fit measured; what is derived from it is worked out once."""
 
     profile: DatasetProfile
     recommendation: Recommendation
@@ -76,7 +83,7 @@ class Evidence:
     aim: Any
     """The threshold objective, or the rule that the user fixed."""
 
-    @property
+    @cached_property
     def honest(self) -> HonestScore:
         """What to expect on new data."""
         return honest_score(
@@ -85,6 +92,28 @@ class Evidence:
             self.problem.table,
             self.judge.metric,
         )
+
+    @cached_property
+    def labels(self) -> NDArray[np.integer]:
+        """Out-of-fold labels at the threshold."""
+        return self.finished.model.threshold.apply(self.finished.calibrated.proba)
+
+    @cached_property
+    def at_default(self) -> dict[str, float]:
+        """The winner's metrics as its pipeline answers by itself."""
+        proba = self.finished.oof.proba
+        return self._metrics(Argmax().apply(proba), proba)
+
+    @cached_property
+    def at_threshold(self) -> dict[str, float]:
+        """The winner's metrics after calibration, at the tuned threshold."""
+        return self._metrics(self.labels, self.finished.calibrated.proba)
+
+    def _metrics(
+        self, labels: NDArray[np.integer], proba: NDArray[np.float64]
+    ) -> dict[str, float]:
+        oof = self.finished.oof
+        return metrics_at(oof.y, labels, proba, oof.weight, self.problem.table.pos)
 
     @property
     def leaderboard(self) -> pd.DataFrame:
@@ -247,7 +276,7 @@ def _about_threshold(seen: Evidence) -> list[str]:
     rule = seen.finished.model.threshold
     if not isinstance(rule, Cut):
         return []
-    before, after = _at_default(seen), _at_threshold(seen)
+    before, after = seen.at_default, seen.at_threshold
     return [
         f"Calling a row {seen.profile.pos_label!r} from a probability of "
         f"{rule.value:.3f} on has precision {after['precision']:.2f} and recall "
@@ -309,69 +338,83 @@ def _best_so_far(records: tuple[TrialRecord, ...]) -> tuple[tuple[float, float],
     return tuple(steps)
 
 
-def _at_default(seen: Evidence) -> dict[str, float]:
-    """Return the winner's metrics as its pipeline answers by itself."""
-    oof = seen.finished.oof
-    labels = Argmax().apply(oof.proba)
-    return metrics_at(oof.y, labels, oof.proba, oof.weight, seen.problem.table.pos)
-
-
-def _at_threshold(seen: Evidence) -> dict[str, float]:
-    """Return the winner's metrics after calibration, at the tuned threshold."""
-    oof, proba = seen.finished.oof, seen.finished.calibrated.proba
-    labels = seen.finished.model.threshold.apply(proba)
-    return metrics_at(oof.y, labels, proba, oof.weight, seen.problem.table.pos)
-
-
 def _winner_section(seen: Evidence, code: str) -> WinnerSection | None:
     """Return the winner up close; None where it has no out-of-fold scores."""
     if not seen.finished.is_out_of_fold:
         return None
     oof, model = seen.finished.oof, seen.finished.model
-    proba = seen.finished.calibrated.proba
     k, pos = model.n_classes, seen.problem.table.pos
-    labels = model.threshold.apply(proba)
-    confusion = confusion_matrices(oof.y, labels, oof.weight[np.newaxis], k)[0]
-    after = _at_threshold(seen)
+    confusion = confusion_matrices(oof.y, seen.labels, oof.weight[np.newaxis], k)[0]
     return WinnerSection(
         threshold_objective=getattr(seen.aim, "label", "set by the user"),
         threshold=model.threshold.value,  # type: ignore[arg-type]
         threshold_interval=model.threshold_interval,
-        at_default=dict(_at_default(seen)),
-        at_threshold=dict(after),
+        at_default=dict(seen.at_default),
+        at_threshold=dict(seen.at_threshold),
         calibration_name=seen.finished.calibrated.calibration.label,
         confusion=tuple(map(tuple, np.rint(confusion).tolist())),
         class_labels=tuple(map(str, seen.profile.classes)),
         per_class=_per_class(seen, confusion),
         code=code,
-        **({} if pos is None else _curves(seen, pos, after)),
+        **({} if pos is None else _curves(seen, pos)),
     )
 
 
-def _curves(seen: Evidence, pos: int, after: dict[str, float]) -> dict[str, Any]:
+def _curves(seen: Evidence, pos: int) -> dict[str, Any]:
     """Return the curves of a class of interest."""
     oof, calibrated = seen.finished.oof, seen.finished.calibrated.proba[:, pos]
     is_positive, weight = oof.y == pos, oof.weight
-    precision, recall, _ = precision_recall_curve(
-        is_positive, calibrated, sample_weight=weight
-    )
-    false_rate, true_rate, _ = roc_curve(is_positive, calibrated, sample_weight=weight)
+    pr_curve, roc_curve = curves_of(is_positive, calibrated, weight)
     return {
         "no_skill_precision": float(np.average(is_positive, weights=weight)),
-        "pr_curve": _thinned(recall[::-1], precision[::-1]),
-        "roc_curve": _thinned(false_rate, true_rate),
-        "operating_point": (after["recall"], after["precision"]),
+        "pr_curve": pr_curve,
+        "roc_curve": roc_curve,
+        "operating_point": (
+            seen.at_threshold["recall"],
+            seen.at_threshold["precision"],
+        ),
         "calibration_before": _bins(is_positive, oof.proba[:, pos], weight),
         "calibration_after": _bins(is_positive, calibrated, weight),
     }
 
 
-def _thinned(
+def curves_of(
+    is_positive: NDArray[np.bool_],
+    score: NDArray[np.float64],
+    weight: NDArray[np.float64],
+) -> tuple[tuple[tuple[float, float], ...], ...]:
+    """Return (recall, precision) and (false, true positive rate) at the same cuts.
+
+    Of many cuts, those are kept that lie at even steps along the ROC curve: half of
+    them share out the positives, half the negatives, however rare the positives are.
+    """
+    order = np.argsort(-score)
+    last = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)
+    hits, misses = (
+        np.append(0.0, np.cumsum((weight * side)[order])[last])
+        for side in (is_positive, ~is_positive)
+    )
+    true_rate, false_rate = divide(hits, hits[-1:]), divide(misses, misses[-1:])
+    precisions = divide(hits, hits + misses)
+    precisions[0] = 1.0  # of no alerts, by custom
+    kept = _even_steps(true_rate + false_rate)
+    true_rate, false_rate = true_rate[kept], false_rate[kept]
+    return _points(true_rate, precisions[kept]), _points(false_rate, true_rate)
+
+
+def _even_steps(way: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the positions, some hundred of many, that cut a rising way evenly."""
+    if len(way) <= _N_POINTS:
+        return np.arange(len(way))
+    stops = np.linspace(0, way[-1], _N_POINTS)
+    return np.unique(np.searchsorted(way, stops))
+
+
+def _points(
     x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> tuple[tuple[float, float], ...]:
-    """Return at most some hundred points of a curve, its ends included."""
-    keep = np.unique(np.linspace(0, len(x) - 1, _N_POINTS).astype(int))
-    return tuple(zip(x[keep].tolist(), y[keep].tolist(), strict=True))
+    """Return pairs of plain numbers."""
+    return tuple(zip(x.tolist(), y.tolist(), strict=True))
 
 
 def _bins(
@@ -401,20 +444,15 @@ def _bins(
 def _per_class(seen: Evidence, confusion: NDArray[np.float64]) -> tuple[PerClass, ...]:
     """Return how well each class is found."""
     oof, proba = seen.finished.oof, seen.finished.calibrated.proba
-    labels = seen.finished.model.threshold.apply(proba)
-    rows = []
-    for code, label in enumerate(seen.profile.classes):
-        two = np.column_stack([1 - proba[:, code], proba[:, code]])
-        is_class, is_called = (oof.y == code).astype(int), (labels == code).astype(int)
-        scores = metrics_at(is_class, is_called, two, oof.weight, 1)
-        rows.append(
-            PerClass(
-                label=str(label),
-                precision=scores["precision"],
-                recall=scores["recall"],
-                f1=scores["f1"],
-                average_precision=scores["average_precision"],
-                support=float(confusion[code].sum()),
-            )
+    rank, weights = METRICS["average_precision"].score_many, oof.weight[np.newaxis]
+    return tuple(
+        PerClass(
+            label=str(label),
+            precision=float(precision(confusion, code)),
+            recall=float(recall(confusion, code)),
+            f1=float(f_beta(confusion, code, 1.0)),
+            average_precision=float(rank(oof.y, proba, weights, pos=code)[0]),
+            support=float(confusion[code].sum()),
         )
-    return tuple(rows)
+        for code, label in enumerate(seen.profile.classes)
+    )

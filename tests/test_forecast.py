@@ -1,0 +1,89 @@
+"""What the next fit will take is learned from fits of its kind, or of its cost."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoimb._catalogue import CATALOGUE
+from autoimb._forecast import Forecast
+from autoimb._strategy import Strategy
+
+COST = {name: family.cost for name, family in CATALOGUE.entries["family"].items()}
+
+
+def strategy(family, **params):
+    return Strategy.of(CATALOGUE, family=(family, params))
+
+
+def forecast_of(*fits):
+    """Return a forecast that has seen fits: (family, rows, seconds)."""
+    forecast = Forecast(CATALOGUE)
+    for family, n_rows, seconds in fits:
+        forecast.note(strategy(family), n_rows, seconds)
+    return forecast
+
+
+def test_nothing_is_known_at_first():
+    assert Forecast(CATALOGUE).seconds(strategy("xgboost"), 100) is None
+
+
+@given(st.lists(st.floats(0.01, 100.0), min_size=1, max_size=30))
+def test_a_family_takes_as_long_as_the_slowest_of_its_last_fits(seconds):
+    forecast = forecast_of(*(("xgboost", 100, s) for s in seconds))
+    assert forecast.seconds(strategy("xgboost"), 100) == pytest.approx(
+        max(seconds[-8:])
+    )
+
+
+@pytest.mark.parametrize("family", ["xgboost", "random_forest"], ids=["met", "unmet"])
+@given(rows=st.tuples(st.integers(1, 10**6), st.integers(1, 10**6)))
+def test_seconds_grow_in_proportion_to_rows(family, rows):
+    forecast = forecast_of(("xgboost", 100, 2.0))
+    one, other = (forecast.seconds(strategy(family), n) for n in rows)
+    assert one / rows[0] == pytest.approx(other / rows[1])
+
+
+def test_a_fit_on_a_sample_tells_of_one_on_all_rows():
+    forecast = forecast_of(("xgboost", 400, 1.0))
+    assert forecast.seconds(strategy("xgboost"), 2000) == pytest.approx(5.0)
+
+
+@given(n_rows=st.integers(1, 10**6))
+def test_predictions_take_as_long_however_many_rows_were_trained_on(n_rows):
+    forecast = Forecast(CATALOGUE)
+    forecast.note(strategy("xgboost"), 100, 2.0, 7.0)
+    expected = 0.02 * n_rows + 7.0
+    assert forecast.seconds(strategy("xgboost"), n_rows) == pytest.approx(expected)
+
+
+def test_the_slowest_depends_on_the_rows_that_are_asked_for():
+    forecast = Forecast(CATALOGUE)
+    for fit_seconds, predict_seconds in ((10.0, 1.0), (1.0, 20.0)):
+        forecast.note(strategy("xgboost"), 100, fit_seconds, predict_seconds)
+    few, many = (forecast.seconds(strategy("xgboost"), n) for n in (10, 10_000))
+    assert few == pytest.approx(20.1)
+    assert many == pytest.approx(1001.0)
+
+
+def test_parameters_do_not_matter():
+    forecast = forecast_of(("xgboost", 100, 2.0))
+    deep = strategy("xgboost", max_depth=9)
+    assert forecast.seconds(deep, 100) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("unmet", ["random_forest", "tabm", "logistic_regression"])
+def test_an_unknown_family_is_as_slow_as_its_entry_says(unmet):
+    forecast = forecast_of(("xgboost", 100, 2.0))
+    expected = 2.0 * COST[unmet] / COST["xgboost"]
+    assert forecast.seconds(strategy(unmet), 100) == pytest.approx(expected)
+
+
+def test_one_family_that_is_slow_for_its_cost_misleads_nobody():
+    usual = [(name, 100, COST[name]) for name in ("xgboost", "extra_trees")]
+    forecast = forecast_of(*usual, ("logistic_regression", 100, 1000.0))
+    assert forecast.seconds(strategy("tabm"), 100) == pytest.approx(COST["tabm"])
+
+
+def test_what_others_took_is_forgotten_once_a_family_is_known():
+    forecast = forecast_of(("xgboost", 100, 500.0), ("tabm", 100, 1.0))
+    assert forecast.seconds(strategy("tabm"), 100) == pytest.approx(1.0)
