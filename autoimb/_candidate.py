@@ -19,7 +19,7 @@ from autoimb._race import MIN_FOLDS
 from autoimb._strategy import Choice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future
 
     import optuna
@@ -60,7 +60,7 @@ class Candidate:
     verdict: Verdict | None = None
     n_judged: int = 0
     """How many of its first folds have been judged, the sample among them."""
-    _stages: dict[tuple[int, int], FoldResult] = field(default_factory=dict)
+    _stages: dict[tuple[FoldResult, int], FoldResult] = field(default_factory=dict)
 
     @property
     def is_decided(self) -> bool:
@@ -136,13 +136,7 @@ class Candidate:
 
     def chosen(self, numbers: Sequence[int], judge: Judge) -> list[FoldResult]:
         """Return the results of folds, at the number of rounds that is best on them."""
-        results = [self.results[number] for number in numbers]
-        stages = [n for n, _ in reversed(results[0].stages)]  # of equals, more rounds
-        if not stages:
-            return results
-        curve = [[self._at(number, n) for number in numbers] for n in stages]
-        means = [judge.mean(of_stage) for of_stage in curve]
-        return curve[int(np.argmax(np.nan_to_num(means, nan=-np.inf)))]
+        return best_stage([self.results[n] for n in numbers], judge, at=self._at)
 
     def final_strategy(
         self, results: Sequence[FoldResult], catalogue: Catalogue
@@ -156,11 +150,11 @@ class Candidate:
         params = {**dict(family.params), rounds: n_rounds}
         return replace(self.strategy, family=Choice.of(family.name, params))
 
-    def _at(self, number: int, n_rounds: int) -> FoldResult:
+    def _at(self, result: FoldResult, n_rounds: int) -> FoldResult:
         """Return one fold's result after so many rounds, always the same object."""
-        if (number, n_rounds) not in self._stages:
-            self._stages[number, n_rounds] = self.results[number].at_stage(n_rounds)
-        return self._stages[number, n_rounds]
+        if (result, n_rounds) not in self._stages:
+            self._stages[result, n_rounds] = result.at_stage(n_rounds)
+        return self._stages[result, n_rounds]
 
     def _failed(self, number: int) -> Verdict | None:
         """Return what ended a fold before its scores were there."""
@@ -187,6 +181,20 @@ class Candidate:
         told = None if HEAT in seen else best.first_mean + gap.difference
         reason = f"clearly behind trial {best.number} {where}: {gap}"
         return Verdict("dropped", reason, told)
+
+
+def best_stage(
+    results: Sequence[FoldResult],
+    judge: Judge,
+    at: Callable[[FoldResult, int], FoldResult] = FoldResult.at_stage,
+) -> list[FoldResult]:
+    """Return the results of one model at the number of rounds that is best on them."""
+    stages = [n for n, _ in reversed(results[0].stages)]  # of equals, more rounds
+    if not stages:
+        return list(results)
+    curve = [[at(result, n) for result in results] for n in stages]
+    means = [judge.mean(of_stage) for of_stage in curve]
+    return curve[int(np.argmax(np.nan_to_num(means, nan=-np.inf)))]
 
 
 def _result_of(number: int, future: Future[FoldResult]) -> FoldResult:

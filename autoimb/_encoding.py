@@ -123,7 +123,17 @@ def make_encoder(view: View, schema: Schema) -> ColumnTransformer | None:
     everything = [(_, step, at) for _, step, at in blocks if step == "passthrough"]
     if everything == blocks and not schema.positions("constant"):
         return None
-    return ColumnTransformer(blocks, verbose_feature_names_out=False)
+    return ColumnTransformer(
+        [(name, step, _as_slice(at)) for name, step, at in blocks],
+        verbose_feature_names_out=False,
+    )
+
+
+def _as_slice(positions: list[int]) -> list[int] | slice:
+    """Return neighbouring positions as a slice, which takes columns without a copy."""
+    first, stop = positions[0], positions[-1] + 1
+    is_run = positions == list(range(first, stop))
+    return slice(first, stop) if is_run else positions
 
 
 def make_one_hot(n_categorical: int) -> ColumnTransformer:
@@ -190,7 +200,8 @@ def _filled_and_scaled() -> Any:
     imputer = SimpleImputer(
         strategy="median", add_indicator=True, keep_empty_features=True
     )
-    return make_pipeline(imputer, StandardScaler())
+    # The imputer has made a copy already.
+    return make_pipeline(imputer, StandardScaler(copy=False))
 
 
 def _dates() -> FunctionTransformer:

@@ -52,8 +52,8 @@ if TYPE_CHECKING:
     from autoimb._fitted import Finished
     from autoimb._objectives import Objective
     from autoimb._report import Report
-    from autoimb._search import Progress
     from autoimb._threshold import Threshold
+    from autoimb._trials import Progress
 
 _SHORT_SECONDS = 8.0  # below this, starting worker processes would eat the budget
 _FAST_COST = 1.0  # relative cost of the families that so little time is spent on
@@ -579,16 +579,22 @@ default="auto"
                 f"all {len(failed)} candidates failed. The commonest reasons: "
                 f"{_commonest(failed.values())}."
             )
+        begun = max(tried, key=lambda r: len(r.results), default=None)
+        if begun is not None and begun.results:
+            selection = Selection.alone(begun)
+            how = f"was scored on {begun.n_folds} folds only"
+        else:
+            selection = Selection.unscored(left[0])
+            how = "was fitted with its defaults, its threshold tuned on training rows"
         why = _commonest(r.reason for r in tried)
         warnings.warn(
             "no candidate was complete within "
             f"time_budget={self.time_budget}{f' ({why})' if why else ''}: "
-            f"{space.label(left[0])} was fitted with its defaults, its threshold tuned "
-            "on the training rows. Give more time or memory.",
+            f"{space.label(selection.winner.strategy)} {how}. Give more time or memory.",
             BudgetTooSmallWarning,
             stacklevel=3,
         )
-        return Selection.unscored(left[0])
+        return selection
 
     def _settings(self, metric: Metric) -> dict[str, str]:
         """Return what was asked for, in words."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from autoimb._search import Progress
+    from autoimb._trials import Progress
 
 
 def _show_nothing(_progress: Progress) -> None:

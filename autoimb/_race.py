@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from autoimb._evaluate import FoldResult
-    from autoimb._judge import Judge
+    from autoimb._judge import Judge, Score
 
 MIN_FOLDS = 2
 """Folds before anything is said."""
@@ -51,6 +51,14 @@ class Gap:
 
     def __str__(self) -> str:
         return f"{self.difference:+.3f} ± {self.noise:.3f}"
+
+
+def is_behind(candidate: Score | None, incumbent: Score | None) -> bool:
+    """Whether a candidate is behind beyond doubt, where both have run all folds."""
+    if candidate is None or incumbent is None:
+        return False
+    noise = candidate.se_of_difference(incumbent)
+    return Gap(candidate.mean - incumbent.mean, noise).is_clear
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,20 +11,20 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import TYPE_CHECKING
 
-from autoimb._candidate import HEAT, Candidate, Verdict
+from autoimb._candidate import HEAT, Candidate, Verdict, best_stage
 from autoimb._clock import Deadline
 from autoimb._footprint import needed_bytes
 from autoimb._forecast import Forecast
-from autoimb._race import Race
+from autoimb._race import Race, is_behind
 from autoimb._rungs import ALL_ROWS, Rung, early_rung
 from autoimb._study import quiet_optuna
-from autoimb._trials import WORTH_ANOTHER_TRY, TrialRecord, complete
+from autoimb._trials import WORTH_ANOTHER_TRY, Progress, TrialRecord, complete
 
 if TYPE_CHECKING:
     import optuna
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from autoimb._space import SearchSpace
     from autoimb._strategy import Strategy
     from autoimb._study import Ledger
+    from autoimb._trials import ProgressCallback
 
 LAG = 4
 """A trial is proposed once the trial this many places before it was told."""
@@ -45,23 +46,6 @@ _MAX_KEPT = 40  # records that keep their out-of-fold scores: the best ones
 _POLL_SECONDS = 0.25
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a search stands, for whoever shows it."""
-
-    n_done: int
-    n_failed: int
-    best: float | None
-    best_strategy: Strategy | None
-    elapsed: float
-    n_trials: int | None
-    seconds: float | None
-
-
-ProgressCallback = Callable[[Progress], bool | None]
-"""Called whenever something may have changed; True ends the search."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -154,7 +138,10 @@ class _Run:
         clock = self.limits.clock
         if self.best is None:
             # Until one candidate is complete, nothing else is worth waiting for.
-            return clock.earlier_by(_LEAST_SHARE * (clock.seconds or 0.0))
+            first = self.queue[0].judged if self.queue else []
+            refit = _REFIT_SHARE * max((r.fit_seconds for r in first), default=0.0)
+            least = _LEAST_SHARE * (clock.seconds or 0.0)
+            return clock.earlier_by(max(least, self.limits.reserve(()) + refit))
         return clock.earlier_by(self._reserve + self.best.refit_seconds)
 
     def advance(self, first: Sequence[Strategy]) -> Iterator[None]:
@@ -234,19 +221,14 @@ class _Run:
         if future.cancelled() or future.exception() is not None:
             return
         result = future.result()
+        self._note(strategy, result, self.rung or ALL_ROWS)
         if result.status == "ok":
-            self.heats[strategy] = result
-            self._note(strategy, result, self.rung or ALL_ROWS)
+            (self.heats[strategy],) = best_stage([result], self.arena.judge)
 
     def _by_heat(self, first: Sequence[Strategy]) -> list[Strategy]:
         """Return the first trials, the best on the sample first, unknown ones last."""
         judge = self.arena.judge
-        scores = {
-            strategy: max(judge.mean([r.at_stage(n)]) for n, _ in r.stages)
-            if r.stages
-            else judge.mean([r])
-            for strategy, r in self.heats.items()
-        }
+        scores = {s: judge.mean([result]) for s, result in self.heats.items()}
         return sorted(first, key=lambda s: -scores.get(s, float("-inf")))
 
     # --- proposing
@@ -264,7 +246,10 @@ class _Run:
     def _ask(self) -> None:
         """Propose a trial."""
         place = len(self.records) + len(self.queue)
-        trial = self.ledger.ask(place)
+        behind = self._families_behind(place)
+        trial = self.ledger.ask(
+            place, lambda params: params.get("family") not in behind
+        )
         strategy = self.space.suggest(trial)
         candidate = Candidate(
             trial,
@@ -282,12 +267,32 @@ class _Run:
             candidate.results[HEAT] = self.heats.pop(strategy)
         self.queue.append(candidate)
 
-    def _incumbent(self, place: int) -> TrialRecord | None:
-        """Return the best of the trials that the one at a place may know.
+    def _known_at(self, place: int) -> list[TrialRecord]:
+        """Return the trials that the one at a place may know.
 
         A search that goes on knows more than one that runs through.
         """
-        known = complete(self.records[: max(0, place - LAG + 1)])
+        return self.records[: max(0, place - LAG + 1)]
+
+    def _families_behind(self, place: int) -> set[str]:
+        """Return the families of which all that was tried was clearly behind.
+
+        What else the portfolio has of them comes after that of the others.
+        """
+        best = self._incumbent(place)
+        if best is None or not self.race.is_open:
+            return set()
+        behind, alive = set(), set()
+        for record in self._known_at(place):
+            if record.status == "dropped" or is_behind(record.score, best.score):
+                behind.add(record.strategy.family.name)
+            elif record.status == "complete":
+                alive.add(record.strategy.family.name)
+        return behind - alive
+
+    def _incumbent(self, place: int) -> TrialRecord | None:
+        """Return the best of the trials that the one at a place may know."""
+        known = complete(self._known_at(place))
         return max(known, key=lambda r: r.first_mean, default=None)
 
     def _is_known(self, strategy: Strategy) -> bool:
@@ -453,12 +458,17 @@ class _Run:
         number = candidate.trial.number
         logger.info("trial %s %s: %s", number, verdict.status, verdict.reason)
         ok = [r for r in candidate.judged if r.status == "ok"]
+        # While nothing is complete, some folds are better than none.
+        is_needed = self.best is None and verdict.status == "timeout" and bool(ok)
+        kept = best_stage(ok, self.arena.judge) if is_needed else []
         return TrialRecord(
             number=number,
             strategy=candidate.strategy,
             status=verdict.status,
             reason=verdict.reason,
             told=verdict.told,
+            score=self.arena.judge.score(kept) if kept else None,
+            results=tuple(kept),
             n_folds=len(ok),
             fit_seconds=_mean_fit_seconds(ok),
             told_at=self.limits.clock.elapsed,

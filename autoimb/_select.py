@@ -91,12 +91,16 @@ class Selection:
     @classmethod
     def unscored(cls, strategy: Strategy) -> Selection:
         """Return the selection of a strategy that there was no time to score."""
-        record = TrialRecord(number=-1, strategy=strategy, status="unscored")
+        return cls.alone(TrialRecord(number=-1, strategy=strategy, status="unscored"))
+
+    @classmethod
+    def alone(cls, record: TrialRecord) -> Selection:
+        """Return the selection of a candidate that stands in for a winner."""
         return cls(
             winner=record,
             do_nothing=record,
             finalists=(),
-            members=(Member(strategy, 1.0),),
+            members=(Member(record.strategy, 1.0),),
         )
 
 

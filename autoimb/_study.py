@@ -23,7 +23,7 @@ from autoimb._trials import WORTH_ANOTHER_TRY
 from autoimb.exceptions import BadInputError, StorageMismatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import optuna
 
@@ -156,10 +156,13 @@ class Ledger:
         coming = [*(trial.params for trial in self.broken_off), *self.pending]
         self.pending.extend(params for params in first if params not in coming)
 
-    def ask(self, place: int) -> optuna.Trial:
+    def ask(
+        self, place: int, is_timely: Callable[[Mapping[str, Any]], bool] = bool
+    ) -> optuna.Trial:
         """Propose the parameters of the trial at a place in the order of all trials.
 
-        A trial that was broken off comes again first, as what it was.
+        A trial that was broken off comes again first, as what it was. Of those that
+        wait, the first timely one comes next, and the others when none is.
         """
         import optuna
 
@@ -172,7 +175,9 @@ class Ledger:
         if self.broken_off:
             return optuna.trial.Trial(self.study, self.broken_off.popleft().trial_id)
         if self.pending:
-            self.study.enqueue_trial(dict(self.pending.popleft()))
+            params = next(filter(is_timely, self.pending), self.pending[0])
+            self.pending.remove(params)
+            self.study.enqueue_trial(dict(params))
         return self.study.ask()
 
     def give_up(self, trial: optuna.Trial, record: TrialRecord) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,23 @@ class TrialRecord:
     def key(self) -> Strategy:
         """The strategy under which it is known when it is proposed again."""
         return self.proposed or self.strategy
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a search stands, for whoever shows it."""
+
+    n_done: int
+    n_failed: int
+    best: float | None
+    best_strategy: Strategy | None
+    elapsed: float
+    n_trials: int | None
+    seconds: float | None
+
+
+ProgressCallback = Callable[[Progress], bool | None]
+"""Called whenever something may have changed; True ends the search."""
 
 
 def complete(records: Sequence[TrialRecord]) -> list[TrialRecord]:

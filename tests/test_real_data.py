@@ -49,6 +49,7 @@ def test_five_classes_the_smallest_with_five_rows():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::autoimb.exceptions.BudgetTooSmallWarning")
 def test_every_table_fits_within_its_budget():
     import time
 

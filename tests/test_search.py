@@ -373,3 +373,61 @@ def test_records_that_were_scored_again_take_the_place_of_their_first_form():
     again = replace(outcome.records[2], n_folds=99)
     merged = with_finalists(outcome.records, [again])
     assert merged == [*outcome.records[:2], again, outcome.records[3]]
+
+
+# --- racing
+
+
+def raced(**options):
+    """Return a search among a good and a bad family on rows enough to tell."""
+    arms = tuple({"noise": noise} for noise in (0.1, 0.15, 0.2, 0.25, 0.3))
+    good = replace(DIAL, name="good", portfolio=arms)
+    bad = replace(
+        DIAL, name="bad", portfolio=tuple({"noise": 1 - n / 50} for n in range(5))
+    )
+    X, y = numeric(900, 150)
+    space = space_of(X, y, family=[good, bad], **PLAIN)
+    problem = problem_of(X, y, cv=5, catalogue=space.catalogue, as_given=True)
+    return search(
+        space, space.portfolio(), arena=arena_of(problem), **limited(14), **options
+    )
+
+
+def test_candidates_that_are_clearly_behind_do_not_run_all_folds():
+    outcome = raced()
+    dropped = [r for r in outcome.records if r.status == "dropped"]
+    assert dropped
+    assert all(2 <= r.n_folds < 5 and r.score is None for r in dropped)
+    assert {r.strategy.family.name for r in dropped[:3]} == {"bad"}
+    best = outcome.complete[0].mean
+    assert all(record.told < best for record in dropped)
+
+
+def test_what_is_dropped_is_told_as_a_value_and_marked():
+    outcome = raced()
+    for trial, record in zip(outcome.study.trials, outcome.records, strict=True):
+        assert trial.value == record.told
+        assert trial.user_attrs["status"] == record.status
+        assert ("incomplete" in trial.user_attrs) == (record.status == "dropped")
+
+
+def test_other_arms_of_a_family_that_is_behind_are_put_off():
+    outcome = raced()
+    families = [r.strategy.family.name for r in outcome.records[:10]]
+    assert sorted(families) == ["bad"] * 5 + ["good"] * 5
+    first_known = 1 + families.index("bad") + LAG - 1
+    rest = families[first_known + 1 :]
+    assert rest == sorted(rest, reverse=True)
+
+
+def test_a_candidate_for_which_there_is_no_memory_is_not_started():
+    executor = LateExecutor(0)
+    outcome, space = run(n_trials=3, executor=executor, memory=1e6)
+    assert executor.n_submitted == 0
+    rows = leaderboard(outcome.records, space.catalogue)
+    assert set(rows["status"]) == {"skipped"}
+    assert (
+        rows["reason"]
+        .str.fullmatch(r"needs about \d+\.\d GB of memory, and 0\.0 GB are free for it")
+        .all()
+    )

@@ -354,3 +354,17 @@ def test_the_fingerprint_is_the_same_in_every_process():
     )
     here = print_of(space_of(X, Y, family="all", resampler="all"))
     assert done.stdout.strip() == str(sorted(here.items()))
+
+
+def test_what_is_timely_comes_first_and_the_rest_in_its_order():
+    ledger = opened(None)
+    first = [{"family:dial:noise": n / 10} for n in range(4)]
+    ledger.enqueue(first, n_startup=4)
+    is_odd = {0.1, 0.3}.__contains__
+
+    def asked(place):
+        trial = ledger.ask(place, lambda params: is_odd(params["family:dial:noise"]))
+        return SPACE.to_params(SPACE.suggest(trial))
+
+    order = [asked(place)["family:dial:noise"] for place in range(4)]
+    assert order == [0.1, 0.3, 0.0, 0.2]

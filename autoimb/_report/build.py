@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -36,6 +37,7 @@ from autoimb._report.data import (
     SearchSection,
     WinnerSection,
 )
+from autoimb._rungs import ALL_ROWS
 from autoimb._select import HonestScore, honest_score
 from autoimb._threshold import Argmax, Cut
 from autoimb._trials import leaderboard, with_finalists
@@ -320,11 +322,16 @@ def _search_section(seen: Evidence) -> SearchSection:
     """Return what was tried."""
     table = seen.leaderboard.astype(object)
     rows: list[dict[str, Any]] = table.where(table.notna(), None).to_dict("records")  # type: ignore[assignment]
+    n_of = Counter(record.status for record in seen.outcome.records)
+    sampled = {record.rungs[0] for record in seen.outcome.records if record.rungs}
     return SearchSection(
         rows=tuple(LeaderboardRow(**row) for row in rows),
         best_so_far=_best_so_far(seen.outcome.records),
         n_complete=len(seen.outcome.complete),
-        n_failed=sum(r.status in ("failed", "killed") for r in seen.outcome.records),
+        n_failed=n_of["failed"] + n_of["killed"],
+        n_dropped=n_of["dropped"],
+        n_unfinished=n_of["timeout"] + n_of["skipped"],
+        sampled=next(iter(sampled - {ALL_ROWS.name}), None),
         seconds=max((r.told_at for r in seen.outcome.records), default=0.0),
     )
 

@@ -277,6 +277,12 @@ class SearchSection(Value):
     """Candidates scored on every fold."""
     n_failed: int | None = None
     """Candidates that failed."""
+    n_dropped: int | None = None
+    """Candidates that were clearly behind and did not run all their folds."""
+    n_unfinished: int | None = None
+    """Candidates for which there was no time, or no memory."""
+    sampled: str | None = None
+    """The training rows that candidates saw first, where these were not all."""
     seconds: float | None = None
     """Wall time of the search."""
 
