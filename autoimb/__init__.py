@@ -36,6 +36,7 @@ imports only from modules above it in this list.
 ``_study``          the search as Optuna sees it
 ``_arena``          where candidates compete
 ``_candidate``      a trial under way
+``_heats``          first trials on a sample first
 ``_search``         the ask-and-tell loop
 ``_select``         the winner and its honest estimate
 ``_fitted``         refit, calibration, threshold

@@ -48,11 +48,6 @@ class Archive:
         text = json.dumps(_to_json(record)).encode()
         _replace(self._record(record.number), lambda file: file.write(text))
 
-    def forget(self, number: int) -> None:
-        """Drop a trial that is to come again."""
-        self._record(number).unlink(missing_ok=True)
-        self.forget_scores(number)
-
     def forget_scores(self, number: int) -> None:
         """Drop the scores of a trial that no later stage will look at."""
         self._scores(number).unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from autoimb._evaluate import evaluate
+from autoimb._evaluate import evaluate, grace
 from autoimb._execution import n_at_once, submit_within
 from autoimb._rungs import ALL_ROWS
 
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from autoimb._rungs import Rung
     from autoimb._strategy import Strategy
     from autoimb._trials import TrialRecord
-
-# A model that stops by itself has the time; to encode its rows, or to load its library,
-# comes on top of it. Later than this its worker is ended.
-_GRACE_SECONDS, _GRACE = 2.0, 1.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +37,11 @@ class Arena:
         """How many evaluations run at once."""
         return n_at_once(self.executor)
 
+    def cancel(self, future: Future[FoldResult]) -> bool:
+        """Cancel a task if that costs nothing; return whether it will not run."""
+        cancel = getattr(self.executor, "cancel", None)
+        return bool(cancel(future) if cancel else future.cancel())
+
     def submit(
         self,
         strategy: Strategy,
@@ -50,7 +51,7 @@ class Arena:
         seconds: float | None = None,
     ) -> Future[FoldResult]:
         """Submit one fold of one strategy, with a limit on its running time."""
-        ended = None if seconds is None else _GRACE_SECONDS + _GRACE * seconds
+        ended = None if seconds is None else grace(seconds)
         return submit_within(
             self.executor, ended, evaluate, strategy, number, self.handle, rung, seconds
         )
@@ -74,7 +75,7 @@ class Limits:
     reserve : callable
         Seconds to leave for the steps after the search, of the complete records.
     memory : float
-        Bytes that one evaluation may take.
+        Bytes that all evaluations together may take.
     """
 
     clock: Deadline

@@ -42,6 +42,8 @@ class Verdict:
     reason: str
     told: float | None = None
     """The value that stands in for its score, where it was dropped."""
+    is_late: bool = False
+    """Whether there was no time to start it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -121,18 +123,17 @@ class Candidate:
             seen = done[: self.n_judged]
             self.verdict = self._failed(seen[-1]) or self._behind(seen, race)
 
-    def give_up(self) -> list[Future[FoldResult]]:
-        """Cancel what has not begun; return what is running.
+    def give_up(
+        self, cancel: Callable[[Future[FoldResult]], bool]
+    ) -> list[Future[FoldResult]]:
+        """Cancel what can be cancelled; return what will run to no purpose.
 
         To end a running fold is to end its worker: starting another takes longer than
         most folds.
         """
-        running = [future for future in self.futures.values() if future.running()]
-        for future in self.futures.values():
-            if future not in running:
-                future.cancel()
+        left = [f for f in self.futures.values() if not (f.done() or cancel(f))]
         self.futures.clear()
-        return running
+        return left
 
     def chosen(self, numbers: Sequence[int], judge: Judge) -> list[FoldResult]:
         """Return the results of folds, at the number of rounds that is best on them."""

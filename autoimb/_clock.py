@@ -65,7 +65,8 @@ def interrupted_after(seconds: float | None) -> Iterator[None]:
         raise TimeoutError
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3))
+    # Again and again: a library's own "except" may swallow the first.
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3), 1.0)
     try:
         yield
     finally:
@@ -73,13 +74,15 @@ def interrupted_after(seconds: float | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+def can_interrupt() -> bool:
+    """Whether this thread can be interrupted by a timer at all."""
+    is_main = threading.current_thread() is threading.main_thread()
+    return is_main and hasattr(signal, "setitimer")
+
+
 def _has_a_free_timer() -> bool:
     """Whether this thread may set the timer, and nobody has."""
-    return (
-        hasattr(signal, "setitimer")
-        and threading.current_thread() is threading.main_thread()
-        and signal.getitimer(signal.ITIMER_REAL)[0] == 0.0
-    )
+    return can_interrupt() and signal.getitimer(signal.ITIMER_REAL)[0] == 0.0
 
 
 def check_limits(time_budget: float | str | None, n_trials: int | None) -> float | None:

@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from copy import copy
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from autoimb._arena import Arena, Limits
 from autoimb._catalogue.ready import ready_family
-from autoimb._clock import Deadline, check_limits
+from autoimb._clock import Deadline, can_interrupt, check_limits
 from autoimb._columns import as_rows
 from autoimb._data import Table, check_labels, check_table, codes_of
 from autoimb._evaluate import Problem
@@ -30,7 +31,7 @@ from autoimb._metrics import Metric, resolve_metric
 from autoimb._profile import profile_table
 from autoimb._progress import call_callbacks, progress_display
 from autoimb._report.build import Evidence, build_report
-from autoimb._search import SearchOutcome, search
+from autoimb._search import search
 from autoimb._select import Selection, last_seconds, reserve, select
 from autoimb._space import SearchSpace
 from autoimb._study import Ledger, fingerprint_of, resolve_storage
@@ -53,11 +54,11 @@ if TYPE_CHECKING:
     from autoimb._objectives import Objective
     from autoimb._report import Report
     from autoimb._threshold import Threshold
-    from autoimb._trials import Progress
+    from autoimb._trials import Progress, SearchOutcome
 
 _SHORT_SECONDS = 8.0  # below this, starting worker processes would eat the budget
 _FAST_COST = 1.0  # relative cost of the families that so little time is spent on
-_CACHE_BYTES = 2**27  # of encoded rows in a worker, beside as much as the data take
+_CACHE_BYTES = 2**27  # of encoded rows that a worker keeps
 _FREE_SHARE = 0.8  # of the memory that is free, for all workers together
 
 
@@ -422,7 +423,7 @@ default="auto"
                 f"always answering with the majority class scores {share:.3f} accuracy "
                 "here; 'average_precision', 'mcc' or 'f1_macro' see the rare class.",
                 AccuracyWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         return metric
 
@@ -478,10 +479,12 @@ default="auto"
         share a sum, so each fit has one.
         """
         n_jobs = resolve_n_jobs(self.n_jobs)
-        if self.executor is not None or clock.seconds is None:
-            return Layout(n_jobs)
+        if clock.seconds is None:
+            return Layout.fitting(n_jobs, 0)
         if clock.seconds < _SHORT_SECONDS:
-            return Layout(1)
+            return Layout(1, in_process=True)
+        if n_jobs == 1 and not can_interrupt():
+            return Layout(1)  # what hangs can be ended in a process of its own only
         return Layout.fitting(n_jobs, len(table.y) * len(table.schema.columns))
 
     def _ledger(self, problem: Problem, space: SearchSpace) -> Ledger:
@@ -501,7 +504,8 @@ default="auto"
             clock=clock,
             n_trials=n_trials,
             reserve=partial(reserve, arena=arena, clock=clock),
-            memory=_FREE_SHARE * free_memory() / arena.n_workers,
+            # Somebody else's executor may be on another machine.
+            memory=inf if self.executor else _FREE_SHARE * free_memory(),
         )
         label = arena.judge.metric.label
         with (
@@ -553,7 +557,7 @@ default="auto"
                 f"time_budget={self.time_budget} left too little for a whole refit of "
                 f"{wanted}: {what}. Give more time.",
                 BudgetTooSmallWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         return finished
 
@@ -586,13 +590,13 @@ default="auto"
         else:
             selection = Selection.unscored(left[0])
             how = "was fitted with its defaults, its threshold tuned on training rows"
-        why = _commonest(r.reason for r in tried)
+        name = space.label(selection.winner.strategy)
+        why = _commonest(r.reason for r in tried) or f"{clock.seconds} s were too short"
         warnings.warn(
-            "no candidate was complete within "
-            f"time_budget={self.time_budget}{f' ({why})' if why else ''}: "
-            f"{space.label(selection.winner.strategy)} {how}. Give more time or memory.",
+            f"no candidate was complete ({why}): {name} {how}. Give more time, or more "
+            "memory.",
             BudgetTooSmallWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
         return selection
 

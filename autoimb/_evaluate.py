@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 _STAGES = (0.125, 0.25, 0.35, 0.5, 0.7, 1.0)  # of the rounds that were asked for
 _LEAST_ROUNDS = 10
+_GRACE_SECONDS, _GRACE = 2.0, 1.25
 
 FitModel = Callable[..., None]
 """Fits a model: (model, X, y, **row weights)."""
@@ -64,6 +65,10 @@ class Problem:
     """Threads of one evaluation."""
     cache_bytes: int = 2**27
     """How much of its encoded rows a process keeps."""
+
+    def can_stop(self, strategy: Strategy) -> bool:
+        """Whether a strategy's model can stop by itself when time is up."""
+        return bool(self.catalogue.get("family", strategy.family.name).within)
 
     def build(
         self,
@@ -352,13 +357,22 @@ def refit(
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with interrupted_after(None if within else seconds):
+        patience = grace(seconds) if within and seconds is not None else seconds
+        with interrupted_after(patience):
             fit_steps(pipeline, table.X, table.y, table.sample_weight, fit)
     family: Family = problem.catalogue.get("family", strategy.family.name)
     if n_threads > 1 and family.takes.get("n_jobs") == "n_jobs":
         # To start threads for a few rows takes longer than to score them.
         pipeline[-1].set_params(n_jobs=1)
     return pipeline, is_whole
+
+
+def grace(seconds: float) -> float:
+    """Return when to end from outside what has some seconds to end by itself.
+
+    To encode its rows, or to load its library, comes on top of a model's own time.
+    """
+    return _GRACE_SECONDS + _GRACE * seconds
 
 
 def fit_plainly(model: Any, X: Any, y: NDArray[np.intp], **weights: Any) -> None:

@@ -14,7 +14,7 @@ import os
 import pickle
 import signal
 import tempfile
-from concurrent.futures import Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,9 +56,11 @@ class SequentialExecutor(Executor):
         try:
             # n_jobs=1 is one thread, too.
             with threadpoolctl.threadpool_limits(1), interrupted_after(seconds):
-                future.set_result(fn(*args, **kwargs))
+                result = fn(*args, **kwargs)
         except Exception as error:  # noqa: BLE001  an executor hands every error on
             future.set_exception(error)
+        else:
+            future.set_result(result)
         return future
 
 
@@ -85,7 +87,8 @@ class WorkerPool(Executor):
             context=get_context("loky"),
         )
         # Starting takes seconds: begin now, while the table is being profiled.
-        self._warm = [self._pool.schedule(_warm_up) for _ in range(n_workers)]
+        for _ in range(n_workers):
+            self._pool.schedule(_warm_up)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Queue a task without a limit of its own."""
@@ -105,6 +108,10 @@ class WorkerPool(Executor):
         payload = cloudpickle.dumps((fn, args, kwargs))
         return self._pool.schedule(_run_payload, args=[payload], timeout=seconds)
 
+    def cancel(self, future: Future[Any]) -> bool:
+        """Leave a task alone: to cancel it, waiting or running, ends a worker."""
+        return False
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002  the base class's signature
         """End the workers, at once if `cancel_futures`."""
         if cancel_futures:
@@ -120,6 +127,8 @@ def _start_worker(n_threads: int) -> None:
     import threadpoolctl
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The pool's own handler would wait for a fit to return to Python.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # The variables are for libraries that are loaded later, the limit for the others.
     os.environ.update(dict.fromkeys(_THREAD_COUNTS, str(n_threads)))
     threadpoolctl.threadpool_limits(n_threads)
@@ -140,18 +149,26 @@ def _run_payload(payload: bytes) -> Any:
 def submit_within(
     executor: Executor, seconds: float | None, fn: Callable[..., Any], *args: Any
 ) -> Future[Any]:
-    """Submit a task, with a limit on its running time where the executor has one."""
+    """Submit a task, with a limit on its running time where the executor has one.
+
+    An executor that takes no more tasks gives a future that says so.
+    """
     limited = getattr(executor, "submit_within", None)
-    if limited is None:
-        return executor.submit(fn, *args)
-    return limited(seconds, fn, *args)  # type: ignore[no-any-return]
+    try:
+        if limited is None:
+            return executor.submit(fn, *args)
+        return limited(seconds, fn, *args)  # type: ignore[no-any-return]
+    except Exception as error:  # noqa: BLE001  a candidate's failure is a result
+        future: Future[Any] = Future()
+        future.set_exception(error)
+        return future
 
 
 def failure_reason(error: BaseException) -> tuple[str, str]:
     """Return the status and the reason for a task that brought no result."""
     if isinstance(error, FutureTimeoutError | TimeoutError):
         return "timeout", "one fold took longer than its share of the time budget"
-    if type(error).__name__ == "ProcessExpired":
+    if isinstance(error, BrokenExecutor) or type(error).__name__ == "ProcessExpired":
         return "killed", "its worker process died (out of memory?)"
     return "failed", f"{type(error).__name__}: {error}"
 
@@ -231,10 +248,9 @@ def open_executor(executor: Executor | None, layout: Layout) -> Iterator[Executo
     if executor is not None:
         yield executor
         return
-    is_alone = layout.n_workers == layout.n_threads == 1
     own = (
         SequentialExecutor()
-        if is_alone
+        if layout.in_process
         else WorkerPool(layout.n_workers, layout.n_threads)
     )
     try:

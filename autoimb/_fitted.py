@@ -6,7 +6,7 @@ calibration each, their weights, and one rule from probabilities to labels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -127,17 +127,26 @@ def _refitted(
 ) -> tuple[Selection, Pipeline, bool]:
     """Return the winner refitted on all rows, or the quickest if time does not allow.
 
-    The quickest is fitted without a limit: there must be some model.
+    The winner leaves the time that the quickest takes. The last resort has no limit
+    but its own, if it can stop by itself: there must be some model.
     """
-    fallback = selection.fallback
-    limit = seconds if fallback is not None or selection.finalists else None
+    fallback, limit = selection.fallback, seconds
+    if fallback is not None and seconds is not None:
+        limit = max(1.0, seconds - fallback.winner.refit_seconds)
+    elif not problem.can_stop(selection.winner.strategy):
+        limit = None
     try:
         fitted = refit(
             selection.winner.strategy, problem, n_threads=n_threads, seconds=limit
         )
     except TimeoutError:
-        selection = fallback or replace(selection, quickest=None)
-        fitted = refit(selection.winner.strategy, problem, n_threads=n_threads)
+        if fallback is None:
+            raise
+        selection = fallback
+        limit = 1.0 if problem.can_stop(selection.winner.strategy) else None
+        fitted = refit(
+            selection.winner.strategy, problem, n_threads=n_threads, seconds=limit
+        )
     return selection, *fitted
 
 

@@ -1,9 +1,9 @@
 """Turn out-of-fold scores into a candidate's score, with its noise.
 
 A candidate's score is the mean of its per-fold metric, averaged over repeats. The
-bootstrap draws rows class by class, the same rows for every candidate, and recomputes
-that mean: so the difference of two candidates has a standard error of its own, and
-rows that were not drawn serve as new data.
+bootstrap draws rows class by class (whole groups where there are groups), the same for
+every candidate, and recomputes that mean: so the difference of two candidates has a
+standard error of its own, and rows that were not drawn serve as new data.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import pandas as pd
 
 from autoimb._metrics import LabelMetric, Metric, ScorerMetric
 from autoimb._threshold import best_labels
@@ -79,7 +80,12 @@ class Judge:
         """Return a judge with freshly drawn bootstrap counts."""
         limit = _MAX_SCORER_DRAWS if isinstance(metric, ScorerMetric) else _MAX_DRAWS
         n_draws = int(np.clip(_MAX_CELLS // len(table.y), 20, limit))
-        return cls(metric, table, folds, _draw(table.y, n_draws, seed))
+        counts = (
+            _draw(table.y, n_draws, seed)
+            if table.groups is None
+            else _draw_groups(table.groups, n_draws, seed)
+        )
+        return cls(metric, table, folds, counts)
 
     def score(self, results: Sequence[FoldResult]) -> Score:
         """Return the score of a candidate from its folds' results."""
@@ -172,6 +178,17 @@ def _draw(y: NDArray[np.intp], n_draws: int, seed: int) -> NDArray[np.uint8]:
         picks = rng.integers(len(rows), size=(n_draws, len(rows)))
         for draw, picked in zip(counts, picks, strict=True):
             draw[rows] = np.bincount(picked, minlength=len(rows))
+    return counts
+
+
+def _draw_groups(groups: NDArray[Any], n_draws: int, seed: int) -> NDArray[np.uint8]:
+    """Return how often each row is drawn (B, n), the rows of a group together."""
+    rng = np.random.default_rng(seed)
+    codes, names = pd.factorize(np.asarray(groups), use_na_sentinel=False)
+    counts = np.empty((n_draws, len(codes)), dtype=np.uint8)
+    for draw in counts:
+        picked = rng.integers(len(names), size=len(names))
+        draw[:] = np.bincount(picked, minlength=len(names))[codes]
     return counts
 
 

@@ -16,10 +16,11 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How many fits run at once, and with how many threads each."""
+    """How many fits run at once, with how many threads each, and where."""
 
     n_workers: int
     n_threads: int = 1
+    in_process: bool = False
 
     @classmethod
     def fitting(cls, n_jobs: int, n_cells: int) -> Layout:
@@ -27,9 +28,9 @@ class Layout:
 
         Large fits are few: side by side, the last of them would run alone for long.
         """
-        if n_cells < _MANY_CELLS:
-            return cls(n_jobs)
-        return cls(1, n_jobs)
+        if n_jobs == 1:
+            return cls(1, in_process=True)
+        return cls(n_jobs) if n_cells < _MANY_CELLS else cls(1, n_jobs)
 
 
 def resolve_n_jobs(n_jobs: int | None) -> int:

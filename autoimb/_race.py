@@ -66,11 +66,16 @@ class Race:
     """The rule, for one metric and one table."""
 
     judge: Judge
+    is_open: bool
+    """Whether there are rows enough of the rare class to drop anybody."""
 
-    @property
-    def is_open(self) -> bool:
-        """Whether there are rows enough of the rare class to drop anybody."""
-        return self._count(np.arange(len(self.judge.table.y))) >= _MIN_MINORITY
+    @classmethod
+    def of(cls, judge: Judge) -> Race:
+        """Return the race among candidates that a judge scores."""
+        table = judge.table
+        counts = table.class_counts
+        rare = counts.min() if table.pos is None else counts[table.pos]
+        return cls(judge, bool(rare >= _MIN_MINORITY))
 
     def gap(
         self, candidate: Sequence[FoldResult], incumbent: Sequence[FoldResult]

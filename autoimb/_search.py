@@ -11,26 +11,34 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass, field, replace
-from math import ceil
+from math import ceil, isfinite
 from typing import TYPE_CHECKING
 
 from autoimb._candidate import HEAT, Candidate, Verdict, best_stage
-from autoimb._clock import Deadline
 from autoimb._footprint import needed_bytes
 from autoimb._forecast import Forecast
+from autoimb._heats import Heats
 from autoimb._race import Race, is_behind
-from autoimb._rungs import ALL_ROWS, Rung, early_rung
+from autoimb._rungs import ALL_ROWS, early_rung
 from autoimb._study import quiet_optuna
-from autoimb._trials import WORTH_ANOTHER_TRY, Progress, TrialRecord, complete
+from autoimb._trials import (
+    WORTH_ANOTHER_TRY,
+    Progress,
+    SearchOutcome,
+    TrialRecord,
+    complete,
+)
 
 if TYPE_CHECKING:
-    import optuna
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
 
     from autoimb._arena import Arena, Limits
+    from autoimb._clock import Deadline
     from autoimb._evaluate import FoldResult
+    from autoimb._rungs import Rung
     from autoimb._space import SearchSpace
     from autoimb._strategy import Strategy
     from autoimb._study import Ledger
@@ -40,30 +48,13 @@ LAG = 4
 """A trial is proposed once the trial this many places before it was told."""
 _REFIT_SHARE = 1.5  # a refit takes this many times as long as a fold's fit
 _LEAST_SHARE = 0.1  # of the budget, kept for a refit while no candidate is complete
-_HEATS_SHARE = 0.25  # of the budget, for trying the first trials on a sample
-_MAX_SKIPPED = 4  # of twice as many proposals: then there is no time for any
+_MAX_LATE = 4  # of twice as many proposals: then there is no time for any
+_MAX_IDLE = 20  # proposals in a row that were known before, or failed
+_FAILED = {"failed", "killed", "duplicate"}
 _MAX_KEPT = 40  # records that keep their out-of-fold scores: the best ones
 _POLL_SECONDS = 0.25
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SearchOutcome:
-    """What a search found."""
-
-    records: tuple[TrialRecord, ...]
-    study: optuna.Study
-    was_interrupted: bool
-    seconds: float = 0.0
-    """From the first proposal to the last result."""
-    cpu_seconds: float = 0.0
-    """Processor time inside the evaluations that came back."""
-
-    @property
-    def complete(self) -> list[TrialRecord]:
-        """Records with a score, best first; equal scores in trial order."""
-        return complete(self.records)
 
 
 def search(
@@ -111,7 +102,8 @@ class _Run:
     records: list[TrialRecord] = field(default_factory=list)
     queue: deque[Candidate] = field(default_factory=deque)
     known: dict[Strategy, TrialRecord] = field(default_factory=dict)
-    heats: dict[Strategy, FoldResult] = field(default_factory=dict)
+    were_late: deque[bool] = field(default_factory=lambda: deque(maxlen=2 * _MAX_LATE))
+    """Of the last candidates, whether there was no time to start them."""
     needless: list[Future[FoldResult]] = field(default_factory=list)
     """Folds of candidates that are out, still running."""
     best: TrialRecord | None = None
@@ -119,16 +111,18 @@ class _Run:
     is_over: bool = False
     race: Race = field(init=False)
     forecast: Forecast = field(init=False)
-    rung: Rung | None = field(init=False)
+    heats: Heats | None = field(init=False)
+    """Where candidates are tried on a sample first: on large tables."""
     numbers: tuple[int, ...] = field(init=False)
     _reserve: float = 0.0
 
     def __post_init__(self) -> None:
         problem = self.arena.problem
-        self.race = Race(self.arena.judge)
+        self.race = Race.of(self.arena.judge)
         self.forecast = Forecast(problem.catalogue)
-        self.rung = early_rung(problem.table.class_counts)
         self.numbers = tuple(i for i, f in enumerate(problem.folds) if f.repeat == 0)
+        rung = early_rung(problem.table.class_counts)
+        self.heats = None if rung is None else Heats(self.arena, self.numbers[0], rung)
         for record in self.ledger.records:
             self._append(record)
 
@@ -146,9 +140,14 @@ class _Run:
 
     def advance(self, first: Sequence[Strategy]) -> Iterator[None]:
         """Yield whenever something may have changed, until the search is over."""
-        if self.rung is not None:
-            yield from self._run_heats(first, self.rung)
-            first = self._by_heat(first)
+        if self.heats is not None:
+            tried = [s for s in first[: self.limits.n_trials] if not self._is_known(s)]
+            for _ in self.heats.run(tried, self.limits.clock, self._note):
+                yield
+                if self.is_over:
+                    return
+            self.needless += self.heats.running.values()
+            first = self.heats.best_first(first)
         new = [self.space.to_params(s) for s in first if not self._is_known(s)]
         self.ledger.enqueue(new, n_startup=len(first))
         while not self.is_over:
@@ -160,7 +159,8 @@ class _Run:
                 self._collect(candidate)
             self._submit()
             if self.queue[0].is_decided:
-                self._tell(self.queue.popleft())
+                record = self._record_of(self.queue[0])
+                self._tell(self.queue.popleft(), record)
             else:
                 self._wait(self._pending())
             yield
@@ -168,17 +168,19 @@ class _Run:
     def abandon(self, why: str) -> None:
         """Record what is still under way as unfinished."""
         self.is_over = True
+        is_next = True  # a later search must find the trials told in their order
         for candidate in self.queue:
             self._collect(candidate)
-            if candidate.is_decided:
-                self._tell(candidate)
+            is_next &= candidate.is_decided
+            if candidate.is_decided and (is_next or self.ledger.archive is None):
+                self._tell(candidate, self._record_of(candidate))
                 continue
             n_run, n_folds = len(candidate.run), len(candidate.order)
             verdict = Verdict("timeout", f"{why} after {n_run} of {n_folds} folds")
             record = self._ended(candidate, verdict)
             self.ledger.give_up(candidate.trial, record)
             self._append(record)
-            candidate.give_up()
+            candidate.give_up(self.arena.cancel)
         self.queue.clear()
 
     def progress(self) -> Progress:
@@ -194,54 +196,28 @@ class _Run:
             seconds=clock.seconds,
         )
 
-    # --- a sample first, on large tables
-
-    def _run_heats(self, first: Sequence[Strategy], rung: Rung) -> Iterator[None]:
-        """Try the first trials on a sample, so that the best of them come first."""
-        clock = self.limits.clock
-        share = None if clock.seconds is None else _HEATS_SHARE * clock.seconds
-        until = Deadline(share, clock.started)
-        new = [s for s in first[: self.limits.n_trials] if not self._is_known(s)]
-        waiting = deque(new)
-        running: dict[Strategy, Future[FoldResult]] = {}
-        while (waiting or running) and not until.is_over and not self.is_over:
-            while waiting and len(running) < self._capacity:
-                limit = None if share is None else until.remaining
-                running[waiting[0]] = self.arena.submit(
-                    waiting.popleft(), self.numbers[0], rung=rung, seconds=limit
-                )
-            self._wait(list(running.values()))
-            for strategy in [s for s, future in running.items() if future.done()]:
-                self._keep_heat(strategy, running.pop(strategy))
-            yield
-        self.needless += running.values()
-
-    def _keep_heat(self, strategy: Strategy, future: Future[FoldResult]) -> None:
-        """Keep the scores of a strategy that saw the sample; a failure may be luck."""
-        if future.cancelled() or future.exception() is not None:
-            return
-        result = future.result()
-        self._note(strategy, result, self.rung or ALL_ROWS)
-        if result.status == "ok":
-            (self.heats[strategy],) = best_stage([result], self.arena.judge)
-
-    def _by_heat(self, first: Sequence[Strategy]) -> list[Strategy]:
-        """Return the first trials, the best on the sample first, unknown ones last."""
-        judge = self.arena.judge
-        scores = {s: judge.mean([result]) for s, result in self.heats.items()}
-        return sorted(first, key=lambda s: -scores.get(s, float("-inf")))
-
     # --- proposing
 
     def _may_ask(self) -> bool:
         """Whether the next trial may be proposed now."""
         if len(self.queue) >= LAG or self.deadline.is_over or self.is_over:
             return False
-        last = self.records[-2 * _MAX_SKIPPED :]
-        if sum(record.status == "skipped" for record in last) >= _MAX_SKIPPED:
+        if self._is_idle():
             return False
         asked = len(self.records) + len(self.queue)
         return self.limits.n_trials is None or asked < self.limits.n_trials
+
+    def _is_idle(self) -> bool:
+        """Whether further proposals lead nowhere.
+
+        There is no time for any, the space is exhausted, or whatever is tried fails.
+        """
+        if sum(self.were_late) >= _MAX_LATE:
+            return True
+        last = {record.status for record in self.records[-_MAX_IDLE:]}
+        if len(self.records) < _MAX_IDLE:
+            return False
+        return last <= {"duplicate"} or (self.best is None and last <= _FAILED)
 
     def _ask(self) -> None:
         """Propose a trial."""
@@ -256,15 +232,15 @@ class _Run:
             strategy,
             self.numbers,
             self._incumbent(place),
-            has_heat=self.rung is not None,
+            has_heat=self.heats is not None,
         )
         if self._is_known(strategy) or strategy in {c.strategy for c in self.queue}:
             # The first of them is told before this one.
             candidate.verdict = Verdict("duplicate", "")
         else:
             candidate.verdict = self._too_large(strategy)
-        if strategy in self.heats:
-            candidate.results[HEAT] = self.heats.pop(strategy)
+        if self.heats is not None and strategy in self.heats.results:
+            candidate.results[HEAT] = self.heats.results.pop(strategy)
         self.queue.append(candidate)
 
     def _known_at(self, place: int) -> list[TrialRecord]:
@@ -302,8 +278,7 @@ class _Run:
 
     def _too_large(self, strategy: Strategy) -> Verdict | None:
         """Return why there is not memory enough to evaluate a strategy."""
-        problem = self.arena.problem
-        needed = needed_bytes(strategy, problem.table, problem.catalogue)
+        needed = self._needed_bytes(strategy)
         if needed <= self.limits.memory:
             return None
         return Verdict(
@@ -334,9 +309,20 @@ class _Run:
         n_running = len(self._pending())
         for is_extra, place, _, number in sorted(options):
             n_allowed = self.arena.n_workers if is_extra else self._capacity
-            if n_running >= n_allowed:
+            if n_running >= n_allowed or not self._has_room(self.queue[place]):
                 return
             n_running += self._start(self.queue[place], number)
+
+    def _has_room(self, candidate: Candidate) -> bool:
+        """Whether there is memory for one more evaluation, beside those under way."""
+        running = [c for c in self.queue for _ in c.futures]
+        needed = sum(self._needed_bytes(c.strategy) for c in [candidate, *running])
+        return not running or needed <= self.limits.memory
+
+    def _needed_bytes(self, strategy: Strategy) -> float:
+        """Return about what an evaluation takes."""
+        problem = self.arena.problem
+        return needed_bytes(strategy, problem.table, problem.catalogue)
 
     def _pending(self) -> list[Future[FoldResult]]:
         """Return everything that occupies a worker, or soon will."""
@@ -349,8 +335,8 @@ class _Run:
         if candidate.verdict is not None:
             return False
         fold, rung = number, ALL_ROWS
-        if number == HEAT and self.rung is not None:
-            fold, rung = self.numbers[0], self.rung
+        if number == HEAT and self.heats is not None:
+            fold, rung = self.heats.number, self.heats.rung
         candidate.futures[number] = self.arena.submit(
             candidate.strategy, fold, rung=rung, seconds=self._fold_limit()
         )
@@ -377,18 +363,21 @@ class _Run:
             return None
         status = "timeout" if candidate.results else "skipped"
         return Verdict(
-            status, f"needs about {needed:.1f} s more, and {left:.1f} s were left"
+            status,
+            f"needs about {needed:.1f} s more, and {left:.1f} s were left",
+            is_late=status == "skipped",
         )
 
     def _collect(self, candidate: Candidate) -> None:
         """Take the results that are in and judge the candidate by them."""
         if candidate.verdict is None:
             for number, result in candidate.collect():
-                rung = self.rung if number == HEAT else None
-                self._note(candidate.strategy, result, rung or ALL_ROWS)
+                is_heat = number == HEAT and self.heats is not None
+                rung = self.heats.rung if self.heats and is_heat else ALL_ROWS
+                self._note(candidate.strategy, result, rung)
             candidate.judge(self.race)
         if candidate.verdict is not None:
-            self.needless += candidate.give_up()
+            self.needless += candidate.give_up(self.arena.cancel)
 
     def _note(self, strategy: Strategy, result: FoldResult, rung: Rung) -> None:
         """Learn from an evaluation how long the next will take."""
@@ -407,15 +396,19 @@ class _Run:
 
     # --- telling
 
-    def _tell(self, candidate: Candidate) -> None:
-        """Record what became of a candidate and report it to the study."""
-        verdict = candidate.verdict
-        if verdict is None:
-            record = self._completed(candidate)
-        elif verdict.status == "duplicate":
-            record = self._repeated(candidate)
-        else:
-            record = self._ended(candidate, verdict)
+    def _record_of(self, candidate: Candidate) -> TrialRecord:
+        """Return what became of a candidate."""
+        if candidate.verdict is None:
+            return self._completed(candidate)
+        if candidate.verdict.status == "duplicate":
+            return self._repeated(candidate)
+        return self._ended(candidate, candidate.verdict)
+
+    def _tell(self, candidate: Candidate, record: TrialRecord) -> None:
+        """Keep a record and report it to the study."""
+        self.were_late.append(
+            candidate.verdict is not None and candidate.verdict.is_late
+        )
         self.ledger.tell(candidate.trial, record)
         self._append(record)
         self._forget_the_worst()
@@ -424,6 +417,9 @@ class _Run:
         """Return the record of a candidate that has all folds of the first repeat."""
         results = candidate.chosen(self.numbers, self.arena.judge)
         score = self.arena.judge.score(results)
+        if not isfinite(score.mean):
+            why = "the metric is undefined on its scores"
+            return self._ended(candidate, Verdict("failed", why))
         strategy = candidate.final_strategy(results, self.space.catalogue)
         heat = candidate.heat
         return TrialRecord(
@@ -477,7 +473,7 @@ class _Run:
 
     def _rungs(self, candidate: Candidate) -> tuple[str, ...]:
         """Return which training rows a candidate saw, in order."""
-        sampled = (self.rung.name,) if self.rung and candidate.heat else ()
+        sampled = (self.heats.rung.name,) if self.heats and candidate.heat else ()
         all_rows = candidate.results.keys() - {HEAT}
         return (*sampled, ALL_ROWS.name) if all_rows else sampled
 

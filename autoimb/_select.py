@@ -109,7 +109,7 @@ def select(complete: Sequence[TrialRecord], arena: Arena, clock: Deadline) -> Se
 
     The clock is that of the whole fit: what a refit needs is kept back here.
     """
-    finalists = _finalists(_affordable(complete, clock))
+    finalists = _finalists(_affordable(complete, clock, last_seconds(arena.problem)))
     slowest = max(record.refit_seconds for record in finalists)
     deadline = clock.earlier_by(slowest + last_seconds(arena.problem))
     finalists = rescore(_in_time(finalists, arena, deadline), arena, deadline)
@@ -149,14 +149,15 @@ def reserve(complete: Sequence[TrialRecord], arena: Arena, clock: Deadline) -> f
 
 
 def _affordable(
-    complete: Sequence[TrialRecord], clock: Deadline
+    complete: Sequence[TrialRecord], clock: Deadline, last: float
 ) -> Sequence[TrialRecord]:
     """Return the candidates that can be refitted in time, all if none can.
 
     Those far down the list no longer hold the scores that the last steps need.
     """
     usable = [record for record in complete if record.results]
-    in_time = [record for record in usable if record.refit_seconds <= clock.remaining]
+    left = clock.remaining - last
+    in_time = [record for record in usable if record.refit_seconds <= left]
     return in_time or usable
 
 
@@ -172,7 +173,10 @@ def _finalists(complete: Sequence[TrialRecord]) -> list[TrialRecord]:
     best_family = complete[0].strategy.family.name
     of_family = [r for r in plain if r.strategy.family.name == best_family]
     ordered = [*chosen[:1], *plain[:1], *of_family[:1], *chosen[1:]]
-    return list({record.number: record for record in ordered}.values())
+    distinct: dict[Strategy, TrialRecord] = {}
+    for record in ordered:
+        distinct.setdefault(record.strategy, record)
+    return list(distinct.values())
 
 
 def _in_time(
@@ -265,21 +269,22 @@ def _score_repeat(
 
     A stored search may know some from an earlier fit.
     """
-    limit = None if deadline.seconds is None else deadline.remaining
-    futures = [
-        (record.number, arena.submit(record.strategy, number, seconds=limit))
-        for record in finalists
-        for number in numbers
-        if number not in {result.number for result in record.results}
-    ]
-    timeout = None if limit is None else deadline.remaining
+    futures = []
+    for record in finalists:
+        for number in sorted(set(numbers) - {r.number for r in record.results}):
+            if deadline.is_over:  # where tasks run as they are submitted
+                return None
+            limit = None if deadline.seconds is None else deadline.remaining
+            future = arena.submit(record.strategy, number, seconds=limit)
+            futures.append((record.number, future))
+    timeout = None if deadline.seconds is None else deadline.remaining
     _, missing = wait([future for _, future in futures], timeout=timeout)
     for future in missing:
-        if not future.running():
-            future.cancel()
+        arena.cancel(future)
     if missing or any(future.exception() for _, future in futures):
         return None
-    scored = [(trial, future.result()) for trial, future in futures]
+    # Their rounds are fixed by now: the stages before them are of no use.
+    scored = [(trial, replace(f.result(), stages=())) for trial, f in futures]
     return scored if all(result.status == "ok" for _, result in scored) else None
 
 

@@ -12,11 +12,14 @@ import re
 import uuid
 import warnings
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+import numpy as np
+from sklearn.base import BaseEstimator
 
 from autoimb._archive import Archive
 from autoimb._trials import WORTH_ANOTHER_TRY
@@ -170,7 +173,7 @@ class Ledger:
             multivariate=True,
             group=True,
             n_startup_trials=self.n_startup,
-            seed=(self.seed + place) % 2**32,
+            seed=self._seed_of(place),
         )
         if self.broken_off:
             return optuna.trial.Trial(self.study, self.broken_off.popleft().trial_id)
@@ -179,6 +182,11 @@ class Ledger:
             self.pending.remove(params)
             self.study.enqueue_trial(dict(params))
         return self.study.ask()
+
+    def _seed_of(self, place: int) -> int:
+        """Return the seed of one proposal, unlike that of any other."""
+        sequence = np.random.SeedSequence(self.seed, spawn_key=(place,))
+        return int(sequence.generate_state(1)[0])
 
     def give_up(self, trial: optuna.Trial, record: TrialRecord) -> None:
         """Leave a trial for a later search; one in memory has no later search."""
@@ -313,7 +321,12 @@ def fingerprint_of(problem: Problem, space: SearchSpace) -> dict[str, str]:
     )
     choices = {
         axis: [
-            (entry.name, sorted(entry.params.items()), _made_of(entry.make))
+            (
+                entry.name,
+                sorted(entry.params.items()),
+                _made_of(entry.make),
+                _fixed(entry),
+            )
             for entry in (problem.catalogue.get(axis, name) for name in names)
         ]
         for axis, names in space.names.items()
@@ -327,8 +340,29 @@ def fingerprint_of(problem: Problem, space: SearchSpace) -> dict[str, str]:
     }
 
 
+def _fixed(entry: Any) -> str:
+    """Return the settings of an entry that are not searched."""
+    return _made_of(getattr(entry, "fixed", {}))
+
+
 def _made_of(thing: Any) -> str:
-    """Return how an object prints, without where it lies in memory."""
+    """Return what an object is made of, in full and without where it lies in memory.
+
+    The `repr` of an estimator or of an array leaves out what is long.
+    """
+    if isinstance(thing, BaseEstimator):
+        return f"{type(thing).__qualname__}({_made_of(thing.get_params(deep=False))})"
+    if isinstance(thing, dict):
+        return ", ".join(
+            f"{key}: {_made_of(thing[key])}" for key in sorted(thing, key=str)
+        )
+    if isinstance(thing, list | tuple):
+        return f"[{', '.join(map(_made_of, thing))}]"
+    if isinstance(thing, np.ndarray):
+        return f"{thing.shape} {thing.dtype} {_hash(thing.tobytes())}"
+    if is_dataclass(thing) and not isinstance(thing, type):
+        parts = {part.name: getattr(thing, part.name) for part in fields(thing)}
+        return f"{type(thing).__qualname__}({_made_of(parts)})"
     return re.sub(r" at 0x[0-9a-f]+", "", repr(thing))
 
 

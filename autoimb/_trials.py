@@ -11,6 +11,8 @@ import pandas as pd
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import optuna
+
     from autoimb._catalogue import Catalogue
     from autoimb._evaluate import FoldResult
     from autoimb._judge import Score
@@ -104,6 +106,24 @@ def complete(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     """Return records with a score, best first; equal scores in trial order."""
     scored = [record for record in records if record.status == "complete"]
     return sorted(scored, key=lambda r: (-r.mean, r.number))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SearchOutcome:
+    """What a search found."""
+
+    records: tuple[TrialRecord, ...]
+    study: optuna.Study
+    was_interrupted: bool
+    seconds: float = 0.0
+    """From the first proposal to the last result."""
+    cpu_seconds: float = 0.0
+    """Processor time inside the evaluations that came back."""
+
+    @property
+    def complete(self) -> list[TrialRecord]:
+        """Records with a score, best first; equal scores in trial order."""
+        return complete(self.records)
 
 
 def with_finalists(

@@ -27,7 +27,7 @@ PLAIN = Strategy.of(CATALOGUE, family="logistic_regression")
 
 def race_of(problem):
     metric = resolve_metric("average_precision", problem.table.n_classes)
-    return Race(Judge.of(metric, problem.table, problem.folds, problem.seed))
+    return Race.of(Judge.of(metric, problem.table, problem.folds, problem.seed))
 
 
 RACE = race_of(PROBLEM)
@@ -173,7 +173,7 @@ def test_giving_up_cancels_what_has_not_begun_and_hands_on_what_runs():
     candidate.collect()
     candidate.judge(RACE)
     assert candidate.verdict.status == "failed"
-    assert candidate.give_up() == [futures[1]]
+    assert candidate.give_up(Future.cancel) == [futures[1]]
     assert [futures[n].cancelled() for n in NUMBERS] == [False, False, True, True]
     assert candidate.futures == {}
 

@@ -413,8 +413,8 @@ def _tell_then(check):
 
     tell = _search._Run._tell
 
-    def told(run, candidate):
-        tell(run, candidate)
+    def told(run, candidate, record):
+        tell(run, candidate, record)
         check(run)
 
     return told

@@ -170,7 +170,7 @@ def test_other_executors_get_the_value_itself():
 
 
 def test_one_job_stays_in_this_process():
-    with open_executor(None, Layout(1)) as executor:
+    with open_executor(None, Layout(1, in_process=True)) as executor:
         assert isinstance(executor, SequentialExecutor)
 
 

@@ -28,10 +28,15 @@ def test_devices_are_known_by_name():
         resolve_device("gpu")
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2, 16])
+@pytest.mark.parametrize("n_jobs", [2, 16])
 def test_large_tables_are_fitted_one_after_the_other_with_all_threads(n_jobs):
     assert Layout.fitting(n_jobs, 10_000) == Layout(n_jobs, 1)
     assert Layout.fitting(n_jobs, 30_000_000) == Layout(1, n_jobs)
+
+
+@pytest.mark.parametrize("n_cells", [10_000, 30_000_000])
+def test_one_job_stays_in_this_process(n_cells):
+    assert Layout.fitting(1, n_cells) == Layout(1, 1, in_process=True)
 
 
 # --- memory

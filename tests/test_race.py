@@ -19,7 +19,7 @@ def race_of(problem, metric="average_precision", n_draws=30):
     table = problem.table
     metric = resolve_metric(metric, table.n_classes)
     judge = Judge.of(metric, table, problem.folds, problem.seed)
-    return Race(replace(judge, counts=judge.counts[:n_draws]))
+    return Race.of(replace(judge, counts=judge.counts[:n_draws]))
 
 
 def results_of(problem, noise, *, folds=(0, 1), seed=0):

@@ -51,10 +51,9 @@ if TYPE_CHECKING:
     from autoimb._guide import Recommendation
     from autoimb._judge import Judge
     from autoimb._profile import DatasetProfile
-    from autoimb._search import SearchOutcome
     from autoimb._select import Selection
     from autoimb._space import SearchSpace
-    from autoimb._trials import TrialRecord
+    from autoimb._trials import SearchOutcome, TrialRecord
 
 _N_POINTS = 200  # of the curves: more cannot be told apart on a page
 _N_BINS = 10
