@@ -48,7 +48,7 @@ LAG = 4
 """A trial is proposed once the trial this many places before it was told."""
 _REFIT_SHARE = 1.5  # a refit takes this many times as long as a fold's fit
 _LEAST_SHARE = 0.1  # of the budget, kept for a refit while no candidate is complete
-_MAX_LATE = 4  # of twice as many proposals: then there is no time for any
+_MAX_LATE = 12  # of twice as many proposals: then there is no time for any
 _MAX_IDLE = 20  # proposals in a row that were known before, or failed
 _FAILED = {"failed", "killed", "duplicate"}
 _MAX_KEPT = 40  # records that keep their out-of-fold scores: the best ones
@@ -337,28 +337,30 @@ class _Run:
         fold, rung = number, ALL_ROWS
         if number == HEAT and self.heats is not None:
             fold, rung = self.heats.number, self.heats.rung
+        # What takes longer could not run its folds and be refitted in time.
+        limit = self._left() / self._turns(candidate)
+        is_timed = self.limits.clock.seconds is not None
         candidate.futures[number] = self.arena.submit(
-            candidate.strategy, fold, rung=rung, seconds=self._fold_limit()
+            candidate.strategy, fold, rung=rung, seconds=limit if is_timed else None
         )
         return True
 
-    def _fold_limit(self) -> float | None:
-        """Return the seconds beyond which all folds and a refit could not be done."""
-        if self.limits.clock.seconds is None:
-            return None
-        n_turns = ceil(len(self.numbers) / self.arena.n_workers)
-        return max(0.5, self.deadline.remaining / (n_turns + _REFIT_SHARE))
+    def _turns(self, candidate: Candidate) -> float:
+        """Return how many fits' time a candidate still needs, its refit included."""
+        n_left = sum(number not in candidate.results for number in self.numbers)
+        return ceil(n_left / self.arena.n_workers) + _REFIT_SHARE
+
+    def _left(self) -> float:
+        """Return the seconds left; a candidate may have the refit of the best."""
+        refit = 0.0 if self.best is None else self.best.refit_seconds
+        return self.deadline.remaining + refit
 
     def _too_late(self, candidate: Candidate) -> Verdict | None:
         """Return that a candidate's folds cannot be done in the time that is left."""
-        left = self.deadline.remaining
         own = [r.seconds for n, r in candidate.results.items() if n != HEAT]
         n_rows = len(self.arena.problem.folds[self.numbers[0]].train_idx)
-        expected = (
-            max(own) if own else self.forecast.seconds(candidate.strategy, n_rows)
-        )
-        n_left = len(self.numbers) - len(own)
-        needed = (expected or 0.0) * ceil(n_left / self.arena.n_workers)
+        expected = max(own, default=self.forecast.seconds(candidate.strategy, n_rows))
+        needed, left = (expected or 0.0) * self._turns(candidate), self._left()
         if needed <= left:
             return None
         status = "timeout" if candidate.results else "skipped"
