@@ -197,7 +197,9 @@ class ScorerMetric(Metric):
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UndefinedMetricWarning)
-            return np.array([score(self.scorer, model, y, w) for w in weights], float)
+            return np.array(
+                [score(self.scorer, model, y, w) for w in weights.astype(float)], float
+            )
 
     def chance_score(self, shares: FloatArray, pos: int | None) -> float:
         """Return NaN: it is not known what the scorer measures."""

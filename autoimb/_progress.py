@@ -30,11 +30,13 @@ def call_callbacks(
     def call(progress: Progress) -> bool:
         nonlocal n_seen
         stops = False
-        for _ in range(progress.n_done - n_seen):
+        # A stored search may know more trials than it is asked for.
+        n_done = progress.n_done if n_trials is None else min(n_trials, progress.n_done)
+        for _ in range(n_done - n_seen):
             trial = root.subcontext(task_name="trial")
             trial.call_on_fit_task_begin(estimator=estimator)
             stops |= trial.call_on_fit_task_end(estimator=estimator)
-        n_seen = max(n_seen, progress.n_done)
+        n_seen = max(n_seen, n_done)
         return stops
 
     yield call

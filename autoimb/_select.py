@@ -59,7 +59,8 @@ class HonestScore:
     no_skill : float
         What a random ranking, or the best constant answer, scores.
     do_nothing : float
-        Mean score of the best candidate without any handling of the imbalance.
+        Mean score of the best candidate without any handling of the imbalance: as it
+        is, and so a little optimistic, as the best of several is.
     """
 
     estimate: float

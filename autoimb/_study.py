@@ -71,9 +71,12 @@ class Storage:
         import optuna
 
         with quiet_optuna():
-            known = optuna.get_all_study_summaries(self.backend)
-        seeds = [s.user_attrs.get(_SEED) for s in known if s.study_name == self.name]
-        return seeds[0] if seeds else None
+            try:
+                study = optuna.load_study(study_name=self.name, storage=self.backend)
+            except KeyError:
+                return None
+        seed: int | None = study.user_attrs.get(_SEED)
+        return seed
 
 
 def resolve_storage(storage: Any, study_name: str | None) -> Storage | None:

@@ -168,3 +168,25 @@ def test_demo_runs_in_a_shell(tmp_path):
     for part in ("is it an 8?", "1,797 rows", "PR-AUC", "The flowchart advised", "F1"):
         assert part in done.stdout
     assert report.exists()
+
+
+def test_a_stored_search_goes_on_and_one_on_other_data_is_refused(
+    folder, tmp_path, capsys
+):
+    import optuna
+
+    url = f"sqlite:///{tmp_path / 'search.db'}"
+    stored = ["--storage", url, "--study-name", "mine"]
+    for n_trials in ("1", "3"):
+        fit = ["fit", str(folder / "data.csv"), *FIT, "--n-trials", n_trials]
+        assert main([*fit, *stored]) == 0
+    study = optuna.load_study(study_name="mine", storage=url)
+    assert [trial.user_attrs["status"] for trial in study.trials[:2]] == [
+        "complete"
+    ] * 2
+    assert len(study.trials) == 3
+    capsys.readouterr()
+    assert main([*fit, *stored, "--metric", "roc_auc"]) == 2
+    assert "another metric" in capsys.readouterr().err
+    assert main([*fit, "--study-name", "mine"]) == 2
+    assert "storage='sqlite:///search.db'" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn.metrics import (
     average_precision_score,
     f1_score,
@@ -256,3 +257,22 @@ def test_the_order_in_which_folds_arrive_does_not_matter():
     forwards, backwards = judge.score(results), judge.score(results[::-1])
     assert forwards.mean == pytest.approx(backwards.mean)
     np.testing.assert_allclose(forwards.drawn, backwards.drawn)
+
+
+def test_rows_of_a_group_are_drawn_together():
+    judge = judge_of(problem_of(*numeric(200, 40), groups=np.arange(200) // 4))
+    by_group = judge.counts.reshape(len(judge.counts), 50, 4)
+    assert (by_group == by_group[:, :, :1]).all()
+    assert (by_group[:, :, 0].sum(axis=1) == 50).all()
+
+
+def test_copies_of_a_row_say_no_more_than_the_row():
+    X, y = (np.repeat(part, 4, axis=0) for part in numeric(120, 40))
+    score = expit(np.column_stack([-X[:, 0], X[:, 0]]))
+    apart = problem_of(X, y, cv=2)
+    together = problem_of(X, y, cv=2, groups=np.repeat(np.arange(120), 4))
+    noise = [
+        judge_of(problem).score(results_of(problem, score)).se
+        for problem in (apart, together)
+    ]
+    assert noise[1] > 1.5 * noise[0]

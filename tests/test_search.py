@@ -11,6 +11,7 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
+from sklearn.metrics import make_scorer
 from tables import (
     BROKEN,
     DIAL,
@@ -24,6 +25,7 @@ from tables import (
 
 from autoimb import AutoImbalance
 from autoimb._arena import Limits
+from autoimb._catalogue.entry import Float
 from autoimb._clock import Deadline
 from autoimb._execution import SequentialExecutor
 from autoimb._guide import recommend
@@ -431,3 +433,54 @@ def test_a_candidate_for_which_there_is_no_memory_is_not_started():
         .str.fullmatch(r"needs about \d+\.\d GB of memory, and 0\.0 GB are free for it")
         .all()
     )
+
+
+# --- no end in sight
+
+
+def test_a_space_that_is_exhausted_ends_the_search():
+    started = time.monotonic()
+    outcome, _ = run(family_of(DIAL.make, "still"), seconds=60.0)
+    assert time.monotonic() - started < 20
+    status = [record.status for record in outcome.records]
+    assert status[0] == "complete"
+    assert set(status[1:]) == {"duplicate"}
+    assert len(status) < 30
+
+
+def test_a_search_in_which_everything_fails_ends():
+    broken = family_of(BROKEN.make, "broken", noise=Float(0.0, 1.0, default=0.5))
+    outcome, _ = run(broken, seconds=60.0)
+    assert {r.status for r in outcome.records} == {"failed"}
+    assert len(outcome.records) < 30
+
+
+def test_a_metric_that_is_undefined_is_a_failure():
+    X, y = numeric()
+    space = space_of(X, y, family=DIAL, **PLAIN)
+    problem = problem_of(X, y, catalogue=space.catalogue, as_given=True)
+    undefined = make_scorer(lambda *_: float("nan"))
+    arena = arena_of(problem, metric=undefined)
+    outcome = search(space, (), arena=arena, **limited(2))
+    assert {r.status for r in outcome.records} == {"failed"}
+    assert outcome.records[0].reason == "the metric is undefined on its scores"
+
+
+def test_without_memory_for_two_evaluations_there_is_one_at_a_time():
+    class Watched(LateExecutor):
+        n_running = n_most = 0
+
+        def submit(self, fn, /, *args, **kwargs):
+            self.n_running += 1
+            self.n_most = max(self.n_most, self.n_running)
+            return super().submit(fn, *args, **kwargs)
+
+        def deliver(self, late, result):
+            self.n_running -= 1
+            LateExecutor.deliver(late, result)
+
+    together, alone = Watched(0), Watched(0)
+    run(n_trials=6, executor=together)
+    run(n_trials=6, executor=alone, memory=150e6)  # each asks for 100 MB or so
+    assert together.n_most > 1
+    assert alone.n_most == 1

@@ -86,10 +86,12 @@ class Evidence:
 
     @cached_property
     def honest(self) -> HonestScore:
-        """What to expect on new data."""
+        """What to expect on new data: of the fitted model, if that is not the best."""
+        selection = self.selection
+        is_best = selection.quickest is not None
         return honest_score(
-            self.outcome.complete,
-            self.selection,
+            self.outcome.complete if is_best else [selection.winner],
+            selection,
             self.problem.table,
             self.judge.metric,
         )
