@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from autoimb._catalogue import Catalogue
     from autoimb._strategy import Strategy
 
+_MIN_FAMILIES = 3  # that were met: one or two may be slow for their cost on these data
 _LAST = 8  # fits of a family that are remembered: its parameters drift with the search
 
 
@@ -18,10 +19,10 @@ _LAST = 8  # fits of a family that are remembered: its parameters drift with the
 class Forecast:
     """Seconds of an evaluation, from those of the same family.
 
-    A family that has not been met yet is expected to be as fast, relative to the
-    others, as its entry says. A family's own fits vary with their parameters: what is
-    expected of the next is the slowest of the last few, since to start a fit that does
-    not end in time is worse than not to start one that would have.
+    A family that has not been met yet is expected to be as fast, relative to most of
+    three others or more, as its entry says. A family's own fits vary with their
+    parameters: what is expected of the next is the slowest of the last few, since to
+    start a fit that does not end in time is worse than not to start one that would.
     """
 
     catalogue: Catalogue
@@ -50,7 +51,9 @@ class Forecast:
         per_cost = [
             median(self._of(other, n_rows)) / self._cost(other) for other in self._seen
         ]
-        return median(per_cost) * self._cost(family) if per_cost else None
+        if len(per_cost) < _MIN_FAMILIES:
+            return None
+        return median(per_cost) * self._cost(family)
 
     def _of(self, family: str, n_rows: int) -> list[float]:
         """Return what a family's last evaluations would have taken on so many rows."""

@@ -38,7 +38,7 @@ def test_a_family_takes_as_long_as_the_slowest_of_its_last_fits(seconds):
 @pytest.mark.parametrize("family", ["xgboost", "random_forest"], ids=["met", "unmet"])
 @given(rows=st.tuples(st.integers(1, 10**6), st.integers(1, 10**6)))
 def test_seconds_grow_in_proportion_to_rows(family, rows):
-    forecast = forecast_of(("xgboost", 100, 2.0))
+    forecast = forecast_of(*((name, 100, 2.0) for name in ("xgboost", "svm", "tabm")))
     one, other = (forecast.seconds(strategy(family), n) for n in rows)
     assert one / rows[0] == pytest.approx(other / rows[1])
 
@@ -73,9 +73,16 @@ def test_parameters_do_not_matter():
 
 @pytest.mark.parametrize("unmet", ["random_forest", "tabm", "logistic_regression"])
 def test_an_unknown_family_is_as_slow_as_its_entry_says(unmet):
-    forecast = forecast_of(("xgboost", 100, 2.0))
-    expected = 2.0 * COST[unmet] / COST["xgboost"]
-    assert forecast.seconds(strategy(unmet), 100) == pytest.approx(expected)
+    met = ("xgboost", "extra_trees", "hist_gradient_boosting")
+    forecast = forecast_of(*((name, 100, 3.0 * COST[name]) for name in met))
+    assert forecast.seconds(strategy(unmet), 100) == pytest.approx(3.0 * COST[unmet])
+
+
+@pytest.mark.parametrize("met", [[], ["logistic_regression"], ["xgboost", "svm"]])
+def test_from_one_or_two_families_nothing_follows_for_others(met):
+    """A linear model may be the slowest of all where categories are many."""
+    forecast = forecast_of(*((name, 100, 50.0) for name in met))
+    assert forecast.seconds(strategy("tabm"), 100) is None
 
 
 def test_one_family_that_is_slow_for_its_cost_misleads_nobody():
