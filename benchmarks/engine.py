@@ -250,7 +250,7 @@ def one_row(args):
     rows = {}
     for family in ("logistic_regression", "xgboost", "random_forest"):
         model = AutoImbalance(
-            n_trials=1, families=family, n_jobs=1, random_state=args.seed
+            n_trials=1, families=family, cv=2, n_jobs=1, random_state=args.seed
         ).fit(X, y)
         mine, alone = (
             min(timeit.repeat(partial(m.predict_proba, X[:1]), number=20))
