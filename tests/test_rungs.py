@@ -95,12 +95,12 @@ def test_there_is_no_sample_where_all_rows_are_seen(rung):
 @pytest.mark.parametrize(
     ("counts", "is_sampled"),
     [
-        ([99_000, 1_000], False),
-        ([99_001, 1_000], True),
-        ([200_000, 49], False),
-        ([200_000, 50], True),
-        ([200_000, 60_000, 49], False),
-        ([200_000, 60_000, 50], True),
+        ([499_000, 1_000], False),
+        ([499_001, 1_000], True),
+        ([600_000, 49], False),
+        ([600_000, 50], True),
+        ([600_000, 60_000, 49], False),
+        ([600_000, 60_000, 50], True),
     ],
 )
 def test_large_tables_with_rare_rows_enough_are_sampled_first(counts, is_sampled):
