@@ -14,6 +14,7 @@ import os
 import pickle
 import signal
 import tempfile
+from abc import ABC, abstractmethod
 from concurrent.futures import BrokenExecutor, Executor, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
@@ -32,14 +33,32 @@ _PAGE = mmap.ALLOCATIONGRANULARITY
 _MANY = 64  # tasks that an executor of unknown size is given at once
 
 
-class SequentialExecutor(Executor):
+class LimitedExecutor(Executor, ABC):
+    """An executor that can limit the running time of a single task."""
+
+    n_workers: int
+    """How many tasks run at once."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Submit a task without a limit of its own."""
+        return self.submit_within(None, fn, *args, **kwargs)
+
+    @abstractmethod
+    def submit_within(
+        self,
+        seconds: float | None,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """Submit a task that is ended after some seconds of running."""
+
+
+class SequentialExecutor(LimitedExecutor):
     """Run each task in this process at the moment it is submitted."""
 
     n_workers = 1
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Run the task and return its finished future."""
-        return self.submit_within(None, fn, *args, **kwargs)
 
     def submit_within(
         self,
@@ -64,7 +83,7 @@ class SequentialExecutor(Executor):
         return future
 
 
-class WorkerPool(Executor):
+class WorkerPool(LimitedExecutor):
     """Worker processes in which a single task can be ended.
 
     Parameters
@@ -89,10 +108,6 @@ class WorkerPool(Executor):
         # Starting takes seconds: begin now, while the table is being profiled.
         for _ in range(n_workers):
             self._pool.schedule(_warm_up)
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Queue a task without a limit of its own."""
-        return self.submit_within(None, fn, *args, **kwargs)
 
     def submit_within(
         self,

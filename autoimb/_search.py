@@ -24,6 +24,7 @@ from autoimb._race import Race, is_behind
 from autoimb._rungs import ALL_ROWS, early_rung
 from autoimb._study import quiet_optuna
 from autoimb._trials import (
+    REFIT_FACTOR,
     WORTH_ANOTHER_TRY,
     Progress,
     SearchOutcome,
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 
 LAG = 4
 """A trial is proposed once the trial this many places before it was told."""
-_REFIT_SHARE = 1.5  # a refit takes this many times as long as a fold's fit
 _LEAST_SHARE = 0.1  # of the budget, kept for a refit while no candidate is complete
 _MAX_LATE = 12  # of twice as many proposals: then there is no time for any
 _MAX_IDLE = 20  # proposals in a row that were known before, or failed
@@ -133,7 +133,7 @@ class _Run:
         if self.best is None:
             # Until one candidate is complete, nothing else is worth waiting for.
             first = self.queue[0].judged if self.queue else []
-            refit = _REFIT_SHARE * max((r.fit_seconds for r in first), default=0.0)
+            refit = REFIT_FACTOR * max((r.fit_seconds for r in first), default=0.0)
             least = _LEAST_SHARE * (clock.seconds or 0.0)
             return clock.earlier_by(max(least, self.limits.reserve(()) + refit))
         return clock.earlier_by(self._reserve + self.best.refit_seconds)
@@ -348,7 +348,7 @@ class _Run:
     def _turns(self, candidate: Candidate) -> float:
         """Return how many fits' time a candidate still needs, its refit included."""
         n_left = sum(number not in candidate.results for number in self.numbers)
-        return ceil(n_left / self.arena.n_workers) + _REFIT_SHARE
+        return ceil(n_left / self.arena.n_workers) + REFIT_FACTOR
 
     def _left(self) -> float:
         """Return the seconds left; a candidate may have the refit of the best."""

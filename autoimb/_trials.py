@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 WORTH_ANOTHER_TRY = frozenset({"skipped", "timeout"})
 """What may end otherwise, given more time or memory."""
-_REFIT_FACTOR = 1.5
+REFIT_FACTOR = 1.5
+"""A refit on all rows takes so many times as long as a fit on a fold's."""
 _COLUMNS = (
     "rank",
     "strategy",
@@ -67,7 +68,7 @@ class TrialRecord:
     @property
     def refit_seconds(self) -> float:
         """Expected seconds of a refit: on all rows it takes longer than on a fold."""
-        return _REFIT_FACTOR * self.fit_seconds
+        return REFIT_FACTOR * self.fit_seconds
 
     @property
     def mean(self) -> float:
