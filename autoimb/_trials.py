@@ -150,7 +150,7 @@ def leaderboard(records: Sequence[TrialRecord], catalogue: Catalogue) -> pd.Data
             "mean": record.score.mean if record.score else None,
             "se": record.score.se if record.score else None,
             "folds": record.n_folds,
-            "fit_seconds": record.fit_seconds,
+            "fit_seconds": record.fit_seconds if record.n_folds else None,
             "status": record.status,
             "reason": record.reason,
         }
