@@ -15,7 +15,7 @@ from tables import numeric
 
 import autoimb
 from autoimb import AutoImbalance, Categorical, Float, Int
-from autoimb._catalogue import AXES, CATALOGUE
+from autoimb._catalogue import CATALOGUE
 from autoimb._strategy import Strategy
 from autoimb.exceptions import BadInputError
 
@@ -48,15 +48,6 @@ def squared(margins, codes, *, prior, scale=1.0):
     if margins.ndim == 2:
         codes = np.eye(margins.shape[1])[codes]
     return scale * (p - codes), scale * np.maximum(p * (1 - p), 1e-6)
-
-
-@pytest.fixture(autouse=True)
-def _catalogue_as_it_was():
-    before = {axis: dict(CATALOGUE.entries[axis]) for axis in AXES}
-    yield
-    for axis in AXES:
-        CATALOGUE.entries[axis].clear()
-        CATALOGUE.entries[axis].update(before[axis])
 
 
 def register_all():
