@@ -39,7 +39,7 @@ def test_examples_run(path, tmp_path, monkeypatch):
 def test_readme_has_exactly_two_set_up_commands():
     text = (ROOT / "README.md").read_text()
     commands = re.findall(r"^pip install .*&& (.*)$", text, flags=re.MULTILINE)
-    assert commands == ["autoimb demo", "pytest"]
+    assert commands == ["autoimb demo", "pytest -n auto"]
 
 
 def test_readme_code_runs(monkeypatch, tmp_path):
