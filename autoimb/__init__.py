@@ -38,6 +38,7 @@ imports only from modules above it in this list.
 ``_candidate``      a trial under way
 ``_heats``          first trials on a sample first
 ``_search``         the ask-and-tell loop
+``_committee``      candidates that answer together
 ``_select``         the winner and its honest estimate
 ``_fitted``         refit, calibration, threshold
 ``_report``         the strategy report

@@ -7,6 +7,7 @@ from collections import Counter
 from copy import copy
 from functools import partial
 from math import inf
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,6 +104,11 @@ default="auto"
     cv : int, splitter, iterable or None, default=None
         Cross-validation folds. None chooses their number by the minority rows, from 3
         folds on large tables to 8 folds with repeats on small ones.
+    ensemble_size : int or "auto", default="auto"
+        How many candidates the winner may be the mean of, each weighed by how far it
+        is behind the best. "auto" is up to 12, or 1 where `estimator` is given; 1 is
+        the best single candidate. The mean is taken where it scores better, and with
+        few rows of the rarest class unless it is clearly worse.
     calibrate : bool, default=True
         Whether `predict_proba` is calibrated by a strictly increasing map, chosen on
         out-of-fold scores.
@@ -147,22 +153,23 @@ default="auto"
         One row a candidate: rank, strategy, family, resampler, class_weight, loss,
         mean, se, folds, fit_seconds, status, reason.
     best_strategy_ : Strategy
-        The winner; ``print`` shows it in words.
+        The best single candidate; ``print`` shows it in words.
     best_score_ : float
         Its mean over folds and repeats: optimistic, as the best of many is.
     honest_score_ : HonestScore
         Bias-corrected estimate with an interval, the no-skill level, and the score of
         the best candidate without any handling.
     best_pipeline_ : Pipeline
-        The winner as a plain pipeline, refitted on all rows. It predicts label codes
-        0..k-1 and uncalibrated scores.
+        The best single candidate as a plain pipeline, refitted on all rows. It
+        predicts label codes 0..k-1 and uncalibrated scores.
     ensemble_ : tuple of FittedMember
-        Members of the winner with their weights and calibrations.
+        What predicts: candidates with their weights and calibrations, the best single
+        one first.
     threshold_ : float, ndarray of shape (n_classes,) or None
         Smallest calibrated probability of `pos_label_` that is called positive; for
         more classes, weights on the probabilities; None for the most probable class.
     threshold_raw_ : float or None
-        The same cut on the score of `best_pipeline_`.
+        The same cut on the score of `best_pipeline_`; None where it is not alone.
     threshold_interval_ : tuple of (float, float) or None
         5 to 95 % bootstrap range of the threshold.
     oof_proba_ : ndarray of shape (n_samples, n_classes)
@@ -201,6 +208,7 @@ default="auto"
         class_weights: Any = "auto",
         losses: Any = "auto",
         cv: Any = None,
+        ensemble_size: int | str = "auto",
         calibrate: bool = True,
         device: str = "auto",
         n_jobs: int | None = None,
@@ -221,6 +229,7 @@ default="auto"
         self.class_weights = class_weights
         self.losses = losses
         self.cv = cv
+        self.ensemble_size = ensemble_size
         self.calibrate = calibrate
         self.device = device
         self.n_jobs = n_jobs
@@ -281,6 +290,7 @@ default="auto"
         array([0, 1, 2])
         """
         clock = Deadline(check_limits(self.time_budget, self.n_trials))
+        self._check_size()
         table = self._check(X, y, sample_weight=sample_weight, groups=groups)
         metric = self._resolve_metric(table)
         aim = resolve_threshold(self.threshold, table.n_classes, table.pos)
@@ -472,6 +482,22 @@ default="auto"
                 return known
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
+    @property
+    def _size(self) -> int | None:
+        """The most members of the winner; None is what suits the table."""
+        if self.ensemble_size != "auto":
+            return int(self.ensemble_size)
+        return None if self.estimator is None else 1
+
+    def _check_size(self) -> None:
+        """Raise unless the number of members can be used."""
+        size = self.ensemble_size
+        is_number = isinstance(size, Integral) and not isinstance(size, bool)
+        if not (size == "auto" or (is_number and int(size) >= 1)):
+            raise BadInputError(
+                f"ensemble_size={size!r} must be 'auto' or a number from 1 on."
+            )
+
     def _layout(self, table: Table, clock: Deadline) -> Layout:
         """Return how many fits run at once, with how many threads.
 
@@ -503,7 +529,7 @@ default="auto"
         limits = Limits(
             clock=clock,
             n_trials=n_trials,
-            reserve=partial(reserve, arena=arena, clock=clock),
+            reserve=partial(reserve, arena=arena, clock=clock, size=self._size),
             # Somebody else's executor may be on another machine.
             memory=inf if self.executor else _FREE_SHARE * free_memory(),
         )
@@ -572,7 +598,7 @@ default="auto"
         if outcome.complete:
             # After Ctrl-C no further repeats: whoever pressed it wants the model now.
             rest = Deadline(0.0) if outcome.was_interrupted else clock
-            return select(outcome.complete, arena, rest)
+            return select(outcome.complete, arena, rest, size=self._size)
         if outcome.was_interrupted:
             raise KeyboardInterrupt
         tried = [r for r in outcome.records if r.status != "duplicate"]

@@ -6,21 +6,25 @@ calibration each, their weights, and one rule from probabilities to labels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from autoimb._calibrate import Calibration, Identity, fit_calibration
+from autoimb._clock import Deadline
 from autoimb._columns import take
 from autoimb._evaluate import FoldResult, OutOfFold, predict_codes, refit
 from autoimb._threshold import Cut, Threshold, tune_threshold
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from sklearn.pipeline import Pipeline
 
     from autoimb._columns import Matrix
+    from autoimb._committee import Member
     from autoimb._evaluate import Problem
     from autoimb._objectives import Objective
     from autoimb._select import Selection
@@ -49,12 +53,14 @@ class FittedModel:
     threshold: Threshold
     threshold_interval: tuple[float, float] | None
     n_classes: int
+    calibration: Calibration = field(default_factory=Identity)
+    """That of the members' mean; a single member has its own only."""
 
     def proba(self, X: Matrix) -> NDArray[np.float64]:
-        """Return the weighted mean of the members' calibrated probabilities."""
-        total = sum(m.weight for m in self.members)
-        mean = sum(m.weight / total * m.proba(X, self.n_classes) for m in self.members)
-        return np.asarray(mean)
+        """Return the calibrated mean of the members' calibrated probabilities."""
+        weights = [member.weight for member in self.members]
+        probas = [member.proba(X, self.n_classes) for member in self.members]
+        return self.calibration(np.average(probas, axis=0, weights=weights))
 
     @property
     def raw_cut(self) -> float | None:
@@ -109,17 +115,86 @@ def finish(
     Where there was no time for out-of-fold scores, scores of the training rows stand
     in for the threshold; they are never calibrated on.
     """
-    pos, n_classes = problem.table.pos, problem.table.n_classes
+    pos, deadline = problem.table.pos, Deadline(seconds)
     selection, pipeline, is_whole = _refitted(selection, problem, n_threads, seconds)
-    strategy = selection.winner.strategy
-    scored = selection.winner.results
-    results = scored or (_in_sample(pipeline, problem),)
-    oof = OutOfFold.of(results, problem)
-    chosen = calibrate(oof, pos, wanted=calibrated and bool(scored))
-    rule, interval = choose_threshold(oof, chosen, aim, pos, problem.seed)
-    member = FittedMember(strategy, 1.0, pipeline, chosen.calibration)
-    model = FittedModel((member,), rule, interval, n_classes)
-    return Finished(model, selection, oof, chosen, bool(scored), is_whole)
+    fitted = {selection.members[0]: pipeline}
+    for member in selection.members[1:]:
+        further = _refitted_in_time(member, problem, n_threads, deadline)
+        if further is not None:
+            fitted[member] = further
+    selection = replace(selection, members=tuple(fitted))
+    is_scored = bool(selection.winner.results)
+    scored = _shared(tuple(fitted)) if is_scored else [(_in_sample(pipeline, problem),)]
+    joined = _join(scored, selection.members, problem, wanted=calibrated and is_scored)
+    rule, interval = choose_threshold(
+        joined.oof, joined.calibrated, aim, pos, problem.seed
+    )
+    members = tuple(
+        FittedMember(member.strategy, member.weight, fitted[member], calibration)
+        for member, calibration in zip(fitted, joined.calibrations, strict=True)
+    )
+    model = FittedModel(
+        members, rule, interval, problem.table.n_classes, joined.calibration
+    )
+    return Finished(
+        model, selection, joined.oof, joined.calibrated, is_scored, is_whole
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Joined:
+    """Members' out-of-fold scores made into one."""
+
+    oof: OutOfFold
+    calibrated: Calibrated
+    calibrations: tuple[Calibration, ...]
+    """One a member."""
+    calibration: Calibration
+    """That of their mean; one member alone has its own only."""
+
+
+def _join(
+    scored: Sequence[tuple[FoldResult, ...]],
+    members: Sequence[Member],
+    problem: Problem,
+    *,
+    wanted: bool,
+) -> _Joined:
+    """Return the mean of members, each calibrated, so that their scores compare."""
+    pos = problem.table.pos
+    oofs = [OutOfFold.of(results, problem) for results in scored]
+    if len(oofs) == 1:
+        alone = calibrate(oofs[0], pos, wanted=wanted)
+        return _Joined(oofs[0], alone, (alone.calibration,), Identity())
+    parts = [calibrate(oof, pos, wanted=True) for oof in oofs]
+    weights = [member.weight for member in members]
+    proba = np.average([part.proba for part in parts], axis=0, weights=weights)
+    crossed = np.average([part.cross_fitted for part in parts], axis=0, weights=weights)
+    mean = replace(oofs[0], proba=proba)
+    outer: Calibration = Identity()
+    if wanted:
+        # A mean is too timid where its members disagree.
+        outer, crossed = fit_calibration(mean.y, crossed, mean.weight, mean.groups, pos)
+    return _Joined(
+        mean,
+        Calibrated(outer, outer(proba), crossed),
+        tuple(part.calibration for part in parts),
+        outer,
+    )
+
+
+def _shared(members: Sequence[Member]) -> list[tuple[FoldResult, ...]]:
+    """Return each member's folds, those that all have run."""
+    numbers = set.intersection(*({r.number for r in m.record.results} for m in members))
+    return [
+        tuple(
+            sorted(
+                (r for r in member.record.results if r.number in numbers),
+                key=lambda r: r.number,
+            )
+        )
+        for member in members
+    ]
 
 
 def _refitted(
@@ -148,6 +223,22 @@ def _refitted(
             selection.winner.strategy, problem, n_threads=n_threads, seconds=limit
         )
     return selection, *fitted
+
+
+def _refitted_in_time(
+    member: Member, problem: Problem, n_threads: int, deadline: Deadline
+) -> Pipeline | None:
+    """Return a further member refitted on all rows, or None if there is no time."""
+    seconds = None if deadline.seconds is None else deadline.remaining
+    if seconds is not None and seconds < member.record.fit_seconds:
+        return None
+    try:
+        pipeline, is_whole = refit(
+            member.strategy, problem, n_threads=n_threads, seconds=seconds
+        )
+    except TimeoutError:
+        return None
+    return pipeline if is_whole else None
 
 
 def _in_sample(pipeline: Pipeline, problem: Problem) -> FoldResult:

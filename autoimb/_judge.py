@@ -103,6 +103,38 @@ class Judge:
             np.array([self._score_fold(*fold) for fold in self._labelled(results)])
         )
 
+    def drawn(self, results: Sequence[FoldResult], draw: int) -> float:
+        """Return the score on the rows of one draw alone."""
+        by_repeat: dict[int, list[NDArray[np.float64]]] = {}
+        for result, labels in self._labelled(results):
+            fold = self.folds[result.number]
+            counts = self.counts[draw : draw + 1, fold.val_idx]
+            score = self._score_rows(result, labels, counts)
+            by_repeat.setdefault(fold.repeat, []).append(score)
+        repeats = [_mean_of_known(np.array(scores)) for scores in by_repeat.values()]
+        return float(np.mean(repeats))
+
+    def pooled(
+        self, results: Sequence[FoldResult], counts: NDArray[Any]
+    ) -> NDArray[np.float64]:
+        """Return the metric over all rows of a repeat at once, averaged over repeats.
+
+        `counts` (m, n) says how often each row counts. The mean over folds flatters
+        where a fold holds few positives: average precision is biased then.
+        """
+        parts: dict[int, list[tuple[FoldResult, IntArray]]] = {}
+        for result, labels in self._labelled(results):
+            parts.setdefault(self.folds[result.number].repeat, []).append(
+                (result, labels)
+            )
+        repeats = []
+        for of_repeat in parts.values():
+            rows = np.concatenate([self.folds[r.number].val_idx for r, _ in of_repeat])
+            proba = np.concatenate([result.scores for result, _ in of_repeat])
+            labels = np.concatenate([labels for _, labels in of_repeat])
+            repeats.append(self._score(rows, proba, labels, counts[:, rows]))
+        return np.asarray(np.mean(repeats, axis=0))
+
     def mean(self, results: Sequence[FoldResult]) -> float:
         """Return the score of one repeat's folds alone, without its noise."""
         scores = [self._mean_fold(*fold) for fold in self._labelled(results)]
@@ -145,10 +177,21 @@ class Judge:
         self, result: FoldResult, labels: IntArray, counts: NDArray[Any]
     ) -> NDArray[np.float64]:
         """Return one fold's metric for each way of counting its rows."""
-        rows, weight = self.folds[result.number].val_idx, self.table.sample_weight
+        rows = self.folds[result.number].val_idx
+        return self._score(rows, result.scores, labels, counts)
+
+    def _score(
+        self,
+        rows: NDArray[np.intp],
+        proba: NDArray[np.float64],
+        labels: IntArray,
+        counts: NDArray[Any],
+    ) -> NDArray[np.float64]:
+        """Return the metric of some rows for each way of counting them."""
+        weight = self.table.sample_weight
         return self.metric.score_many(
             self.table.y[rows],
-            result.scores,
+            proba,
             counts if weight is None else counts * weight[rows],
             pos=self.table.pos,
             y_pred=labels,

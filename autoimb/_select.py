@@ -1,8 +1,8 @@
 """Choose the winner among the search's candidates, and say what to expect of it.
 
 Finalists are scored again on fresh folds, since the best of many noisy scores is
-mostly the luckiest. The winner is a list of members with weights, so that a committee
-can take its seat here; for now it has one.
+mostly the luckiest. With few positives even that leaves most of them tied: then the
+mean of the finalists stands for election as well, against the best of them alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autoimb._metrics import Metric, no_skill
+from autoimb._committee import USUAL_SIZE, Bench, Member, best_of, noise_of, weigh
+from autoimb._metrics import no_skill
 from autoimb._trials import TrialRecord
 
 if TYPE_CHECKING:
@@ -24,24 +25,17 @@ if TYPE_CHECKING:
 
     from autoimb._arena import Arena
     from autoimb._clock import Deadline
-    from autoimb._data import Table
     from autoimb._evaluate import FoldResult, Problem
-    from autoimb._judge import Judge
+    from autoimb._judge import Judge, Score
     from autoimb._strategy import Strategy
 
-_N_FINALISTS = 4
-_MAX_OF_A_FAMILY = 2
+_FEWEST_FINALISTS = 4
 _REPEATS_SHARE = 0.25  # of the budget, for scoring finalists on further repeats
+_REFITS_SHARE = 0.2  # of the budget, for refitting members beside the best
+_FEW_POSITIVES = 250  # below, a committee is taken unless it is clearly worse
+_CLEARLY = 1.0  # paired standard errors
 _LAST_SECONDS, _LAST_SECONDS_A_ROW = 1.0, 8e-6  # calibration, threshold, report
 _WORTH_HANDLING = 0.5  # paired standard errors that handling must gain within a family
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A strategy of the winner, with its weight in the mean."""
-
-    strategy: Strategy
-    weight: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +69,13 @@ class Selection:
     """The winner, and the candidate without handling that it is compared with."""
 
     winner: TrialRecord
+    """The best single candidate."""
     do_nothing: TrialRecord
     finalists: tuple[TrialRecord, ...]
     members: tuple[Member, ...]
+    """What predicts: the best single candidate first, alone or among others."""
+    score: Score | None = None
+    """That of the members together."""
     quickest: TrialRecord | None = None
     """What to fall back on where there is no time to refit the winner."""
 
@@ -86,8 +84,13 @@ class Selection:
         """The selection of the quickest candidate, None if there is no other."""
         if self.quickest is None or self.quickest.strategy == self.winner.strategy:
             return None
-        members = (Member(self.quickest.strategy, 1.0),)
-        return replace(self, winner=self.quickest, members=members, quickest=None)
+        return replace(
+            self,
+            winner=self.quickest,
+            members=(Member(self.quickest),),
+            score=self.quickest.score,
+            quickest=None,
+        )
 
     @classmethod
     def unscored(cls, strategy: Strategy) -> Selection:
@@ -101,30 +104,97 @@ class Selection:
             winner=record,
             do_nothing=record,
             finalists=(),
-            members=(Member(record.strategy, 1.0),),
+            members=(Member(record),),
+            score=record.score,
         )
 
 
-def select(complete: Sequence[TrialRecord], arena: Arena, clock: Deadline) -> Selection:
+def select(
+    complete: Sequence[TrialRecord],
+    arena: Arena,
+    clock: Deadline,
+    *,
+    size: int | None = None,
+) -> Selection:
     """Return the winner among complete candidates, given best first.
 
-    The clock is that of the whole fit: what a refit needs is kept back here.
+    It has at most `size` members; None is what suits the table. The clock is that of
+    the whole fit: what a refit needs is kept back here.
     """
-    finalists = _finalists(_affordable(complete, clock, last_seconds(arena.problem)))
+    bench, last = Bench(arena.problem, arena.judge), last_seconds(arena.problem)
+    size = size or USUAL_SIZE
+    finalists = _finalists(_affordable(complete, clock, last), size)
     slowest = max(record.refit_seconds for record in finalists)
-    deadline = clock.earlier_by(slowest + last_seconds(arena.problem))
-    finalists = rescore(_in_time(finalists, arena, deadline), arena, deadline)
+    deadline = clock.earlier_by(
+        slowest + _further_refits(finalists, size, clock) + last
+    )
+    kept = _in_time(finalists, arena, deadline)
+    finalists = [*rescore(kept, arena, deadline), *finalists[len(kept) :]]
     winner = _winner(finalists)
     plain = [r for r in finalists if not r.strategy.is_handled]
+    members = _members(winner, finalists, bench, size, clock.earlier_by(last))
     return Selection(
         winner=winner,
         do_nothing=max(plain, key=lambda r: r.mean, default=winner),
         finalists=tuple(sorted(finalists, key=lambda r: (-r.mean, r.number))),
-        members=(Member(winner.strategy, 1.0),),
+        members=members,
+        score=winner.score if len(members) == 1 else bench.score(members),
         quickest=min(
             (r for r in complete if r.results), key=lambda r: (r.fit_seconds, r.number)
         ),
     )
+
+
+def _members(
+    winner: TrialRecord,
+    finalists: Sequence[TrialRecord],
+    bench: Bench,
+    size: int,
+    deadline: Deadline,
+) -> tuple[Member, ...]:
+    """Return the best candidate alone, or the mean of it and others if that is better.
+
+    Between candidates that few positives cannot tell apart, the mean is the safe side.
+    """
+    ranked = sorted(finalists, key=lambda r: (r is not winner, -r.mean, r.number))
+    seated, left = [], deadline.remaining
+    for member in _weighed(best_of(ranked, size), noise_of(ranked)):
+        left -= member.record.refit_seconds
+        if member.record is winner or left >= 0:
+            seated.append(member)
+    alone = (Member(winner),)
+    if len(seated) == 1:
+        return alone
+    together = bench.score(seated)
+    is_taken = _is_taken(together, bench.score(alone), bench.problem)
+    return tuple(seated) if is_taken else alone
+
+
+def _weighed(
+    records: Sequence[TrialRecord], noise: float, draw: int | None = None
+) -> list[Member]:
+    """Return those who count, weighed by their scores, or by those on one draw."""
+    means = np.array(
+        [
+            r.mean if draw is None or not r.score else r.score.drawn[draw]
+            for r in records
+        ]
+    )
+    weights = weigh(means, noise)
+    return [Member(r, float(w)) for r, w in zip(records, weights, strict=True) if w > 0]
+
+
+def _is_taken(committee: Score, best: Score, problem: Problem) -> bool:
+    """Whether a committee stands for the best candidate."""
+    if _are_few(problem):
+        noise = committee.se_of_difference(best)
+        return not committee.mean < best.mean - _CLEARLY * noise
+    return committee.mean > best.mean
+
+
+def _are_few(problem: Problem) -> bool:
+    """Whether there are too few positives to tell candidates apart."""
+    return bool(problem.table.class_counts.min() < _FEW_POSITIVES)
 
 
 def last_seconds(problem: Problem) -> float:
@@ -132,21 +202,41 @@ def last_seconds(problem: Problem) -> float:
     return _LAST_SECONDS + _LAST_SECONDS_A_ROW * len(problem.table.y)
 
 
-def reserve(complete: Sequence[TrialRecord], arena: Arena, clock: Deadline) -> float:
-    """Return the seconds to leave for everything between the search and the refit.
+def reserve(
+    complete: Sequence[TrialRecord],
+    arena: Arena,
+    clock: Deadline,
+    *,
+    size: int | None = None,
+) -> float:
+    """Return the seconds to leave after the search, beside the refit of the best.
 
     Finalists are scored on further repeats in a quarter of the budget at most; where
-    that is not enough for the best two of them, no time is kept for it.
+    that is not enough for the best two of them, no time is kept for it. The members
+    beside the best are refitted in a fifth of it at most.
     """
     last, n_workers = last_seconds(arena.problem), arena.n_workers
+    if clock.seconds is None or not complete:
+        return last
+    size = size or USUAL_SIZE
+    finalists = _finalists(complete, size)
+    last += _further_refits(finalists, size, clock)
     repeats = list(_further_repeats(arena.problem))
     numbers = [number for repeat in repeats for number in repeat]
-    if clock.seconds is None or not complete or not repeats:
-        return last
-    finalists, share = _finalists(complete), _REPEATS_SHARE * clock.seconds
-    if _work(finalists[:2], repeats[0], n_workers) > share:
+    share = _REPEATS_SHARE * clock.seconds
+    if not repeats or _work(finalists[:2], repeats[0], n_workers) > share:
         return last
     return last + min(share, _work(finalists, numbers, n_workers))
+
+
+def _further_refits(
+    finalists: Sequence[TrialRecord], size: int, clock: Deadline
+) -> float:
+    """Return the seconds to leave for refitting the members beside the best."""
+    if clock.seconds is None:
+        return 0.0
+    others = best_of(finalists, size)[1:]
+    return min(_REFITS_SHARE * clock.seconds, sum(r.refit_seconds for r in others))
 
 
 def _affordable(
@@ -162,14 +252,9 @@ def _affordable(
     return in_time or usable
 
 
-def _finalists(complete: Sequence[TrialRecord]) -> list[TrialRecord]:
+def _finalists(complete: Sequence[TrialRecord], size: int) -> list[TrialRecord]:
     """Return the best, the plain ones to compare it with, then others by score."""
-    chosen: list[TrialRecord] = []
-    for record in complete:
-        family = record.strategy.family.name
-        same = sum(r.strategy.family.name == family for r in chosen)
-        if len(chosen) < _N_FINALISTS and same < _MAX_OF_A_FAMILY:
-            chosen.append(record)
+    chosen = best_of(complete, max(size, _FEWEST_FINALISTS))
     plain = [r for r in complete if not r.strategy.is_handled]
     best_family = complete[0].strategy.family.name
     of_family = [r for r in plain if r.strategy.family.name == best_family]
@@ -311,18 +396,17 @@ def _rescored(
 
 
 def honest_score(
-    complete: Sequence[TrialRecord],
-    selection: Selection,
-    table: Table,
-    metric: Metric,
+    complete: Sequence[TrialRecord], selection: Selection, bench: Bench
 ) -> HonestScore:
     """Return the bias-corrected estimate over complete candidates.
 
-    Each bootstrap draw picks its own best candidate and scores it on the rows that the
-    draw left out (Tsamardinos, Greasidou & Borboudakis 2018,
-    doi:10.1007/s10994-018-5714-4).
+    Each bootstrap draw picks its own winner, a committee where one won, and scores it
+    on the rows that the draw left out (Tsamardinos, Greasidou & Borboudakis 2018,
+    doi:10.1007/s10994-018-5714-4). What the real winner loses to it there is taken off
+    the winner's score: both see the same few rows, which alone would flatter both.
     """
-    values = _replayed(complete)
+    table, metric = bench.problem.table, bench.judge.metric
+    values = _replayed(complete, selection, bench)
     low, high = np.percentile(values, [2.5, 97.5]) if len(values) else (nan, nan)
     return HonestScore(
         estimate=float(values.mean()) if len(values) else nan,
@@ -333,14 +417,51 @@ def honest_score(
     )
 
 
-def _replayed(complete: Sequence[TrialRecord]) -> NDArray[np.float64]:
-    """Return the score, on rows left out, of the candidate that each draw picks."""
-    scores = [record.score for record in complete if record.score is not None]
-    if not scores:
+def _replayed(
+    complete: Sequence[TrialRecord], selection: Selection, bench: Bench
+) -> NDArray[np.float64]:
+    """Return the score, on rows left out, of what each draw picks.
+
+    Candidates far down the list no longer hold their out-of-fold scores.
+    """
+    judge, winner = bench.judge, bench.results(selection.members)
+    records = [r for r in complete if r.results and r.score is not None]
+    if not winner or not records:
         return np.array([])
-    drawn = np.array([score.drawn for score in scores])
-    left_out = np.array([score.left_out for score in scores])
-    picks = np.argmax(np.where(np.isfinite(drawn), drawn, -np.inf), axis=0)
-    values = left_out[picks, np.arange(left_out.shape[1])]
-    known: NDArray[np.float64] = values[np.isfinite(values)]
+    noise = noise_of(best_of(records, USUAL_SIZE))
+    drawn = np.array([r.score.drawn for r in records if r.score])
+    ranks = np.argsort(-np.where(np.isfinite(drawn), drawn, -np.inf), axis=0)
+    left_out = (judge.counts == 0).astype(np.uint8)
+    picked = np.array(
+        [
+            judge.pooled(
+                _picked([records[i] for i in order], draw, selection, bench, noise),
+                left_out[draw : draw + 1],
+            )[0]
+            for draw, order in enumerate(ranks.T)
+        ]
+    )
+    on_all = judge.pooled(winner, np.ones((1, left_out.shape[1]), dtype=np.uint8))
+    by_winner = judge.pooled(winner, left_out)
+    is_known = np.isfinite(picked) & np.isfinite(by_winner)
+    known: NDArray[np.float64] = picked[is_known] + on_all - by_winner[is_known].mean()
     return known
+
+
+def _picked(
+    ranked: Sequence[TrialRecord],
+    draw: int,
+    selection: Selection,
+    bench: Bench,
+    noise: float,
+) -> Sequence[FoldResult]:
+    """Return the out-of-fold scores of what one draw picks among its ranking."""
+    best = ranked[0]
+    members = _weighed(best_of(ranked, len(selection.members)), noise, draw)
+    if len(members) == 1:
+        return best.results
+    together = bench.results(members)
+    if _are_few(bench.problem) or best.score is None:
+        return together
+    is_better = bench.judge.drawn(together, draw) > best.score.drawn[draw]
+    return together if is_better else best.results

@@ -8,11 +8,12 @@ from tables import arena_of, five_classes, mixed, numeric, problem_of
 
 from autoimb._calibrate import Identity, Platt
 from autoimb._catalogue import CATALOGUE
+from autoimb._committee import Member
 from autoimb._evaluate import evaluate, predict_codes
 from autoimb._execution import Inline
 from autoimb._fitted import FittedMember, FittedModel, finish
 from autoimb._metrics import METRICS
-from autoimb._select import Member, Selection
+from autoimb._select import Selection
 from autoimb._strategy import Strategy
 from autoimb._threshold import Argmax, Cut, resolve_threshold
 from autoimb._trials import TrialRecord
@@ -38,7 +39,7 @@ def selection_of(problem, strategy=WEIGHTED):
         winner=winner,
         do_nothing=winner,
         finalists=(winner,),
-        members=(Member(strategy, 1.0),),
+        members=(Member(winner),),
     )
 
 

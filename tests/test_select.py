@@ -10,10 +10,10 @@ from tables import DIAL, arena_of, numeric, problem_of
 
 from autoimb._catalogue import CATALOGUE
 from autoimb._clock import Deadline
+from autoimb._committee import Bench, Member
 from autoimb._evaluate import FoldResult
 from autoimb._execution import SequentialExecutor
 from autoimb._judge import Score
-from autoimb._metrics import resolve_metric
 from autoimb._select import Selection, honest_score, rescore, select
 from autoimb._strategy import Strategy
 from autoimb._trials import TrialRecord
@@ -49,7 +49,7 @@ def record(number, mean, *, family="extra_trees", handled=False, noise=0.0, **fi
 def selected(*records, clock=NO_LIMIT):
     """Return the selection among records, on a problem without further repeats."""
     best_first = sorted(records, key=lambda r: (-r.mean, r.number))
-    return select(best_first, arena_of(problem_of(*numeric())), clock)
+    return select(best_first, arena_of(problem_of(*numeric())), clock, size=1)
 
 
 # --- doing nothing has the benefit of the doubt
@@ -236,22 +236,27 @@ def noise_records(problem, n_candidates):
         results = [
             FoldResult(n, "ok", proba[f.val_idx]) for n, f in enumerate(problem.folds)
         ]
-        records.append(record(number, 0.0, score=arena.judge.score(results)))
+        score = arena.judge.score(results)
+        records.append(record(number, 0.0, score=score, results=tuple(results)))
     return records
+
+
+def bench_of(problem, metric="roc_auc"):
+    return Bench(problem, arena_of(problem, metric=metric).judge)
+
+
+def alone(winner, do_nothing=None):
+    """Return the selection of one candidate."""
+    return replace(Selection.alone(winner), do_nothing=do_nothing or winner)
 
 
 def test_the_best_of_many_coin_tosses_is_not_believed():
     problem = problem_of(*numeric(200, 40))
     records = noise_records(problem, 40)
     best = max(records, key=lambda r: r.mean)
-    found = honest_score(
-        records,
-        Selection(winner=best, do_nothing=records[3], finalists=(), members=()),
-        problem.table,
-        resolve_metric("roc_auc", 2),
-    )
+    found = honest_score(records, alone(best, records[3]), bench_of(problem))
     assert best.mean > 0.58
-    assert abs(found.estimate - 0.5) < abs(best.mean - 0.5) / 2
+    assert abs(found.estimate - 0.5) < 0.6 * abs(best.mean - 0.5)
     assert found.low < 0.5 < found.high
     assert found.low < found.estimate < found.high
     assert found.no_skill == 0.5
@@ -261,12 +266,7 @@ def test_the_best_of_many_coin_tosses_is_not_believed():
 def test_one_candidate_alone_needs_no_correction():
     problem = problem_of(*numeric(300, 100))
     records = noise_records(problem, 1)
-    found = honest_score(
-        records,
-        Selection(winner=records[0], do_nothing=records[0], finalists=(), members=()),
-        problem.table,
-        resolve_metric("roc_auc", 2),
-    )
+    found = honest_score(records, alone(records[0]), bench_of(problem))
     assert found.estimate == pytest.approx(records[0].mean, abs=0.01)
 
 
@@ -274,22 +274,130 @@ def test_no_skill_is_the_prevalence_for_average_precision():
     X, y = numeric(200, 30)
     problem = problem_of(X, y)
     selection = Selection.unscored(Strategy.of(CATALOGUE, family="extra_trees"))
-    found = honest_score(
-        [], selection, problem.table, resolve_metric("average_precision", 2)
-    )
+    found = honest_score([], selection, bench_of(problem, "average_precision"))
     assert found.no_skill == pytest.approx(0.15)
     assert np.isnan([found.estimate, found.low, found.high]).all()
 
 
 def test_a_draw_in_which_nothing_is_known_does_not_count():
-    problem = problem_of(*numeric())
-    one = record(0, 0.5)
-    gappy = np.array([0.4, np.nan, 0.6])
-    one = replace(one, score=Score(0.5, gappy, gappy))
-    found = honest_score(
-        [one],
-        Selection(winner=one, do_nothing=one, finalists=(), members=()),
-        problem.table,
-        resolve_metric("roc_auc", 2),
-    )
-    assert found.estimate == pytest.approx(0.5)
+    """A draw that holds every row leaves none to score on."""
+    problem = problem_of(*numeric(200, 60))
+    bench, rng = bench_of(problem), np.random.default_rng(0)
+    counts = rng.poisson(1.0, (3, 200)).astype(np.uint8)
+    counts[1] = 1
+    bench = replace(bench, judge=replace(bench.judge, counts=counts))
+    (one,) = noise_records(problem, 1)
+    one = replace(one, score=Score(0.5, np.ones(3), np.ones(3)))
+    with_gap = honest_score([one], alone(one), bench)
+    judge = replace(bench.judge, counts=counts[[0, 2]])
+    two = replace(one, score=Score(0.5, np.ones(2), np.ones(2)))
+    assert with_gap == honest_score([two], alone(two), replace(bench, judge=judge))
+    assert np.isfinite(with_gap.estimate)
+
+
+# --- the committee
+
+
+def informed_records(problem, qualities, *, seed=0, **fields):
+    """Return candidates whose scores say so much of the labels, each with own noise."""
+    arena, rng = arena_of(problem), np.random.default_rng(seed)
+    families = list(CATALOGUE.entries["family"])
+    records = []
+    for number, quality in enumerate(qualities):
+        margin = quality * problem.table.y + rng.normal(size=len(problem.table.y))
+        positive = 1 / (1 + np.exp(-margin))
+        proba = np.column_stack([1 - positive, positive])
+        results = tuple(
+            FoldResult(n, "ok", proba[f.val_idx]) for n, f in enumerate(problem.folds)
+        )
+        score = arena.judge.score(results)
+        records.append(
+            TrialRecord(
+                number=number,
+                strategy=Strategy.of(CATALOGUE, family=families[number]),
+                status="complete",
+                score=score,
+                results=results,
+                n_folds=len(results),
+                **fields,
+            )
+        )
+    return sorted(records, key=lambda r: -r.mean)
+
+
+def chosen(problem, records, clock=NO_LIMIT, size=None):
+    return select(records, arena_of(problem), clock, size=size)
+
+
+def test_models_that_err_differently_answer_together():
+    problem = problem_of(*numeric(300, 40), cv=3)
+    records = informed_records(problem, [1.5] * 6)
+    found = chosen(problem, records)
+    assert len(found.members) == 6
+    assert found.members[0].record is found.winner is records[0]
+    assert found.score.mean > found.winner.mean + 0.05
+
+
+def test_no_more_sit_than_were_asked_for():
+    problem = problem_of(*numeric(300, 40), cv=3)
+    records = informed_records(problem, [1.5] * 6)
+    for size in (1, 2, 4):
+        assert len(chosen(problem, records, size=size).members) == size
+
+
+def test_who_knows_nothing_hardly_counts():
+    """Beside a good model, noise has next to no weight or no seat at all."""
+    problem = problem_of(*numeric(3000, 600), cv=3)
+    records = informed_records(problem, [3.0, 0.0, 0.0, 0.0])
+    found = chosen(problem, records)
+    total = sum(member.weight for member in found.members)
+    assert found.members[0].weight / total > 0.99
+
+
+def test_whoever_cannot_be_refitted_in_time_does_not_sit():
+    problem = problem_of(*numeric(300, 40), cv=3)
+    records = informed_records(problem, [1.5] * 6, fit_seconds=4.0)
+    clock = Deadline(20.0, started=time.monotonic())
+    assert 1 < len(chosen(problem, records, clock).members) < 4
+
+
+def test_a_committee_s_scores_are_the_mean_of_its_members_calibrated_ones():
+    problem = problem_of(*numeric(300, 60), cv=3)
+    bench = bench_of(problem)
+    one, other = informed_records(problem, [1.0, 2.0])
+    members = [Member(one, 3.0), Member(other, 1.0)]
+    parts = zip(bench.aligned(one), bench.aligned(other), strict=True)
+    for found, (a, b) in zip(bench.results(members), parts, strict=True):
+        np.testing.assert_allclose(found.scores, (3 * a.scores + b.scores) / 4)
+
+
+def test_a_strictly_increasing_map_of_a_member_s_scores_changes_nothing_much():
+    """Members are aligned first, so one that shouts does not drown the others."""
+    problem = problem_of(*numeric(400, 80), cv=3)
+    bench = bench_of(problem)
+    one, other = informed_records(problem, [1.0, 2.0])
+
+    def louder(result):
+        p = result.scores[:, 1]
+        mapped = 1 / (1 + np.exp(3 - 4 * np.log(p / (1 - p))))
+        return replace(result, proba=np.column_stack([1 - mapped, mapped]))
+
+    loud = replace(other, number=99, results=tuple(map(louder, other.results)))
+    plain = bench.results([Member(one), Member(other)])
+    mapped = bench.results([Member(one), Member(loud)])
+    for a, b in zip(plain, mapped, strict=True):
+        np.testing.assert_allclose(a.scores, b.scores, atol=2e-3)
+
+
+def test_the_honest_estimate_of_a_committee_replays_its_election():
+    """It beats each member's by about as much as the committee does."""
+    problem = problem_of(*numeric(400, 60), cv=3)
+    records = informed_records(problem, [1.5] * 6)
+    bench = Bench(problem, arena_of(problem).judge)
+    found = chosen(problem, records)
+    together = honest_score(records, found, bench).estimate
+    single = honest_score(records, alone(records[0]), bench).estimate
+    assert together > single + 0.05
+    ones = np.ones((1, 400), np.uint8)
+    on_all = bench.judge.pooled(bench.results(found.members), ones)[0]
+    assert together == pytest.approx(on_all, abs=0.03)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autoimb._committee import Bench
 from autoimb._confusion import (
     confusion_matrices,
     divide,
@@ -92,8 +93,7 @@ class Evidence:
         return honest_score(
             self.outcome.complete if is_best else [selection.winner],
             selection,
-            self.problem.table,
-            self.judge.metric,
+            Bench(self.problem, self.judge),
         )
 
     @cached_property
@@ -232,6 +232,7 @@ def sentences(seen: Evidence) -> list[str]:
         ]
     return [
         _verdict(seen),
+        *_about_committee(seen),
         _expectation(seen),
         *_about_threshold(seen),
         _about_guide(seen),
@@ -263,6 +264,21 @@ def _verdict(seen: Evidence) -> str:
     )
 
 
+def _about_committee(seen: Evidence) -> list[str]:
+    """Return what answers, where that is not the best candidate alone."""
+    selection, best = seen.selection, seen.selection.winner.score
+    if len(selection.members) == 1 or selection.score is None or best is None:
+        return []
+    gain = _plus_minus(
+        selection.score.mean - best.mean, selection.score.se_of_difference(best)
+    )
+    return [
+        f"The weighted mean of {len(selection.members)} candidates answers in its "
+        f"place: it has {selection.score.mean:.3f}, {gain} against the best of them "
+        "alone."
+    ]
+
+
 def _expectation(seen: Evidence) -> str:
     """Return what to expect on new data."""
     honest, label = seen.honest, seen.judge.metric.label
@@ -280,11 +296,13 @@ def _about_threshold(seen: Evidence) -> list[str]:
     if not isinstance(rule, Cut):
         return []
     before, after = seen.at_default, seen.at_threshold
+    is_alone = len(seen.selection.members) == 1
+    usual = "the usual 0.5" + (" on the uncalibrated score" if is_alone else "")
     return [
         f"Calling a row {seen.profile.pos_label!r} from a probability of "
         f"{rule.value:.3f} on has precision {after['precision']:.2f} and recall "
-        f"{after['recall']:.2f} (F1 {after['f1']:.2f}) out of fold; the usual 0.5 on "
-        f"the uncalibrated score has {before['precision']:.2f} and "
+        f"{after['recall']:.2f} (F1 {after['f1']:.2f}) out of fold; {usual} "
+        f"has {before['precision']:.2f} and "
         f"{before['recall']:.2f} (F1 {before['f1']:.2f})."
     ]
 
@@ -363,8 +381,20 @@ def _winner_section(seen: Evidence, code: str) -> WinnerSection | None:
         confusion=tuple(map(tuple, np.rint(confusion).tolist())),
         class_labels=tuple(map(str, seen.profile.classes)),
         per_class=_per_class(seen, confusion),
+        members=_members(seen),
         code=code,
         **({} if pos is None else _curves(seen, pos)),
+    )
+
+
+def _members(seen: Evidence) -> tuple[tuple[str, float], ...]:
+    """Return the members of a committee with their shares in the mean."""
+    members = seen.selection.members
+    total = sum(member.weight for member in members)
+    return tuple(
+        (seen.space.label(member.strategy), member.weight / total)
+        for member in members
+        if len(members) > 1
     )
 
 

@@ -1,0 +1,323 @@
+"""Which rule picks best among candidates that cross-validation has scored?
+
+    python benchmarks/selection.py repository
+
+Reads what `repository.py` measured. Every rule sees out-of-fold scores alone: those of
+the first repeat for all candidates, of both for the finalists, as a fit does. It is
+judged by the PR-AUC on rows that were never seen, as regret: what the best candidate in
+hindsight reaches beyond it. Priors are learned from the other data sets.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit, logit
+from sklearn.metrics import average_precision_score
+
+from autoimb._calibrate import fit_calibration
+from autoimb._metrics import resolve_metric
+
+N_FINALISTS, MAX_OF_A_FAMILY = 99, 2
+N_DRAWS = 60
+AP = resolve_metric("average_precision", 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One table of the repository."""
+
+    name: str
+    y: np.ndarray
+    y_test: np.ndarray
+    rows: np.ndarray
+    fold: np.ndarray
+    fold_repeat: np.ndarray
+    names: list[str]
+    oof: np.ndarray  # (candidates, entries)
+    refit: np.ndarray  # (candidates, test rows)
+    bag: np.ndarray
+    seconds: np.ndarray
+
+    @classmethod
+    def read(cls, path: Path) -> Case:
+        data = np.load(path)
+        return cls(
+            path.stem,
+            data["y"],
+            data["y_test"],
+            data["oof_rows"],
+            data["oof_fold"],
+            data["fold_repeat"],
+            [str(name) for name in data["names"]],
+            data["oof"].astype(float),
+            data["refit"].astype(float),
+            data["bag"].astype(float),
+            data["seconds"],
+        )
+
+    @property
+    def set(self) -> str:
+        return self.name.split("-")[0]
+
+    @property
+    def repeat(self) -> np.ndarray:
+        """The repeat (entries,) of each out-of-fold score."""
+        return self.fold_repeat[self.fold]
+
+    @cached_property
+    def test_scores(self) -> np.ndarray:
+        """PR-AUC (candidates,) of each refit on unseen rows."""
+        return np.array([self.test_score(p) for p in self.refit])
+
+    def test_score(self, p: np.ndarray) -> float:
+        return float(average_precision_score(self.y_test, p))
+
+    @cached_property
+    def by_fold(self) -> np.ndarray:
+        """PR-AUC (candidates, folds, 1 + draws): as it is, and on bootstrap draws."""
+        return np.array([self.scores_by_fold(p) for p in self.oof])
+
+    @cached_property
+    def draws(self) -> np.ndarray:
+        """How often (draws, rows) each row is drawn, class by class."""
+        rng = np.random.default_rng(0)
+        counts = np.zeros((N_DRAWS, len(self.y)), dtype=np.uint8)
+        for code in (0, 1):
+            at = np.flatnonzero(self.y == code)
+            for draw in counts:
+                draw[at] = np.bincount(
+                    rng.integers(len(at), size=len(at)), minlength=len(at)
+                )
+        return counts
+
+    def scores_by_fold(self, p: np.ndarray) -> np.ndarray:
+        scores = []
+        for number in range(len(self.fold_repeat)):
+            at = self.fold == number
+            rows = self.rows[at]
+            weights = np.vstack([np.ones(len(rows), np.uint8), self.draws[:, rows]])
+            proba = np.column_stack([1 - p[at], p[at]])
+            scores.append(AP.score_many(self.y[rows], proba, weights, pos=1))
+        return np.array(scores)
+
+    def mean(self, by_fold: np.ndarray, repeats: tuple[int, ...]) -> np.ndarray:
+        """Return the mean over the folds of some repeats: (..., 1 + draws)."""
+        chosen = np.isin(self.fold_repeat, repeats)
+        return np.nanmean(by_fold[..., chosen, :], axis=-2)
+
+    @cached_property
+    def first(self) -> np.ndarray:
+        """Scores (candidates, 1 + draws) on the first repeat."""
+        return self.mean(self.by_fold, (0,))
+
+    @cached_property
+    def both(self) -> np.ndarray:
+        """Scores (candidates, 1 + draws) on both repeats."""
+        return self.mean(self.by_fold, tuple(np.unique(self.fold_repeat)))
+
+    @cached_property
+    def aligned(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Calibrated out-of-fold scores, refits and bags (candidates, ...)."""
+        oof, refit, bag = [], [], []
+        y, weight = self.y[self.rows], np.ones(len(self.rows))
+        group = np.zeros(len(self.y), dtype=int)
+        first = self.repeat == 0
+        group[self.rows[first]] = self.fold[first]
+        for p, r, b in zip(self.oof, self.refit, self.bag, strict=True):
+            proba = np.column_stack([1 - p, p])
+            found, crossed = fit_calibration(y, proba, weight, group[self.rows], 1)
+            oof.append(crossed[:, 1])
+            refit.append(found(np.column_stack([1 - r, r]))[:, 1])
+            bag.append(found(np.column_stack([1 - b, b]))[:, 1])
+        return np.array(oof), np.array(refit), np.array(bag)
+
+
+def family(name: str) -> str:
+    return name.split(",", maxsplit=1)[0].split(" C=", maxsplit=1)[0]
+
+
+def is_plain(name: str) -> bool:
+    return not any(w in name for w in ("SMOTE", "weights", "balanced", "focal"))
+
+
+def best_of(case: Case, scores: np.ndarray, n: int, most: int = 2) -> list[int]:
+    """Return the best candidates, at most some of a family."""
+    chosen: list[int] = []
+    for i in np.argsort(-scores, kind="stable"):
+        same = sum(family(case.names[j]) == family(case.names[i]) for j in chosen)
+        if same < most and len(chosen) < n:
+            chosen.append(int(i))
+    return chosen
+
+
+Prior = dict[str, float]
+
+
+def prior_of(cases: list[Case]) -> Prior:
+    """Return each candidate's mean score beyond its table's mean: (first repeat)."""
+    rows = [
+        pd.Series(case.first[:, 0] - case.first[:, 0].mean(), index=case.names)
+        for case in cases
+    ]
+    return pd.concat(rows, axis=1).mean(axis=1).to_dict()
+
+
+def shrunken(case: Case, scores: np.ndarray, prior: Prior, tau: float) -> np.ndarray:
+    """Return scores drawn to what their candidates reach elsewhere, by their noise."""
+    known = np.array([prior.get(name, 0.0) for name in case.names])
+    centred = scores - scores.mean(axis=0)
+    noise = centred[:, 1:].std(axis=1) ** 2
+    trust = tau**2 / (tau**2 + noise)
+    return trust * centred[:, 0] + (1 - trust) * known + scores[:, 0].mean()
+
+
+def finalists(case: Case, prior: Prior, tau: float | None) -> list[int]:
+    scores = case.first[:, 0] if tau is None else shrunken(case, case.first, prior, tau)
+    return best_of(case, scores, N_FINALISTS)
+
+
+def rescored(
+    case: Case, prior: Prior, tau: float | None
+) -> tuple[list[int], np.ndarray]:
+    """Return the finalists, best first, and their scores on both repeats."""
+    final = finalists(case, prior, tau)
+    scores = case.both[:, 0] if tau is None else shrunken(case, case.both, prior, tau)
+    order = sorted(final, key=lambda i: -scores[i])
+    return order, scores[order]
+
+
+Rule = Callable[[Case, Prior], np.ndarray]
+
+
+def cv_winner(case: Case, prior: Prior) -> np.ndarray:
+    return case.refit[int(np.argmax(case.first[:, 0]))]
+
+
+def rescored_winner(case: Case, prior: Prior) -> np.ndarray:
+    return case.refit[rescored(case, prior, None)[0][0]]
+
+
+def one_se(case: Case, prior: Prior) -> np.ndarray:
+    """The quickest within one standard error of the best."""
+    scores = case.both
+    best = int(np.argmax(scores[:, 0]))
+    noise = (scores[best, 1:] - scores[:, 1:]).std(axis=1)
+    near = scores[best, 0] - scores[:, 0] <= noise
+    return case.refit[min(np.flatnonzero(near), key=lambda i: case.seconds[i, 0])]
+
+
+def shrunken_winner(tau: float) -> Rule:
+    return lambda case, prior: case.refit[rescored(case, prior, tau)[0][0]]
+
+
+def bag_of_winner(tau: float | None) -> Rule:
+    return lambda case, prior: case.bag[rescored(case, prior, tau)[0][0]]
+
+
+def mean_of(n: int, tau: float | None, *, bags=False, logits=False, most=2) -> Rule:
+    def rule(case: Case, prior: Prior) -> np.ndarray:
+        order, scores = rescored(case, prior, tau)
+        full = dict(zip(order, scores, strict=True))
+        by = np.full(len(case.names), -np.inf)
+        by[list(full)] = list(full.values())
+        chosen = [i for i in best_of(case, by, n, most) if np.isfinite(by[i])]
+        scores_of = case.aligned[2 if bags else 1][chosen]
+        return _average(scores_of, logits)
+
+    return rule
+
+
+def _average(p: np.ndarray, logits: bool) -> np.ndarray:
+    if not logits:
+        return p.mean(axis=0)
+    return expit(logit(np.clip(p, 1e-9, 1 - 1e-9)).mean(axis=0))
+
+
+def greedy(n_rounds: int = 20, pool: int | None = None) -> Rule:
+    """Members with replacement, each the one that gains most (Caruana et al. 2004)."""
+
+    def rule(case: Case, prior: Prior) -> np.ndarray:
+        aligned = case.aligned[0]
+        ok = best_of(case, case.both[:, 0], pool or len(case.names), 99)
+        members: list[int] = []
+        total = np.zeros(aligned.shape[1])
+        for _ in range(n_rounds):
+            means = [_mean_ap(case, total + aligned[i]) for i in ok]
+            members.append(ok[int(np.argmax(means))])
+            total = total + aligned[members[-1]]
+        return case.aligned[1][members].mean(axis=0)
+
+    return rule
+
+
+def _mean_ap(case: Case, p: np.ndarray) -> float:
+    p = p / max(p.max(), 1e-12)
+    scores = [
+        average_precision_score(case.y[case.rows[at]], p[at])
+        for at in (case.fold == i for i in range(len(case.fold_repeat)))
+    ]
+    return float(np.mean(scores))
+
+
+TAU = 0.03
+RULES: dict[str, Rule] = {
+    "best by cross-validation, one repeat": cv_winner,
+    "best of 8 finalists on two repeats": rescored_winner,
+    "one-SE rule (quickest within it)": one_se,
+    "shrunken best": shrunken_winner(TAU),
+    "best as a bag of fold models": bag_of_winner(None),
+    "shrunken best as a bag": bag_of_winner(TAU),
+    "mean of 3": mean_of(3, None),
+    "mean of 5": mean_of(5, None),
+    "mean of 8": mean_of(8, None),
+    "mean of 3, shrunken": mean_of(3, TAU),
+    "mean of 5, shrunken": mean_of(5, TAU),
+    "mean of 8, shrunken": mean_of(8, TAU),
+    "mean of 5, one of a family, shrunken": mean_of(5, TAU, most=1),
+    "mean of 5, shrunken, logits": mean_of(5, TAU, logits=True),
+    "mean of 5, shrunken, bags": mean_of(5, TAU, bags=True),
+    "greedy weights": greedy(),
+    "greedy weights among 8": greedy(pool=8),
+}
+
+
+def evaluate(cases: list[Case], rules: dict[str, Rule] | None = None) -> pd.DataFrame:
+    """Return PR-AUC on unseen rows: one row a table, one column a rule."""
+    rows = {}
+    for case in cases:
+        prior = prior_of([c for c in cases if c.set != case.set])
+        scores = {
+            n: case.test_score(r(case, prior)) for n, r in (rules or RULES).items()
+        }
+        rows[case.name] = {"best in hindsight": case.test_scores.max(), **scores}
+    return pd.DataFrame(rows).T
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    args = parser.parse_args()
+    cases = [Case.read(path) for path in sorted(args.folder.glob("*.npz"))]
+    scores = evaluate(cases)
+    regret = scores.iloc[:, [0]].to_numpy() - scores
+    sets = [name.split("-")[0] for name in scores.index]
+    by_set = regret.groupby(sets).mean()
+    print(f"{len(cases)} tables of {len(by_set)} sets\n")
+    print("| rule | mean PR-AUC | mean regret | SE over sets |\n|:--|--:|--:|--:|")
+    for rule in scores:
+        se = by_set[rule].std(ddof=1) / len(by_set) ** 0.5
+        print(
+            f"| {rule} | {scores[rule].mean():.4f} | {regret[rule].mean():.4f} "
+            f"| {se:.4f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
