@@ -1,156 +1,175 @@
-"""Compare AutoImbalance with plain baselines on real data sets.
+"""Compare AutoImbalance with plain baselines and other AutoML systems on real data.
 
-    python benchmarks/compare.py FOLDER --time-budget 30 --seeds 0 1 --out runs.jsonl
+    python benchmarks/compare.py FOLDER --budgets 30 --seeds 0 1 --out runs.jsonl
+    python benchmarks/compare.py FOLDER --peers-python PEERS/bin/python
 
-Each data set is cut once a seed (35 % stratified hold-out). One JSON line is written
-for every (system, set, seed), as it ends; what is there already is not run again. The
-table of all lines is printed at the end, in Markdown.
+FOLDER holds tables `*.csv.gz` with a column `target`. Each is cut once a seed (35 %
+stratified hold-out). Every fit has a process of its own, which never sees the labels of
+the hold-out, and three times its budget and two minutes before it is ended. Peers live
+in another environment, since they pin other versions of what autoimb needs too:
+
+    python3 -m venv PEERS
+    PEERS/bin/pip install torch==2.13.0 "flaml[automl]" \\
+        "autogluon.tabular[lightgbm,catboost,fastai]"
+
+One JSON line is written for every (system, set, seed, budget), as it ends; what is
+there already is not run again, failures included. What was predicted is kept beside the
+lines: `runs.jsonl` has its arrays in `runs.proba/`. `summary.py` makes the tables.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
-import time
-import warnings
+import signal
+import subprocess
+import sys
+import tempfile
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.compose import make_column_selector, make_column_transformer
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.impute import SimpleImputer
+import peers
+import systems
 from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from summary import METRICS, read_lines, report
 
-from autoimb import AutoImbalance
 from autoimb._metrics import metrics_at
 
-METRICS = ("average_precision", "f1", "mcc", "brier")
-LABELS = {"average_precision": "PR-AUC", "f1": "F1", "mcc": "MCC", "brier": "Brier"}
-SMALLER_IS_BETTER = ("brier", "fit_seconds")
+HERE = Path(__file__).parent
+SYSTEMS = systems.SYSTEMS | peers.SYSTEMS
 HOLD_OUT = 0.35
+PATIENCE, GRACE_SECONDS = 3, 120
 
 
-def autoimbalance(args, seed):
-    return AutoImbalance(time_budget=args.time_budget, random_state=seed)
+class Run(NamedTuple):
+    """What one line is about; the budget is None for systems that have none."""
+
+    system: str
+    set: str
+    seed: int
+    budget: float | None
+
+    @property
+    def file_name(self):
+        """The name of the file with its predictions."""
+        words = "-".join(str(part) for part in self).split()
+        return f"{'_'.join(words)}.npz"
 
 
-def default_xgboost(_args, seed):
-    """XGBoost as it comes; categories as codes, since it takes no text."""
-    from xgboost import XGBClassifier
-
-    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
-    table = make_column_transformer(
-        (codes, make_column_selector(dtype_exclude=np.number)), remainder="passthrough"
+def read_split(path, seed):
+    """Return X_train, X_test, y_train, y_test as codes; of two, the rarer is 1."""
+    data = pd.read_csv(path, low_memory=False)
+    y = np.unique(data.pop("target"), return_inverse=True)[1]
+    X_train, X_test, y_train, y_test = train_test_split(
+        data, y, test_size=HOLD_OUT, stratify=y, random_state=seed
     )
-    return make_pipeline(table, XGBClassifier(random_state=seed))
+    if y.max() == 1 and y.mean() > 0.5:
+        y_train, y_test = 1 - y_train, 1 - y_test
+    return X_train, X_test, y_train, y_test
 
 
-def smote_forest(_args, seed):
-    """What tutorials teach: SMOTE and a random forest, cut at 0.5."""
-    from imblearn.over_sampling import SMOTE
-    from imblearn.pipeline import make_pipeline as make_resampling_pipeline
+def command_of(run, folder, args):
+    """Return the command that runs a system on a folder's tables."""
+    script, python = HERE / "systems.py", sys.executable
+    if run.system in peers.SYSTEMS:
+        script, python = HERE / "peers.py", args.peers_python
+    settings = {"budget": run.budget or 0, "seed": run.seed, "cpus": args.cpus}
+    flags = [f"--{name}={value}" for name, value in settings.items()]
+    return [python, script, run.system, folder, *flags]
 
-    table = make_column_transformer(
-        (
-            OneHotEncoder(handle_unknown="ignore", sparse_output=False),
-            make_column_selector(dtype_exclude=np.number),
-        ),
-        remainder=SimpleImputer(strategy="median"),
+
+def wait_for(command, seconds, log):
+    """Run a command; raise if it fails, or takes longer and is ended."""
+    process = subprocess.Popen(
+        command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
     )
-    return make_resampling_pipeline(
-        table,
-        SMOTE(k_neighbors=3, random_state=seed),
-        RandomForestClassifier(n_jobs=-1, random_state=seed),
-    )
+    try:
+        code = process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"no answer within {seconds:.0f} s") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # and whatever it started
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    if code:
+        log.seek(0)
+        last = log.read().decode(errors="replace").strip().rpartition("\n")[-1]
+        raise RuntimeError(last or f"exit status {code}")
 
 
-SYSTEMS = {
-    "AutoImbalance": autoimbalance,
-    "default XGBoost": default_xgboost,
-    "SMOTE + random forest": smote_forest,
-}
+def ask(run, split, args):
+    """Return the probabilities and labels of a hold-out, and what was measured."""
+    X_train, X_test, y_train, _ = split
+    seconds = PATIENCE * (run.budget or max(args.budgets)) + GRACE_SECONDS
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name,
+        tempfile.TemporaryFile() as log,
+    ):
+        folder = Path(name)
+        train = X_train.assign(target=y_train)
+        for part, table in {"train": train, "test": X_test}.items():
+            table.reset_index(drop=True).to_parquet(folder / f"{part}.parquet")
+        wait_for(command_of(run, folder, args), seconds, log)
+        with np.load(folder / "predictions.npz") as saved:
+            proba, y_pred = saved["proba"], saved["y_pred"]
+        return proba, y_pred, json.loads((folder / "result.json").read_text())
 
 
-def run_once(system, path, seed, args):
-    """Return one result line."""
-    data = pd.read_csv(path)
-    X, labels = data.drop(columns="target"), data["target"]
-    classes, y = np.unique(labels, return_inverse=True)
-    split = train_test_split(X, y, test_size=HOLD_OUT, stratify=y, random_state=seed)
-    X_train, X_test, y_train, y_test = split
-    model = SYSTEMS[system](args, seed)
-    started = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.fit(X_train, y_train)
-        fit_seconds = time.perf_counter() - started
-        proba, y_pred = model.predict_proba(X_test), model.predict(X_test)
-    pos = None
-    if len(classes) == 2:
-        pos = int(np.argmin(np.bincount(y)))
-    scores = metrics_at(y_test, y_pred, proba, np.ones(len(y_test)), pos)
+def line_of(run, split, args):
+    """Return a run's result line; its predictions are saved on the way."""
+    y = split[-1]
+    try:
+        proba, y_pred, measured = ask(run, split, args)
+    except RuntimeError as error:
+        return run._asdict() | {"error": str(error)}
+    pos = 1 if proba.shape[1] == 2 else None
+    scores = metrics_at(y, y_pred, proba, np.ones(len(y)), pos)
     if pos is None:
         scores["f1"] = scores["f1_macro"]
-    line = {
-        "system": system,
-        "set": path.name.split(".")[0],
-        "seed": seed,
-        "budget": args.time_budget if system == "AutoImbalance" else None,
-        "fit_seconds": fit_seconds,
-        **{name: scores[name] for name in (*METRICS, "gmean", "log_loss", "roc_auc")},
-    }
-    if system == "AutoImbalance":
-        line["winner"] = model.report().data.outcome.winner
-        line["honest"] = model.honest_score_.estimate
-        line["candidates"] = len(model.leaderboard_)
-    return line
+    kept = args.out.with_suffix(".proba")
+    kept.mkdir(exist_ok=True)
+    np.savez_compressed(
+        kept / run.file_name,
+        y_test=y,
+        y_pred=y_pred,
+        proba=(proba if pos is None else proba[:, pos]).astype(np.float32),
+    )
+    names = [name for name in (*METRICS, "roc_auc") if name in scores]
+    known = {name: scores[name] for name in names} | measured
+    return run._asdict() | known | {"predictions": run.file_name}
 
 
-def known_keys(lines):
-    return {(r["system"], r["set"], r["seed"], r["budget"]) for r in lines}
-
-
-def read_lines(path):
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def table_of(lines):
-    """Return the Markdown table: one row a set, one column a system and metric."""
-    runs = pd.DataFrame(lines)
-    columns = [*METRICS, "fit_seconds"]
-    means = runs.pivot_table(columns, "set", "system")
-    means.loc["**mean**"] = means.mean()
-    systems = [name for name in SYSTEMS if name in set(runs["system"])]
-    return "\n\n".join(table_of_metric(m, means[m][systems]) for m in columns)
-
-
-def table_of_metric(metric, means):
-    """Return one metric's Markdown table, the best of each row in bold."""
-    digits = 1 if metric == "fit_seconds" else 4
-    best = means.min(axis=1) if metric in SMALLER_IS_BETTER else means.max(axis=1)
-    title = LABELS.get(metric, "fit seconds")
-    lines = [
-        f"| {title} | {' | '.join(means.columns)} |",
-        "|:--|" + "--:|" * means.shape[1],
+def runs_of(path, seed, args):
+    """Return what is wanted of one cut of one table."""
+    name = path.name.split(".")[0]
+    budgets = {s: args.budgets if SYSTEMS[s].has_budget else [None] for s in SYSTEMS}
+    return [
+        Run(system, name, seed, budget)
+        for system in args.systems
+        for budget in budgets[system]
     ]
-    for name, row in means.iterrows():
-        cells = [
-            f"**{value:.{digits}f}**" if value == best[name] else f"{value:.{digits}f}"
-            for value in row
-        ]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+
+
+def said_of(line):
+    """Return what is printed of a line."""
+    head = f"{line['set']:18} {line['system']:22} seed {line['seed']} "
+    if "error" in line:
+        return head + line["error"]
+    return head + (
+        f"PR-AUC {line['average_precision']:.4f} F1 {line['f1']:.3f} "
+        f"{line['fit_seconds']:.1f} s {line.get('winner', '')}"
+    )
 
 
 def machine():
+    """Return what the runs of autoimb's own environment were made with."""
     names = ("autoimb", "scikit-learn", "imbalanced-learn", "xgboost", "torch")
     packages = ", ".join(f"{name} {version(name)}" for name in names)
     return (
@@ -159,34 +178,43 @@ def machine():
     )
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--time-budget", type=float, default=30.0)
+def read_arguments():
+    """Return what the command line asks for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
+    parser.add_argument("--budgets", type=float, nargs="+", default=[30.0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS))
-    parser.add_argument("--sets", nargs="+")
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS)
+    parser.add_argument("--sets", nargs="+", help="names of tables; default: all")
+    parser.add_argument("--peers-python", help="the peers' interpreter")
+    parser.add_argument("--cpus", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--out", type=Path, default=Path("runs.jsonl"))
     args = parser.parse_args()
-    done = known_keys(read_lines(args.out))
-    for seed in args.seeds:
-        for path in sorted(args.folder.glob("*.csv.gz")):
-            name = path.name.split(".")[0]
-            for system in args.systems:
-                budget = args.time_budget if system == "AutoImbalance" else None
-                wanted = args.sets is None or name in args.sets
-                if not wanted or (system, name, seed, budget) in done:
-                    continue
-                line = run_once(system, path, seed, args)
-                with args.out.open("a") as file:
-                    file.write(json.dumps(line) + "\n")
-                print(
-                    f"{name:18} {system:22} seed {seed} PR-AUC "
-                    f"{line['average_precision']:.4f} F1 {line['f1']:.3f} "
-                    f"{line['fit_seconds']:.1f} s {line.get('winner', '')}",
-                    flush=True,
-                )
-    print(f"\n{machine()}\n\n{table_of(read_lines(args.out))}")
+    if args.systems is None:
+        args.systems = list(SYSTEMS if args.peers_python else systems.SYSTEMS)
+    if not args.peers_python and set(args.systems) & set(peers.SYSTEMS):
+        parser.error("peers need --peers-python")
+    return args
+
+
+def main():
+    """Run what is not known yet, then print the tables of all lines."""
+    args = read_arguments()
+    done = {tuple(line[f] for f in Run._fields) for line in read_lines(args.out)}
+    paths = sorted(path for f in args.folders for path in f.glob("*.csv.gz"))
+    for seed, path in product(args.seeds, paths):
+        wanted = [run for run in runs_of(path, seed, args) if run not in done]
+        if not wanted or (args.sets and wanted[0].set not in args.sets):
+            continue
+        split = read_split(path, seed)
+        for run in wanted:
+            line = line_of(run, split, args)
+            with args.out.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            print(said_of(line), flush=True)
+    print(f"\n{machine()}\n\n{report(args.out)}")
 
 
 if __name__ == "__main__":
