@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -61,6 +61,15 @@ class Case:
             data["bag"].astype(float),
             data["seconds"],
         )
+
+    def without(self, families: list[str]) -> Case:
+        """Return the table without the candidates of some families."""
+        kept = [i for i, n in enumerate(self.names) if family(n) not in families]
+        parts = {
+            name: getattr(self, name)[kept]
+            for name in ("oof", "refit", "bag", "seconds")
+        }
+        return replace(self, names=[self.names[i] for i in kept], **parts)
 
     @property
     def set(self) -> str:
