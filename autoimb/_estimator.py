@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from copy import copy
+from dataclasses import replace
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from autoimb._catalogue.ready import ready_family
 from autoimb._clock import Deadline, can_interrupt, check_limits
 from autoimb._columns import as_rows
 from autoimb._data import Table, check_labels, check_table, codes_of
+from autoimb._decision import Decision
 from autoimb._evaluate import Problem
 from autoimb._execution import open_executor, shared
 from autoimb._fitted import finish
@@ -30,12 +32,12 @@ from autoimb._machine import Layout, free_memory, resolve_device, resolve_n_jobs
 from autoimb._metrics import Metric, resolve_metric
 from autoimb._profile import profile_table
 from autoimb._progress import call_callbacks, progress_display
-from autoimb._report.build import Evidence, build_report
+from autoimb._report.build import Evidence, build_report, with_decision
 from autoimb._search import search
 from autoimb._select import Selection, last_seconds, reserve, select
 from autoimb._space import SearchSpace
 from autoimb._study import Ledger, fingerprint_of, resolve_storage
-from autoimb._threshold import resolve_threshold
+from autoimb._threshold import COST, resolve_threshold
 from autoimb.exceptions import (
     AccuracyWarning,
     BadInputError,
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from autoimb._fitted import Finished
+    from autoimb._fitted import Finished, FittedModel
     from autoimb._objectives import Objective
     from autoimb._report import Report
     from autoimb._threshold import Threshold
@@ -85,7 +87,8 @@ class AutoImbalance(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         What the decision threshold maximises: the name of a label metric,
         ``FBeta(beta)``, ``Cost(fp=1, fn=50)``, ``PrecisionAtLeast(0.9)``,
         ``RecallAtLeast(0.8)``, ``TopK(500)`` or ``TopShare(0.01)``; or the threshold
-        itself, from 0 to 1; or None for the most probable class.
+        itself, from 0 to 1; or None for the most probable class. ``"cost"`` is the
+        lowest of the `costs` given to `fit`. `set_threshold` changes it later.
     pos_label : label, default=None
         The class of interest when there are two. None means the rarer one.
     time_budget : float, "auto" or None, default="auto"
@@ -238,6 +241,7 @@ default="auto"
         *,
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
+        costs: ArrayLike | None = None,
     ) -> AutoImbalance:
         """Search, choose, refit, calibrate and tune the threshold.
 
@@ -253,6 +257,11 @@ default="auto"
             that make new rows then leave the search.
         groups : array-like of shape (n_samples,), default=None
             Rows of one group are never split between training and validation.
+        costs : array-like of shape (n_samples, n_classes), default=None
+            What it costs to call each row each of the classes, in the order of
+            `classes_`; right answers usually cost 0. Labels are then chosen for the
+            lowest mean cost: leave `threshold` as it is, or set it to ``"cost"``. The
+            search does not look at them.
 
         Returns
         -------
@@ -281,9 +290,14 @@ default="auto"
         array([0, 1, 2])
         """
         clock = Deadline(check_limits(self.time_budget, self.n_trials))
-        table = self._check(X, y, sample_weight=sample_weight, groups=groups)
+        table = self._check(
+            X, y, sample_weight=sample_weight, groups=groups, costs=costs
+        )
         metric = self._resolve_metric(table)
-        aim = resolve_threshold(self.threshold, table.n_classes, table.pos)
+        asked = self._asked_threshold(table)
+        aim = resolve_threshold(
+            asked, table.n_classes, table.pos, has_costs=costs is not None
+        )
         layout = self._layout(table, clock)
         with open_executor(self.executor, layout) as executor:
             self.profile_ = profile_table(table)
@@ -307,7 +321,7 @@ default="auto"
             outcome=outcome,
             selection=finished.selection,
             finished=finished,
-            aim=aim,
+            decision=Decision.of(finished, table, asked, problem.seed),
         )
         return self._keep(evidence)
 
@@ -378,6 +392,95 @@ default="auto"
         )
         return float(scores[0])
 
+    def set_threshold(self, threshold: Any) -> AutoImbalance:
+        """Choose the threshold anew, from the out-of-fold scores and with no refit.
+
+        The model is then as if it had been fitted with this `threshold`.
+
+        Parameters
+        ----------
+        threshold : str, float, objective or None
+            As the parameter `threshold`; ``"cost"`` for the `costs` given to `fit`.
+
+        Returns
+        -------
+        AutoImbalance
+            The estimator itself; its parameter `threshold` is set, too.
+
+        Raises
+        ------
+        BadInputError
+            If `threshold` cannot be used; the model is then as it was.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import make_classification
+        >>> from autoimb import AutoImbalance, RecallAtLeast
+        >>> X, y = make_classification(300, weights=[0.9], random_state=0)
+        >>> model = AutoImbalance(
+        ...     n_trials=1, families="logistic_regression", n_jobs=1, random_state=0
+        ... ).fit(X, y)
+        >>> n_alerts = model.predict(X).sum()
+        >>> bool(model.set_threshold(RecallAtLeast(0.9)).predict(X).sum() > n_alerts)
+        True
+        """
+        check_is_fitted(self)
+        decision = self._decision.aiming_at(threshold)
+        self.threshold = threshold
+        return self._decide(decision)
+
+    def set_prior(self, prior: Any) -> AutoImbalance:
+        r"""Expect another class distribution than that of the training table.
+
+        Probabilities are corrected, and the threshold is tuned for the new shares; one
+        that you fixed as a number stays. There is no refit. Where a class becomes more
+        or less frequent, but its rows stay as they are, the corrected probabilities are
+        those of the new distribution.
+
+        Parameters
+        ----------
+        prior : float, dict, array-like of shape (n_classes,) or None
+            For two classes the expected share of `pos_label_`, between 0 and 1. Else a
+            dict of label to share, or shares in the order of `classes_`, which sum to
+            one. None undoes it.
+
+        Returns
+        -------
+        AutoImbalance
+            The estimator itself. A later `fit` or a clone knows nothing of it.
+
+        Raises
+        ------
+        BadInputError
+            If `prior` cannot be used; the model is then as it was.
+
+        Notes
+        -----
+        With the weighted class shares of the training table [1]_,
+
+        .. math:: p'_k \propto p_k \, prior'_k / prior_k.
+
+        The scores of the search and `honest_score_` stay those of the table.
+
+        References
+        ----------
+        .. [1] Saerens, Latinne & Decaestecker 2002, doi:10.1162/089976602753284446.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import make_classification
+        >>> from autoimb import AutoImbalance
+        >>> X, y = make_classification(300, weights=[0.9], random_state=0)
+        >>> model = AutoImbalance(
+        ...     n_trials=1, families="logistic_regression", n_jobs=1, random_state=0
+        ... ).fit(X, y)
+        >>> before = model.predict_proba(X)[:, 1]
+        >>> bool((model.set_prior(0.01).predict_proba(X)[:, 1] < before).all())
+        True
+        """
+        check_is_fitted(self)
+        return self._decide(self._decision.expecting(prior))
+
     def report(self) -> Report:
         """Return the strategy report: what was tried, what won, why, what it bought.
 
@@ -413,6 +516,18 @@ default="auto"
         rows = as_rows(X)
         validate_data(self, rows, skip_check_array=True)
         return check_table(rows, y, pos_label=self.pos_label, **extra)
+
+    def _asked_threshold(self, table: Table) -> Any:
+        """Return the threshold that the user means; with costs, the lowest of them."""
+        if table.costs is None:
+            return self.threshold
+        if not (isinstance(self.threshold, str) and self.threshold in {"f1", COST}):
+            raise BadInputError(
+                f"costs= and threshold={self.threshold!r} exclude each other: leave "
+                f"threshold at its default or set it to {COST!r} to minimise the "
+                "costs; or pass no costs."
+            )
+        return COST
 
     def _resolve_metric(self, table: Table) -> Metric:
         """Return the search metric; warn where it cannot see a rare class."""
@@ -615,7 +730,6 @@ default="auto"
         table, model, winner = seen.problem.table, seen.finished.model, seen.selection
         self.classes_, self._pos, self._schema = table.classes, table.pos, table.schema
         self.pos_label_ = None if table.pos is None else table.classes[table.pos]
-        self._model, self._threshold = model, model.threshold
         self.study_ = seen.outcome.study
         self.leaderboard_ = seen.leaderboard
         self.best_strategy_ = winner.winner.strategy
@@ -623,14 +737,38 @@ default="auto"
         self.honest_score_ = seen.honest
         self.best_pipeline_ = model.members[0].pipeline
         self.ensemble_ = model.members
+        self._set_decision(seen.decision, model)
+        self.oof_proba_ = seen.finished.oof_proba(len(table.y))
+        settings = self._settings(seen.judge.metric)
+        self._report_data = build_report(seen, settings=settings, code=self._code())
+        return self
+
+    def _decide(self, decision: Decision) -> AutoImbalance:
+        """Take another decision about the same scores, and return self."""
+        model = replace(
+            self._model,
+            threshold=decision.rule,
+            threshold_interval=decision.interval,
+            shift=decision.shift,
+        )
+        self._set_decision(decision, model)
+        self.oof_proba_ = decision.oof_proba(self.oof_proba_)
+        self._report_data = with_decision(self._report_data, decision, self._code())
+        return self
+
+    def _set_decision(self, decision: Decision, model: FittedModel) -> None:
+        """Set the attributes that speak of the threshold."""
+        self._decision, self._model, self._threshold = decision, model, model.threshold
         self.threshold_ = model.threshold.value
         self.threshold_raw_ = model.raw_cut
         self.threshold_interval_ = model.threshold_interval
-        self.oof_proba_ = seen.finished.oof_proba(len(table.y))
-        code = f"from autoimb import AutoImbalance\n\nmodel = {self!r}.fit(X, y)"
-        settings = self._settings(seen.judge.metric)
-        self._report_data = build_report(seen, settings=settings, code=code)
-        return self
+
+    def _code(self) -> str:
+        """Return Python that makes this model again."""
+        costs = "" if self._decision.costs is None else ", costs=costs"
+        return self._decision.code(
+            f"from autoimb import AutoImbalance\n\nmodel = {self!r}.fit(X, y{costs})"
+        )
 
     def __sklearn_clone__(self) -> AutoImbalance:
         """Return a clone that shares the executor: it cannot be copied."""

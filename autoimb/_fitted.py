@@ -14,13 +14,17 @@ import numpy as np
 from autoimb._calibrate import Calibration, Identity, fit_calibration
 from autoimb._columns import take
 from autoimb._evaluate import FoldResult, OutOfFold, predict_codes, refit
+from autoimb._shift import PriorShift, shifted
 from autoimb._threshold import Cut, Threshold, tune_threshold
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
     from sklearn.pipeline import Pipeline
 
     from autoimb._columns import Matrix
+    from autoimb._confusion import FloatArray
     from autoimb._evaluate import Problem
     from autoimb._objectives import Objective
     from autoimb._select import Selection
@@ -49,19 +53,22 @@ class FittedModel:
     threshold: Threshold
     threshold_interval: tuple[float, float] | None
     n_classes: int
+    shift: PriorShift | None = None
+    """To another class distribution than that of the training table."""
 
     def proba(self, X: Matrix) -> NDArray[np.float64]:
         """Return the weighted mean of the members' calibrated probabilities."""
         total = sum(m.weight for m in self.members)
         mean = sum(m.weight / total * m.proba(X, self.n_classes) for m in self.members)
-        return np.asarray(mean)
+        return shifted(np.asarray(mean), self.shift)
 
     @property
     def raw_cut(self) -> float | None:
         """The cut on the single member's own score that gives the same labels."""
         if len(self.members) > 1 or not isinstance(self.threshold, Cut):
             return None
-        return _inverse(self.members[0].calibration, self.threshold)
+        calibration = self.members[0].calibration
+        return _inverse(lambda p: shifted(calibration(p), self.shift), self.threshold)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +123,9 @@ def finish(
     results = scored or (_in_sample(pipeline, problem),)
     oof = OutOfFold.of(results, problem)
     chosen = calibrate(oof, pos, wanted=calibrated and bool(scored))
-    rule, interval = choose_threshold(oof, chosen, aim, pos, problem.seed)
+    rule, interval = choose_threshold(
+        oof, chosen, aim, pos, problem.seed, costs=problem.table.costs
+    )
     member = FittedMember(strategy, 1.0, pipeline, chosen.calibration)
     model = FittedModel((member,), rule, interval, n_classes)
     return Finished(model, selection, oof, chosen, bool(scored), is_whole)
@@ -172,8 +181,14 @@ def choose_threshold(
     aim: Threshold | Objective,
     pos: int | None,
     seed: int,
+    *,
+    shift: PriorShift | None = None,
+    costs: NDArray[np.float64] | None = None,
 ) -> tuple[Threshold, tuple[float, float] | None]:
-    """Return the rule that the user fixed, or the best one for the user's objective."""
+    """Return the rule that the user fixed, or the best one for the user's objective.
+
+    `costs` are those of rows of the table. The rule is for probabilities after `shift`.
+    """
     if isinstance(aim, Threshold):
         return aim, None
     return tune_threshold(
@@ -185,10 +200,12 @@ def choose_threshold(
         pos=pos,
         row_ids=oof.rows,
         seed=seed,
+        shift=shift,
+        costs=None if costs is None else costs[oof.rows],
     )
 
 
-def _inverse(calibration: Calibration, cut: Cut) -> float:
+def _inverse(calibration: Callable[[FloatArray], FloatArray], cut: Cut) -> float:
     """Return the smallest raw score whose calibrated value reaches the cut."""
 
     def reaches(score: float) -> bool:

@@ -13,6 +13,7 @@ from scipy.special import expit
 from scipy.stats import beta
 
 from autoimb import _metrics, _objectives, _threshold
+from autoimb._mass import Rows, soft_labels
 from autoimb._metrics import METRICS, FBeta
 from autoimb._objectives import (
     Cost,
@@ -30,7 +31,6 @@ from autoimb._threshold import (
     best_class_weights,
     best_cuts,
     resolve_threshold,
-    soft_labels,
     tune_threshold,
 )
 from autoimb.exceptions import BadInputError, UnreachableConstraintWarning
@@ -186,7 +186,9 @@ def test_the_cost_cut_of_calibrated_probabilities_is_that_of_theory():
 def clopper_pearson(objective, confusion):
     trials = confusion[:, 1] if objective.bounded == "precision" else confusion[1]
     hits = confusion[1, 1]
-    bound = beta.ppf(1 - objective.confidence, hits, trials.sum() - hits + 1)
+    looks = {"precision": 3, "recall": 1}[objective.bounded]
+    doubt = (1 - objective.confidence) / looks
+    bound = beta.ppf(doubt, hits, trials.sum() - hits + 1)
     return bound if hits > 0 else 0.0
 
 
@@ -571,7 +573,7 @@ def test_entries_of_a_row_are_drawn_together_and_classes_keep_their_size():
     rng = np.random.default_rng(0)
     row_ids = rng.permutation(np.repeat(np.arange(0, 90, 3), 2))
     y = (row_ids % 2).astype(int)
-    rows = _threshold._Rows.of(y, row_ids)
+    rows = Rows.of(y, row_ids)
     order = rng.permutation(60)
     draws = np.array(list(rows.resampled(np.arange(60), 5, seed=0)))
     for draw in draws:
