@@ -15,7 +15,7 @@ Rules, all of them on the one-sided Clopper-Pearson bound at each cut:
   fewer than 100 positives; the best of all cuts that pass. The probabilities are first
   made to sum to the positives of the draw, as a calibration would.
 - ``labels``: the same on labels only.
-- ``shipped``: labels only, and a third of the doubt at each cut for a precision.
+- ``shipped``: labels only, and half of the doubt at each cut for a precision.
 - ``sequence``: from the cut that probabilities say is the surest, downwards up to the
   first cut that fails (fixed-sequence testing, Angelopoulos et al. 2021,
   arXiv:2110.01052); full doubt at each cut. For a recall it is the rule ``labels``: the

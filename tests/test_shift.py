@@ -215,6 +215,14 @@ def test_more_classes_are_corrected_by_their_ratios(three, iris_like):
     assert in_order._decision.shift == model._decision.shift
 
 
+def test_out_of_fold_probabilities_are_those_after_the_shift():
+    """Every row is validated once by a model that does not depend on its fold."""
+    X, y = gaussians(300, SHARE)
+    bayes = {"estimator": Bayes(), "families": "auto", "calibrate": False}
+    model = fit((X, y), **bayes).set_prior(0.5)
+    np.testing.assert_allclose(model.oof_proba_, model.predict_proba(X))
+
+
 def test_prior_shares_are_weighted_where_rows_are(table):
     X, y = table
     weight = np.where(y == 1, 3.0, 1.0)
@@ -300,6 +308,15 @@ def test_a_shift_is_as_good_as_rows_of_the_new_distribution(objective):
     copies = np.repeat(np.arange(len(y)), np.where(y == 1, 1, 3))
     rows = y[copies], shift(proba)[copies], objective
     assert tuned(y, proba, objective, shift=shift) == tuned(*rows)
+
+
+def test_costs_of_rows_weigh_as_much_as_their_class_after_a_shift():
+    y, proba = scores()
+    costs, shift = costs_of(y), shift_by(y, 1 / 3)
+    copies = np.repeat(np.arange(len(y)), np.where(y == 1, 1, 3))
+    there = tuned(y[copies], shift(proba)[copies], RowCosts(), costs=costs[copies])
+    assert tuned(y, proba, RowCosts(), costs=costs, shift=shift) == there
+    assert tuned(y, shift(proba), RowCosts(), costs=costs) != there
 
 
 def test_a_capacity_is_of_as_many_rows_as_before():
