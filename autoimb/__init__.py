@@ -8,7 +8,9 @@ imports only from modules above it in this list.
 ``_confusion``      confusion matrices and formulas on them
 ``_metrics``        metrics as functions of scores or confusion matrices
 ``_calibrate``      strictly increasing maps from scores to probabilities
+``_shift``          other class shares than those of the training table
 ``_objectives``     what a threshold may aim at
+``_mass``           what rows say about a threshold
 ``_threshold``      the exact search for it
 ``_columns``        any table read into one canonical form
 ``_data``           checked training data
@@ -40,7 +42,10 @@ imports only from modules above it in this list.
 ``_search``         the ask-and-tell loop
 ``_committee``      candidates that answer together
 ``_select``         the winner and its honest estimate
+``_standin``        what is fitted where nothing was complete
 ``_fitted``         refit, calibration, threshold
+``_again``          what was chosen, on other rows
+``_decision``       another threshold or class distribution, with no refit
 ``_report``         the strategy report
 ``_persist``        saved models
 ``_progress``       the live display

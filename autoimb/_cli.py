@@ -375,8 +375,7 @@ def _print_summary(model: AutoImbalance) -> None:
     """Print what the data are like, what won, and what to expect."""
     print()
     print(model.profile_)
-    outcome = model.report().data.outcome
-    for sentence in outcome.sentences if outcome else ():
+    for sentence in model.report().data.sentences:
         print()
         print(textwrap.fill(sentence, width=88))
     print()

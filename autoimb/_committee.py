@@ -13,12 +13,14 @@ rows beside it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autoimb._calibrate import fit_calibration
 from autoimb._evaluate import OutOfFold
+from autoimb.exceptions import BadInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +37,16 @@ USUAL_SIZE = 12
 """Members at most: more gain little and cost time with every prediction."""
 _SCALE = 2.0  # standard errors behind the best at which a weight has fallen to 1/e
 _LEAST = 0.05  # of the best one's weight: below, a member is not worth its time
+
+
+def most_members(ensemble_size: Any, *, is_given: bool) -> int:
+    """Return how many may stand for the winner; one where the user gave the model."""
+    if isinstance(ensemble_size, str) and ensemble_size == "auto":
+        return 1 if is_given else USUAL_SIZE
+    is_number = isinstance(ensemble_size, Integral)
+    if isinstance(ensemble_size, bool) or not is_number or ensemble_size < 1:
+        raise BadInputError(f"{ensemble_size=} must be 'auto' or a number from 1 on.")
+    return int(ensemble_size)
 
 
 def best_of(

@@ -39,6 +39,8 @@ class Table:
     groups: NDArray[Any] | None
     row_hashes: NDArray[np.uint64]
     """One hash a row of X: equal rows have equal hashes."""
+    costs: NDArray[np.float64] | None = None  # (n_rows, n_classes)
+    """What each row costs where it is called each of the classes."""
 
     def with_rows_as_given(self, X: Any) -> Table:
         """Return the table with the user's own rows, for a model that reads those."""
@@ -63,6 +65,12 @@ class Table:
         return self.sample_weight
 
     @property
+    def class_weights(self) -> NDArray[np.float64]:
+        """Total weight of the rows of each class, in the order of `classes`."""
+        totals = np.bincount(self.y, self.weights, minlength=self.n_classes)
+        return totals.astype(np.float64)
+
+    @property
     def fingerprint(self) -> str:
         """A short hash of rows, labels, weights and column names."""
         digest = hashlib.blake2b(digest_size=8)
@@ -80,11 +88,14 @@ def check_table(
     pos_label: Any = None,
     sample_weight: ArrayLike | None = None,
     groups: ArrayLike | None = None,
+    costs: ArrayLike | None = None,
 ) -> Table:
     """Return the checked `Table`, or raise `BadInputError` saying what is wrong."""
     rows = as_rows(X)
     labels = check_labels(y)
-    _check_lengths(X=rows, y=labels, sample_weight=sample_weight, groups=groups)
+    _check_lengths(
+        X=rows, y=labels, sample_weight=sample_weight, groups=groups, costs=costs
+    )
     classes, codes = _encode_labels(labels)
     weights = sample_weight
     if weights is not None:
@@ -103,6 +114,7 @@ def check_table(
         sample_weight=weights,
         groups=None if groups is None else np.asarray(groups),
         row_hashes=_hash_rows(canonical),
+        costs=None if costs is None else _check_costs(costs, classes),
     )
 
 
@@ -210,6 +222,30 @@ def _check_classes(
             f"every row of class {classes[weightless].tolist()[0]!r} has weight 0 in "
             "sample_weight: drop the class, or give its rows some weight."
         )
+
+
+def _check_costs(costs: ArrayLike, classes: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the costs of rows as numbers, one column a class."""
+    named = f"one column for each of the classes {classes[:20].tolist()}, in this order"
+    try:
+        numbers = np.asarray(costs, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise BadInputError(f"costs must be numbers, {named}: {error}.") from error
+    if numbers.ndim != 2 or numbers.shape[1] != len(classes):
+        raise BadInputError(f"costs has shape {numbers.shape}: pass {named}.")
+    broken = ~np.isfinite(numbers)
+    if broken.any():
+        row, column = np.argwhere(broken)[0].tolist()
+        raise BadInputError(
+            f"costs holds {numbers[row, column]} in row {row}, column {column} (of "
+            f"{np.count_nonzero(broken)}): fill or drop those rows, costs are finite."
+        )
+    if (numbers == numbers[:, :1]).all():
+        raise BadInputError(
+            "costs are the same for every class in each of the rows, so no label is "
+            "better than another: give wrong answers a higher cost than right ones."
+        )
+    return numbers
 
 
 def _positive_code(

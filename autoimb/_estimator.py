@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from copy import copy
+from dataclasses import replace
 from functools import partial
 from math import inf
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,48 +15,56 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from autoimb._again import fit_again, known_to
 from autoimb._arena import Arena, Limits
-from autoimb._catalogue.ready import ready_family
-from autoimb._clock import Deadline, can_interrupt, check_limits
+from autoimb._catalogue import CATALOGUE
+from autoimb._clock import Deadline, check_limits
 from autoimb._columns import as_rows
+from autoimb._committee import most_members
 from autoimb._data import Table, check_labels, check_table, codes_of
+from autoimb._decision import Decision
 from autoimb._evaluate import Problem
 from autoimb._execution import open_executor, shared
 from autoimb._fitted import finish
 from autoimb._folds import make_folds
 from autoimb._guide import recommend
 from autoimb._judge import Judge
-from autoimb._machine import Layout, free_memory, resolve_device, resolve_n_jobs
+from autoimb._machine import (
+    SHORT_SECONDS,
+    Layout,
+    free_memory,
+    resolve_device,
+    resolve_n_jobs,
+)
 from autoimb._metrics import Metric, resolve_metric
 from autoimb._profile import profile_table
 from autoimb._progress import call_callbacks, progress_display
-from autoimb._report.build import Evidence, build_report
+from autoimb._report.build import Evidence, build_report, settings_of, with_decision
 from autoimb._search import search
 from autoimb._select import Selection, last_seconds, reserve, select
-from autoimb._space import SearchSpace
+from autoimb._space import SearchSpace, wishes_of
+from autoimb._standin import stand_in
 from autoimb._study import Ledger, fingerprint_of, resolve_storage
-from autoimb._threshold import resolve_threshold
+from autoimb._threshold import COST, resolve_threshold
 from autoimb.exceptions import (
     AccuracyWarning,
     BadInputError,
     BudgetTooSmallWarning,
-    NoCandidateError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from concurrent.futures import Executor
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
 
-    from autoimb._fitted import Finished
+    from autoimb._catalogue import Catalogue
+    from autoimb._fitted import Finished, FittedModel
     from autoimb._objectives import Objective
     from autoimb._report import Report
     from autoimb._threshold import Threshold
     from autoimb._trials import Progress, SearchOutcome
 
-_SHORT_SECONDS = 8.0  # below this, starting worker processes would eat the budget
 _FAST_COST = 1.0  # relative cost of the families that so little time is spent on
 _CACHE_BYTES = 2**27  # of encoded rows that a worker keeps
 _FREE_SHARE = 0.8  # of the memory that is free, for all workers together
@@ -86,7 +93,8 @@ class AutoImbalance(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         What the decision threshold maximises: the name of a label metric,
         ``FBeta(beta)``, ``Cost(fp=1, fn=50)``, ``PrecisionAtLeast(0.9)``,
         ``RecallAtLeast(0.8)``, ``TopK(500)`` or ``TopShare(0.01)``; or the threshold
-        itself, from 0 to 1; or None for the most probable class.
+        itself, from 0 to 1; or None for the most probable class. ``"cost"`` is the
+        lowest of the `costs` given to `fit`. `set_threshold` changes it later.
     pos_label : label, default=None
         The class of interest when there are two. None means the rarer one.
     time_budget : float, "auto" or None, default="auto"
@@ -247,6 +255,7 @@ default="auto"
         *,
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
+        costs: ArrayLike | None = None,
     ) -> AutoImbalance:
         """Search, choose, refit, calibrate and tune the threshold.
 
@@ -262,6 +271,11 @@ default="auto"
             that make new rows then leave the search.
         groups : array-like of shape (n_samples,), default=None
             Rows of one group are never split between training and validation.
+        costs : array-like of shape (n_samples, n_classes), default=None
+            What it costs to call each row each of the classes, in the order of
+            `classes_`; right answers usually cost 0. Labels are then chosen for the
+            lowest mean cost: leave `threshold` as it is, or set it to ``"cost"``. The
+            search does not look at them.
 
         Returns
         -------
@@ -290,22 +304,29 @@ default="auto"
         array([0, 1, 2])
         """
         clock = Deadline(check_limits(self.time_budget, self.n_trials))
-        self._check_size()
-        table = self._check(X, y, sample_weight=sample_weight, groups=groups)
+        size = most_members(self.ensemble_size, is_given=self.estimator is not None)
+        table = self._check(
+            X, y, sample_weight=sample_weight, groups=groups, costs=costs
+        )
         metric = self._resolve_metric(table)
-        aim = resolve_threshold(self.threshold, table.n_classes, table.pos)
+        asked = self._asked_threshold(table)
+        aim = resolve_threshold(
+            asked, table.n_classes, table.pos, has_costs=costs is not None
+        )
         layout = self._layout(table, clock)
         with open_executor(self.executor, layout) as executor:
             self.profile_ = profile_table(table)
             self.recommendation_ = recommend(self.profile_)
-            space = SearchSpace.fitting(self.profile_, table, self._wishes())
-            problem = self._problem(X, table, space, layout)
+            space = SearchSpace.fitting(
+                self.profile_, table, wishes_of(self.get_params(deep=False))
+            )
+            problem = self._problem(X, table, space.catalogue, layout)
             judge = Judge.of(metric, table, problem.folds, problem.seed)
             ledger = self._ledger(problem, space)
             with shared(problem, executor) as handle:
                 arena = Arena(problem, handle, judge, executor)
-                outcome = self._search(space, arena, ledger, clock)
-                selection = self._select(space, outcome, arena, clock)
+                outcome = self._search(space, arena, ledger, clock, size)
+                selection = self._select(space, outcome, arena, clock, size)
         ledger.update(selection.finalists)
         finished = self._finish(selection, problem, aim, clock)
         evidence = Evidence(
@@ -317,9 +338,100 @@ default="auto"
             outcome=outcome,
             selection=finished.selection,
             finished=finished,
-            aim=aim,
+            decision=Decision.of(finished, table, asked, problem.seed),
         )
         return self._keep(evidence)
+
+    def refit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        costs: ArrayLike | None = None,
+    ) -> AutoImbalance:
+        """Fit what was chosen on other rows, without a search.
+
+        Members and their weights stay; they are cross-validated on these rows for
+        calibration and threshold, and fitted on all of them. `leaderboard_`,
+        `honest_score_` and what the report says of the search stay those of `fit`.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            All rows to learn from, the old ones too if they still hold; columns as in
+            `fit`.
+        y : array-like of shape (n_samples,)
+            Their labels: the classes of `fit`.
+        sample_weight, groups, costs : array-like, default=None
+            As in `fit`.
+
+        Returns
+        -------
+        AutoImbalance
+            The estimator itself. What `set_prior` expects, it still does.
+
+        Raises
+        ------
+        BadInputError
+            If X or y do not fit what was seen before.
+        NoCandidateError
+            If a chosen strategy cannot be fitted on these rows.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import make_classification
+        >>> from autoimb import AutoImbalance
+        >>> X, y = make_classification(600, weights=[0.9], random_state=0)
+        >>> model = AutoImbalance(
+        ...     n_trials=2, families="logistic_regression", n_jobs=1, random_state=0
+        ... ).fit(X[:300], y[:300])
+        >>> model.refit(X, y).oof_proba_.shape
+        (600, 2)
+        """
+        check_is_fitted(self)
+        rows = as_rows(X)
+        validate_data(self, rows, skip_check_array=True, reset=False)
+        table = check_table(
+            rows,
+            y,
+            pos_label=self.pos_label_,
+            sample_weight=sample_weight,
+            groups=groups,
+            costs=costs,
+        )
+        if not np.array_equal(table.classes, self.classes_):
+            raise BadInputError(
+                f"y holds the classes {table.classes.tolist()}, and fit saw "
+                f"{self.classes_.tolist()}: call fit for other classes."
+            )
+        asked = self._decision.asked if costs is None else "cost"
+        aim = resolve_threshold(
+            asked, table.n_classes, table.pos, has_costs=costs is not None
+        )
+        layout = self._layout(table, Deadline(None))
+        catalogue = known_to(self._catalogue or CATALOGUE, self.ensemble_)
+        problem = self._problem(X, table, catalogue, layout)
+        metric = resolve_metric(self.metric, table.n_classes)
+        judge = Judge.of(metric, table, problem.folds, problem.seed)
+        with (
+            open_executor(self.executor, layout) as executor,
+            shared(problem, executor) as handle,
+        ):
+            finished = fit_again(
+                self.ensemble_,
+                Arena(problem, handle, judge, executor),
+                aim,
+                calibrated=self.calibrate,
+                n_threads=resolve_n_jobs(self.n_jobs),
+            )
+        decision = Decision.of(finished, table, asked, problem.seed)
+        if self._decision.shift is not None:
+            decision = decision.expecting(self._decision.shift.after)
+        self._schema = table.schema
+        self._take(finished, len(table.y))
+        return self._decide(decision)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return labels at the tuned threshold.
@@ -388,6 +500,95 @@ default="auto"
         )
         return float(scores[0])
 
+    def set_threshold(self, threshold: Any) -> AutoImbalance:
+        """Choose the threshold anew, from the out-of-fold scores and with no refit.
+
+        The model is then as if it had been fitted with this `threshold`.
+
+        Parameters
+        ----------
+        threshold : str, float, objective or None
+            As the parameter `threshold`; ``"cost"`` for the `costs` given to `fit`.
+
+        Returns
+        -------
+        AutoImbalance
+            The estimator itself; its parameter `threshold` is set, too.
+
+        Raises
+        ------
+        BadInputError
+            If `threshold` cannot be used; the model is then as it was.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import make_classification
+        >>> from autoimb import AutoImbalance, RecallAtLeast
+        >>> X, y = make_classification(300, weights=[0.9], random_state=0)
+        >>> model = AutoImbalance(
+        ...     n_trials=1, families="logistic_regression", n_jobs=1, random_state=0
+        ... ).fit(X, y)
+        >>> n_alerts = model.predict(X).sum()
+        >>> bool(model.set_threshold(RecallAtLeast(0.9)).predict(X).sum() > n_alerts)
+        True
+        """
+        check_is_fitted(self)
+        decision = self._decision.aiming_at(threshold)
+        self.threshold = threshold
+        return self._decide(decision)
+
+    def set_prior(self, prior: Any) -> AutoImbalance:
+        r"""Expect another class distribution than that of the training table.
+
+        Probabilities are corrected, and the threshold is tuned for the new shares; one
+        that you fixed as a number stays. There is no refit. Where a class becomes more
+        or less frequent, but its rows stay as they are, the corrected probabilities are
+        those of the new distribution.
+
+        Parameters
+        ----------
+        prior : float, dict, array-like of shape (n_classes,) or None
+            For two classes the expected share of `pos_label_`, between 0 and 1. Else a
+            dict of label to share, or shares in the order of `classes_`, which sum to
+            one. None undoes it.
+
+        Returns
+        -------
+        AutoImbalance
+            The estimator itself. A later `fit` or a clone knows nothing of it.
+
+        Raises
+        ------
+        BadInputError
+            If `prior` cannot be used; the model is then as it was.
+
+        Notes
+        -----
+        With the weighted class shares of the training table [1]_,
+
+        .. math:: p'_k \propto p_k \, prior'_k / prior_k.
+
+        The scores of the search and `honest_score_` stay those of the table.
+
+        References
+        ----------
+        .. [1] Saerens, Latinne & Decaestecker 2002, doi:10.1162/089976602753284446.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import make_classification
+        >>> from autoimb import AutoImbalance
+        >>> X, y = make_classification(300, weights=[0.9], random_state=0)
+        >>> model = AutoImbalance(
+        ...     n_trials=1, families="logistic_regression", n_jobs=1, random_state=0
+        ... ).fit(X, y)
+        >>> before = model.predict_proba(X)[:, 1]
+        >>> bool((model.set_prior(0.01).predict_proba(X)[:, 1] < before).all())
+        True
+        """
+        check_is_fitted(self)
+        return self._decide(self._decision.expecting(prior))
+
     def report(self) -> Report:
         """Return the strategy report: what was tried, what won, why, what it bought.
 
@@ -424,6 +625,18 @@ default="auto"
         validate_data(self, rows, skip_check_array=True)
         return check_table(rows, y, pos_label=self.pos_label, **extra)
 
+    def _asked_threshold(self, table: Table) -> Any:
+        """Return the threshold that the user means; with costs, the lowest of them."""
+        if table.costs is None:
+            return self.threshold
+        if not (isinstance(self.threshold, str) and self.threshold in {"f1", COST}):
+            raise BadInputError(
+                f"costs= and threshold={self.threshold!r} exclude each other: leave "
+                f"threshold at its default or set it to {COST!r} to minimise the "
+                "costs; or pass no costs."
+            )
+        return COST
+
     def _resolve_metric(self, table: Table) -> Metric:
         """Return the search metric; warn where it cannot see a rare class."""
         metric = resolve_metric(self.metric, table.n_classes)
@@ -437,25 +650,8 @@ default="auto"
             )
         return metric
 
-    def _wishes(self) -> dict[str, Any]:
-        """Return what the user asked for on each axis."""
-        families = self.families
-        if self.estimator is not None:
-            if not (isinstance(families, str) and families == "auto"):
-                raise BadInputError(
-                    "estimator= and families= exclude each other: put the estimator "
-                    "into families=[...] to let it compete with others."
-                )
-            families = [ready_family(self.estimator, "estimator", view=None)]
-        return {
-            "family": families,
-            "loss": self.losses,
-            "resampler": self.resamplers,
-            "class_weight": self.class_weights,
-        }
-
     def _problem(
-        self, X: Any, table: Table, space: SearchSpace, layout: Layout
+        self, X: Any, table: Table, catalogue: Catalogue, layout: Layout
     ) -> Problem:
         """Return what every evaluation shares."""
         seed = self._seed()
@@ -464,7 +660,7 @@ default="auto"
             table = table.with_rows_as_given(X)
         return Problem(
             table,
-            space.catalogue,
+            catalogue,
             folds,
             seed,
             device=resolve_device(self.device),
@@ -482,36 +678,10 @@ default="auto"
                 return known
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
-    @property
-    def _size(self) -> int | None:
-        """The most members of the winner; None is what suits the table."""
-        if self.ensemble_size != "auto":
-            return int(self.ensemble_size)
-        return None if self.estimator is None else 1
-
-    def _check_size(self) -> None:
-        """Raise unless the number of members can be used."""
-        size = self.ensemble_size
-        is_number = isinstance(size, Integral) and not isinstance(size, bool)
-        if not (size == "auto" or (is_number and int(size) >= 1)):
-            raise BadInputError(
-                f"ensemble_size={size!r} must be 'auto' or a number from 1 on."
-            )
-
     def _layout(self, table: Table, clock: Deadline) -> Layout:
-        """Return how many fits run at once, with how many threads.
-
-        With a number of trials, what comes out must not depend on how many threads
-        share a sum, so each fit has one.
-        """
-        n_jobs = resolve_n_jobs(self.n_jobs)
-        if clock.seconds is None:
-            return Layout.fitting(n_jobs, 0)
-        if clock.seconds < _SHORT_SECONDS:
-            return Layout(1, in_process=True)
-        if n_jobs == 1 and not can_interrupt():
-            return Layout(1)  # what hangs can be ended in a process of its own only
-        return Layout.fitting(n_jobs, len(table.y) * len(table.schema.columns))
+        """Return how many fits run at once, with how many threads."""
+        n_cells = len(table.y) * len(table.schema.columns)
+        return Layout.suiting(resolve_n_jobs(self.n_jobs), n_cells, clock.seconds)
 
     def _ledger(self, problem: Problem, space: SearchSpace) -> Ledger:
         """Return the study to go on with, or a new one."""
@@ -519,17 +689,22 @@ default="auto"
         return Ledger.open(storage, fingerprint_of(problem, space), problem.seed)
 
     def _search(
-        self, space: SearchSpace, arena: Arena, ledger: Ledger, clock: Deadline
+        self,
+        space: SearchSpace,
+        arena: Arena,
+        ledger: Ledger,
+        clock: Deadline,
+        size: int,
     ) -> SearchOutcome:
         """Return what the search found in its share of the budget."""
         first, n_trials = space.first_trials(self.recommendation_), self.n_trials
-        if clock.seconds is not None and clock.seconds < _SHORT_SECONDS:
+        if clock.seconds is not None and clock.seconds < SHORT_SECONDS:
             first = space.cheaper_than(_FAST_COST, first)
             n_trials = min(n_trials or len(first), len(first))
         limits = Limits(
             clock=clock,
             n_trials=n_trials,
-            reserve=partial(reserve, arena=arena, clock=clock, size=self._size),
+            reserve=partial(reserve, arena=arena, clock=clock, size=size),
             # Somebody else's executor may be on another machine.
             memory=inf if self.executor else _FREE_SHARE * free_memory(),
         )
@@ -593,70 +768,68 @@ default="auto"
         outcome: SearchOutcome,
         arena: Arena,
         clock: Deadline,
+        size: int,
     ) -> Selection:
         """Return the winner; without any, the cheapest model if only time lacked."""
         if outcome.complete:
             # After Ctrl-C no further repeats: whoever pressed it wants the model now.
             rest = Deadline(0.0) if outcome.was_interrupted else clock
-            return select(outcome.complete, arena, rest, size=self._size)
+            return select(outcome.complete, arena, rest, size=size)
         if outcome.was_interrupted:
             raise KeyboardInterrupt
-        tried = [r for r in outcome.records if r.status != "duplicate"]
-        failed = {r.key: r.reason for r in tried if r.status in ("failed", "killed")}
-        left = [arm for arm in space.portfolio() if arm not in failed]
-        if failed and (len(failed) == len(tried) or not left):
-            raise NoCandidateError(
-                f"all {len(failed)} candidates failed. The commonest reasons: "
-                f"{_commonest(failed.values())}."
-            )
-        begun = max(tried, key=lambda r: len(r.results), default=None)
-        if begun is not None and begun.results:
-            selection = Selection.alone(begun)
-            how = f"was scored on {begun.n_folds} folds only"
-        else:
-            selection = Selection.unscored(left[0])
-            how = "was fitted with its defaults, its threshold tuned on training rows"
-        name = space.label(selection.winner.strategy)
-        why = _commonest(r.reason for r in tried) or f"{clock.seconds} s were too short"
-        warnings.warn(
-            f"no candidate was complete ({why}): {name} {how}. Give more time, or more "
-            "memory.",
-            BudgetTooSmallWarning,
-            stacklevel=4,
-        )
-        return selection
-
-    def _settings(self, metric: Metric) -> dict[str, str]:
-        """Return what was asked for, in words."""
-        seconds = check_limits(self.time_budget, self.n_trials)
-        return {
-            "search metric": metric.label,
-            "time budget": "none" if seconds is None else f"{seconds:g} s",
-            "trials": "no limit" if self.n_trials is None else str(self.n_trials),
-            "random state": str(self.random_state),
-        }
+        return stand_in(space, outcome, clock)
 
     def _keep(self, seen: Evidence) -> AutoImbalance:
         """Set the fitted attributes and return self."""
         table, model, winner = seen.problem.table, seen.finished.model, seen.selection
+        self._catalogue: Catalogue | None = seen.space.catalogue
         self.classes_, self._pos, self._schema = table.classes, table.pos, table.schema
-        self.pos_label_ = None if table.pos is None else table.classes[table.pos]
-        self._model, self._threshold = model, model.threshold
+        pos = table.pos
+        self.pos_label_: Any = None if pos is None else table.classes[pos]
         self.study_ = seen.outcome.study
         self.leaderboard_ = seen.leaderboard
         self.best_strategy_ = winner.winner.strategy
         self.best_score_ = winner.winner.mean
         self.honest_score_ = seen.honest
-        self.best_pipeline_ = model.members[0].pipeline
-        self.ensemble_ = model.members
+        self._take(seen.finished, len(table.y))
+        self._set_decision(seen.decision, model)
+        settings = settings_of(self.get_params(deep=False), seen.judge.metric)
+        self._report_data = build_report(seen, settings=settings, code=self._code())
+        return self
+
+    def _take(self, finished: Finished, n_rows: int) -> None:
+        """Set the attributes that hold what predicts."""
+        self._model = finished.model
+        self.ensemble_ = finished.model.members
+        self.best_pipeline_ = self.ensemble_[0].pipeline
+        self.oof_proba_ = finished.oof_proba(n_rows)
+
+    def _decide(self, decision: Decision) -> AutoImbalance:
+        """Take another decision about the same scores, and return self."""
+        model = replace(
+            self._model,
+            threshold=decision.rule,
+            threshold_interval=decision.interval,
+            shift=decision.shift,
+        )
+        self._set_decision(decision, model)
+        self.oof_proba_ = decision.oof_proba(self.oof_proba_)
+        self._report_data = with_decision(self._report_data, decision, self._code())
+        return self
+
+    def _set_decision(self, decision: Decision, model: FittedModel) -> None:
+        """Set the attributes that speak of the threshold."""
+        self._decision, self._model, self._threshold = decision, model, model.threshold
         self.threshold_ = model.threshold.value
         self.threshold_raw_ = model.raw_cut
         self.threshold_interval_ = model.threshold_interval
-        self.oof_proba_ = seen.finished.oof_proba(len(table.y))
-        code = f"from autoimb import AutoImbalance\n\nmodel = {self!r}.fit(X, y)"
-        settings = self._settings(seen.judge.metric)
-        self._report_data = build_report(seen, settings=settings, code=code)
-        return self
+
+    def _code(self) -> str:
+        """Return Python that makes this model again."""
+        costs = "" if self._decision.costs is None else ", costs=costs"
+        return self._decision.code(
+            f"from autoimb import AutoImbalance\n\nmodel = {self!r}.fit(X, y{costs})"
+        )
 
     def __sklearn_clone__(self) -> AutoImbalance:
         """Return a clone that shares the executor: it cannot be copied."""
@@ -667,8 +840,9 @@ default="auto"
         return cloned
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state without the executor, which belongs to this process."""
-        return {**super().__getstate__(), "executor": None}
+        """Return the state without what belongs to this process."""
+        state = {**super().__getstate__(), "executor": None}
+        return state | ({"_catalogue": None} if "_catalogue" in state else {})
 
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn should know of this estimator."""
@@ -677,8 +851,3 @@ default="auto"
         tags.input_tags.categorical = True
         tags.input_tags.string = True
         return tags
-
-
-def _commonest(reasons: Iterable[str]) -> str:
-    """Return the three commonest reasons and how often each was given."""
-    return "; ".join(f"{n} × {why}" for why, n in Counter(reasons).most_common(3))

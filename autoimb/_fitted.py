@@ -15,16 +15,18 @@ from autoimb._calibrate import Calibration, Identity, fit_calibration
 from autoimb._clock import Deadline
 from autoimb._columns import take
 from autoimb._evaluate import FoldResult, OutOfFold, predict_codes, refit
+from autoimb._shift import PriorShift, shifted
 from autoimb._threshold import Cut, Threshold, tune_threshold
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
     from sklearn.pipeline import Pipeline
 
     from autoimb._columns import Matrix
     from autoimb._committee import Member
+    from autoimb._confusion import FloatArray
     from autoimb._evaluate import Problem
     from autoimb._objectives import Objective
     from autoimb._select import Selection
@@ -53,6 +55,8 @@ class FittedModel:
     threshold: Threshold
     threshold_interval: tuple[float, float] | None
     n_classes: int
+    shift: PriorShift | None = None
+    """To another class distribution than that of the training table."""
     calibration: Calibration = field(default_factory=Identity)
     """That of the members' mean; a single member has its own only."""
 
@@ -60,14 +64,16 @@ class FittedModel:
         """Return the calibrated mean of the members' calibrated probabilities."""
         weights = [member.weight for member in self.members]
         probas = [member.proba(X, self.n_classes) for member in self.members]
-        return self.calibration(np.average(probas, axis=0, weights=weights))
+        mean = np.average(probas, axis=0, weights=weights)
+        return shifted(self.calibration(mean), self.shift)
 
     @property
     def raw_cut(self) -> float | None:
         """The cut on the single member's own score that gives the same labels."""
         if len(self.members) > 1 or not isinstance(self.threshold, Cut):
             return None
-        return _inverse(self.members[0].calibration, self.threshold)
+        calibration = self.members[0].calibration
+        return _inverse(lambda p: shifted(calibration(p), self.shift), self.threshold)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,14 +133,23 @@ def finish(
     scored = _shared(tuple(fitted)) if is_scored else [(_in_sample(pipeline, problem),)]
     joined = _join(scored, selection.members, problem, wanted=calibrated and is_scored)
     rule, interval = choose_threshold(
-        joined.oof, joined.calibrated, aim, pos, problem.seed
+        joined.oof,
+        joined.calibrated,
+        aim,
+        pos,
+        problem.seed,
+        costs=problem.table.costs,
     )
     members = tuple(
         FittedMember(member.strategy, member.weight, fitted[member], calibration)
         for member, calibration in zip(fitted, joined.calibrations, strict=True)
     )
     model = FittedModel(
-        members, rule, interval, problem.table.n_classes, joined.calibration
+        members,
+        rule,
+        interval,
+        problem.table.n_classes,
+        calibration=joined.calibration,
     )
     return Finished(
         model, selection, joined.oof, joined.calibrated, is_scored, is_whole
@@ -263,8 +278,14 @@ def choose_threshold(
     aim: Threshold | Objective,
     pos: int | None,
     seed: int,
+    *,
+    shift: PriorShift | None = None,
+    costs: NDArray[np.float64] | None = None,
 ) -> tuple[Threshold, tuple[float, float] | None]:
-    """Return the rule that the user fixed, or the best one for the user's objective."""
+    """Return the rule that the user fixed, or the best one for the user's objective.
+
+    `costs` are those of rows of the table. The rule is for probabilities after `shift`.
+    """
     if isinstance(aim, Threshold):
         return aim, None
     return tune_threshold(
@@ -276,10 +297,12 @@ def choose_threshold(
         pos=pos,
         row_ids=oof.rows,
         seed=seed,
+        shift=shift,
+        costs=None if costs is None else costs[oof.rows],
     )
 
 
-def _inverse(calibration: Calibration, cut: Cut) -> float:
+def _inverse(calibration: Callable[[FloatArray], FloatArray], cut: Cut) -> float:
     """Return the smallest raw score whose calibrated value reaches the cut."""
 
     def reaches(score: float) -> bool:

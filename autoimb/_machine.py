@@ -7,8 +7,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoimb._clock import can_interrupt
 from autoimb.exceptions import BadInputError
 
+SHORT_SECONDS = 8.0
+"""Below this, starting worker processes would eat the budget."""
 _MANY_CELLS = 10_000_000
 """From so many numbers on, one fit with all threads ends sooner than many beside."""
 _CGROUP = Path("/sys/fs/cgroup")
@@ -31,6 +34,21 @@ class Layout:
         if n_jobs == 1:
             return cls(1, in_process=True)
         return cls(n_jobs) if n_cells < _MANY_CELLS else cls(1, n_jobs)
+
+    @classmethod
+    def suiting(cls, n_jobs: int, n_cells: int, seconds: float | None) -> Layout:
+        """Return the layout for a table and a time budget.
+
+        Without one, what comes out must not depend on how many threads share a sum, so
+        each fit has one thread.
+        """
+        if seconds is None:
+            return cls.fitting(n_jobs, 0)
+        if seconds < SHORT_SECONDS:
+            return cls(1, in_process=True)
+        if n_jobs == 1 and not can_interrupt():
+            return cls(1)  # what hangs can be ended in a process of its own only
+        return cls.fitting(n_jobs, n_cells)
 
 
 def resolve_n_jobs(n_jobs: int | None) -> int:

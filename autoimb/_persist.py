@@ -71,7 +71,7 @@ def save(model: Any, path: str | Path) -> None:
 
     bare = copy(model)
     bare.executor = None
-    bare.study_ = None
+    bare.study_ = bare._catalogue = None
     bare.set_callbacks()
     bare.leaderboard_ = model.leaderboard_.astype(object).to_dict("list")
     skops.io.dump({"format": FORMAT, "model": bare}, path)

@@ -114,15 +114,14 @@ def select(
     arena: Arena,
     clock: Deadline,
     *,
-    size: int | None = None,
+    size: int = USUAL_SIZE,
 ) -> Selection:
     """Return the winner among complete candidates, given best first.
 
-    It has at most `size` members; None is what suits the table. The clock is that of
-    the whole fit: what a refit needs is kept back here.
+    It has at most `size` members. The clock is that of the whole fit: what a refit
+    needs is kept back here.
     """
     bench, last = Bench(arena.problem, arena.judge), last_seconds(arena.problem)
-    size = size or USUAL_SIZE
     finalists = _finalists(_affordable(complete, clock, last), size)
     slowest = max(record.refit_seconds for record in finalists)
     deadline = clock.earlier_by(
@@ -207,7 +206,7 @@ def reserve(
     arena: Arena,
     clock: Deadline,
     *,
-    size: int | None = None,
+    size: int = USUAL_SIZE,
 ) -> float:
     """Return the seconds to leave after the search, beside the refit of the best.
 
@@ -218,7 +217,6 @@ def reserve(
     last, n_workers = last_seconds(arena.problem), arena.n_workers
     if clock.seconds is None or not complete:
         return last
-    size = size or USUAL_SIZE
     finalists = _finalists(complete, size)
     last += _further_refits(finalists, size, clock)
     repeats = list(_further_repeats(arena.problem))

@@ -15,6 +15,7 @@ import pandas as pd
 
 from autoimb._catalogue import AXES, CATALOGUE, Axis, Catalogue
 from autoimb._catalogue.entry import BASELINE, Categorical, Domain, Entry
+from autoimb._catalogue.portfolio import ORDER
 from autoimb._catalogue.ready import given_weights, ready_family, ready_resampler
 from autoimb._strategy import Choice, Strategy
 from autoimb.exceptions import BadInputError
@@ -133,16 +134,25 @@ class SearchSpace:
         return strategy.label(self.catalogue)
 
     def portfolio(self) -> tuple[Strategy, ...]:
-        """Return the families' own good settings, a plain one first, then by cost."""
+        """Return the families' good settings: the cheapest plain one, then in order.
+
+        The order is that of `_catalogue.portfolio`, with what it does not know behind.
+        """
+        places = {arm: place for place, arm in enumerate(ORDER)}
         arms = [
-            (rank, entry.cost, Strategy.of(self.catalogue, family=(name, settings)))
+            (
+                places.get((name, rank), len(places)),
+                rank,
+                entry.cost,
+                Strategy.of(self.catalogue, family=(name, settings)),
+            )
             for name in self.names["family"]
             for entry in [self.catalogue.get("family", name)]
             for rank, settings in enumerate(entry.portfolio)
         ]
-        ordered = [arm for _, _, arm in sorted(arms, key=lambda arm: arm[:2])]
-        first = min(ordered, key=lambda arm: arm.is_handled)
-        return tuple(dict.fromkeys([first, *ordered]))
+        arms.sort(key=lambda arm: arm[:3])
+        first = min(arms, key=lambda arm: (arm[3].is_handled, arm[2]))
+        return tuple(dict.fromkeys(arm[3] for arm in [first, *arms]))
 
     def first_trials(self, recommendation: Recommendation) -> tuple[Strategy, ...]:
         """Return the cheapest plain model, the first seed, then both interleaved.
@@ -253,6 +263,21 @@ def _verdict(entry: Entry, profile: DatasetProfile) -> dict[str, Any]:
     """Return whether an entry fits, and why not."""
     reason = entry.misfit(profile)
     return {"fits": reason is None, "reason": reason or ""}
+
+
+def wishes_of(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the parameters of an `AutoImbalance` ask for, by axis."""
+    wishes = {axis: params[name] for axis, name in _PARAMETER.items()}
+    if params["estimator"] is None:
+        return wishes
+    families = wishes["family"]
+    if not (isinstance(families, str) and families == "auto"):
+        raise BadInputError(
+            "estimator= and families= exclude each other: put the estimator into "
+            "families=[...] to let it compete with others."
+        )
+    own = ready_family(params["estimator"], "estimator", view=None)
+    return {**wishes, "family": [own]}
 
 
 def _understand(

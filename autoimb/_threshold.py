@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ._confusion import FloatArray, IntArray
+from ._mass import Mass, Rows, soft_labels
 from ._metrics import (
     BLOCK_BYTES,
     METRICS,
@@ -24,13 +25,12 @@ from ._metrics import (
     resolve_metric,
     unknown_name,
 )
-from ._objectives import BinaryObjective, Constraint, Cost, Objective
+from ._objectives import BinaryObjective, Constraint, Cost, Objective, RowCosts
+from ._shift import PriorShift, shifted
 from .exceptions import BadInputError, UnreachableConstraintWarning
 
-_ROWS_FOR_SOFT, _ROWS_FOR_HARD = 50, 100
-"""Of the rarest class: up to the first, probabilities stand in for labels; from the
-second, labels count alone. In simulations the plug-in rule won below, the empirical
-maximum above."""
+COST = "cost"
+"""What users write for `RowCosts`."""
 
 _PRIOR_ROWS = 10
 """Rows that each class weight's neutral value 1 is worth, our choice: of a weight that
@@ -140,11 +140,13 @@ _KINDS: dict[str, type[Threshold]] = {
 
 
 def resolve_threshold(
-    threshold: object, n_classes: int, pos: int | None
+    threshold: object, n_classes: int, pos: int | None, *, has_costs: bool = False
 ) -> Threshold | Objective:
     """Return the fixed rule, or the objective to tune for, that the user means."""
     if threshold is None:
         return Argmax()
+    if isinstance(threshold, str) and threshold == COST:
+        return _row_costs(has_costs=has_costs)
     if isinstance(threshold, str | Metric):
         return _label_metric(threshold, n_classes)
     if isinstance(threshold, Real) and not isinstance(threshold, bool | np.bool_):
@@ -156,6 +158,15 @@ def resolve_threshold(
         f"{threshold=} must be None, a number between 0 and 1, an objective such as "
         f"Cost(fp=1, fn=5), or one of {', '.join(_label_metric_names())}."
     )
+
+
+def _row_costs(*, has_costs: bool) -> RowCosts:
+    if not has_costs:
+        raise BadInputError(
+            f"threshold={COST!r} needs the costs of each row: pass fit(..., costs=...) "
+            "of shape (n_samples, n_classes), or use Cost(fp=1, fn=5) or Cost(matrix)."
+        )
+    return RowCosts()
 
 
 def _label_metric_names() -> list[str]:
@@ -429,20 +440,6 @@ def _shrunk(weights: FloatArray, class_counts: IntArray) -> FloatArray:
 # Tuning ------------------------------------------------------------------------------
 
 
-def soft_labels(
-    y: IntArray, proba_crossfitted: FloatArray, n_rarest: int
-) -> FloatArray:
-    """Shares (n, k) of each row's classes: λ of the label, 1 - λ of the probability.
-
-    λ grows from 0 at 50 rows of the rarest class to 1 at 100. It is one number for all
-    classes: with one each, the classes' totals would no longer add up to their rows.
-    """
-    steps = [_ROWS_FOR_SOFT, _ROWS_FOR_HARD]
-    trust = float(np.interp(n_rarest, steps, [0.0, 1.0]))
-    one_hot = np.eye(proba_crossfitted.shape[1])[y]
-    return trust * one_hot + (1 - trust) * proba_crossfitted
-
-
 def tune_threshold(
     y: IntArray,
     proba: FloatArray,
@@ -453,80 +450,61 @@ def tune_threshold(
     pos: int | None,
     row_ids: IntArray,
     seed: int,
+    shift: PriorShift | None = None,
+    costs: FloatArray | None = None,
     n_bootstrap: int = 100,
 ) -> tuple[Threshold, tuple[float, float] | None]:
     """Find the rule that the objective prefers, and the 5 to 95 % range of a cut.
 
-    The rule applies to `proba`; `proba_crossfitted` stands in for labels where these
-    are few. Entries of the same row, as repeated cross-validation gives them, share a
-    number in `row_ids`: the bootstrap draws them together, and they count once where
-    the rows of a class are counted. Rows without weight are left out. Of more than
-    20,000 distinct scores, draws try that many cuts; the rule itself is exact.
+    The rule applies to `proba`, corrected by `shift` where there is one;
+    `proba_crossfitted` stands in for labels where these are few. `costs` (n, k) are
+    what `RowCosts` speaks of. Entries of the same row, as repeated cross-validation
+    gives them, share a number in `row_ids`: the bootstrap draws them together, and they
+    count once where the rows of a class are counted. Rows without weight are left out.
+    Of more than 20,000 distinct scores, draws try that many cuts; the rule itself is
+    exact.
     """
     kept = weight > 0
     y, row_ids, weight = y[kept], row_ids[kept], weight[kept]
     proba, proba_crossfitted = proba[kept], proba_crossfitted[kept]
-    rows = _Rows.of(y, row_ids)
+    rows = Rows.of(y, row_ids)
     class_counts = np.bincount(rows.label, minlength=proba.shape[1])
     n_rarest = int(class_counts[class_counts > 0].min())
-    soft = soft_labels(y, proba_crossfitted, n_rarest)
+    mass = Mass(soft_labels(y, proba_crossfitted, n_rarest), weight)
+    row_costs = None if costs is None else costs[kept]
+    mass = mass.told(objective, y, shift, row_costs)
+    proba = shifted(proba, shift)
     if pos is None:
-        weights = best_class_weights(proba, soft, weight, objective)
+        weights = best_class_weights(proba, *mass, objective)
         return ClassWeights(tuple(_shrunk(weights, class_counts))), None
+    odds = None if shift is None else shift.odds(pos)
+    goal = objective.before(odds) if isinstance(objective, Constraint) else objective
     score = proba[:, pos]
     order = np.argsort(-score, kind="stable")
-    ranking = _Ranking.of(score[order], soft[order, pos], pos)
-    weight_ranked = weight[np.newaxis, order]
-    rule = Cut(float(ranking.best_cuts(weight_ranked, objective)[0]), pos)
+    ranking = _Ranking.of(score[order], mass.soft[order, pos], pos)
+    weight_ranked = mass.weight[np.newaxis, order]
+    rule = Cut(float(ranking.best_cuts(weight_ranked, goal)[0]), pos)
     if isinstance(objective, Constraint):
-        confusion = _soft_confusion(soft * weight[:, np.newaxis], rule.apply(proba))
-        _warn_if_unreached(objective, confusion, pos)
+        confusion = _soft_confusion(
+            mass.soft * mass.weight[:, np.newaxis], rule.apply(proba)
+        )
+        _warn_if_unreached(objective, confusion, pos, odds)
     thinned = ranking.thinned(_MAX_DRAWN_CUTS)
     drawn_cuts = [
-        thinned.best_cuts(weight_ranked * draw, objective)
+        thinned.best_cuts(weight_ranked * draw, goal)
         for draw in rows.resampled(order, n_bootstrap, seed)
     ]
     low, high = np.percentile(drawn_cuts, [5, 95])
     return rule, (float(low), float(high))
 
 
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """The distinct rows behind entries."""
-
-    label: IntArray
-    """Label code (m,) of each distinct row."""
-    of_entry: IntArray
-    """The distinct row (n,) of each entry."""
-
-    @classmethod
-    def of(cls, y: IntArray, row_ids: IntArray) -> "_Rows":
-        """Return the rows of entries; those of one row share a number."""
-        _, first, of_entry = np.unique(row_ids, return_index=True, return_inverse=True)
-        return cls(y[first], of_entry)
-
-    def resampled(
-        self, entries: IntArray, n_bootstrap: int, seed: int
-    ) -> Iterator[IntArray]:
-        """How often each of the entries is drawn, class by class, whole rows."""
-        sizes = np.unique_counts(self.label).counts
-        place = np.empty(len(self.label), dtype=np.intp)
-        place[np.argsort(self.label, kind="stable")] = np.arange(len(self.label))
-        place = place[self.of_entry[entries]]
-        rng = np.random.default_rng(seed)
-        for _ in range(n_bootstrap):
-            counts = [
-                np.bincount(rng.integers(n, size=n, dtype=np.int32), minlength=n)
-                for n in sizes
-            ]
-            # Small numbers stay in the cache while they are looked up in any order.
-            yield np.concatenate(counts, dtype=np.uint16, casting="unsafe")[place]
-
-
-def _warn_if_unreached(objective: Constraint, confusion: FloatArray, pos: int) -> None:
+def _warn_if_unreached(
+    objective: Constraint, confusion: FloatArray, pos: int, odds: float | None
+) -> None:
     """Warn where the best cut still breaks the constraint."""
-    if np.isneginf(objective.utility(confusion, pos)):
-        best = float(objective.bound(confusion, pos))
+    goal = objective.before(odds)
+    if np.isneginf(goal.utility(confusion, pos)):
+        best = objective.after(float(goal.bound(confusion, pos)), odds)
         warnings.warn(
             f"No threshold meets {objective!r}: the best lower bound of "
             f"{objective.bounded} at this confidence is {best:.3g}. The threshold that "

@@ -116,9 +116,8 @@ def main() -> None:
     print(f"learned from all {len(cases)} tables:\n")
     for place in range(len(order)):
         score = scores_of(cases, order[: place + 1])
-        print(
-            f"{place + 1:3} {order[place]:28} {cost(cases, order[place]):6.2f} {score:.4f}"
-        )
+        seconds = cost(cases, order[place])
+        print(f"{place + 1:3} {order[place]:28} {seconds:6.2f} {score:.4f}")
     rows = {}
     for left_out in sorted({case.set for case in cases}):
         rest = [case for case in cases if case.set != left_out]

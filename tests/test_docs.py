@@ -15,7 +15,10 @@ VALUES = {"DatasetProfile", "Recommendation", "Strategy"}
 VALUE_CODES = {"PR01"}  # made by autoimb, not by users: they document attributes
 METHODS = [
     f"AutoImbalance.{name}"
-    for name in ("fit", "predict", "predict_proba", "score", "report", "save")
+    for name in (
+        *("fit", "predict", "predict_proba", "score", "report", "save"),
+        *("set_prior", "set_threshold"),
+    )
 ]
 
 

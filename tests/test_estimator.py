@@ -81,10 +81,26 @@ def test_labels_follow_the_threshold_on_calibrated_probabilities(fitted, binary)
     assert np.array_equal(fitted.predict(X) == 1, positive >= fitted.threshold_)
 
 
-def test_raw_threshold_on_the_plain_pipeline_gives_the_same_labels(fitted, binary):
-    X, _ = binary
+def test_raw_threshold_on_the_plain_pipeline_gives_the_same_labels(binary):
+    X, y = binary
+    fitted = quick(ensemble_size=1).fit(X, y)
+    assert len(fitted.ensemble_) == 1
     raw = fitted.best_pipeline_.predict_proba(X)[:, 1]
     assert np.array_equal(raw >= fitted.threshold_raw_, fitted.predict(X) == 1)
+
+
+def test_a_committee_has_no_cut_on_one_member_s_score(binary):
+    fitted = quick(families=["extra_trees", "k_neighbours"], n_trials=3)
+    fitted.fit(*binary)
+    assert len(fitted.ensemble_) > 1
+    assert fitted.threshold_raw_ is None
+    assert fitted.best_pipeline_ is fitted.ensemble_[0].pipeline
+
+
+@pytest.mark.parametrize("size", [0, 1.5, "many", True, None])
+def test_ensemble_size_is_a_number_from_one_on(binary, size):
+    with pytest.raises(BadInputError, match="ensemble_size"):
+        quick(ensemble_size=size).fit(*binary)
 
 
 def test_best_score_is_the_mean_of_the_winners_folds(fitted):

@@ -325,7 +325,7 @@ def informed_records(problem, qualities, *, seed=0, **fields):
     return sorted(records, key=lambda r: -r.mean)
 
 
-def chosen(problem, records, clock=NO_LIMIT, size=None):
+def chosen(problem, records, clock=NO_LIMIT, size=12):
     return select(records, arena_of(problem), clock, size=size)
 
 

@@ -13,6 +13,7 @@ from scipy.special import expit
 from scipy.stats import beta
 
 from autoimb import _metrics, _objectives, _threshold
+from autoimb._mass import Rows, soft_labels
 from autoimb._metrics import METRICS, FBeta
 from autoimb._objectives import (
     Cost,
@@ -30,7 +31,6 @@ from autoimb._threshold import (
     best_class_weights,
     best_cuts,
     resolve_threshold,
-    soft_labels,
     tune_threshold,
 )
 from autoimb.exceptions import BadInputError, UnreachableConstraintWarning
@@ -186,7 +186,9 @@ def test_the_cost_cut_of_calibrated_probabilities_is_that_of_theory():
 def clopper_pearson(objective, confusion):
     trials = confusion[:, 1] if objective.bounded == "precision" else confusion[1]
     hits = confusion[1, 1]
-    bound = beta.ppf(1 - objective.confidence, hits, trials.sum() - hits + 1)
+    looks = {"precision": 2, "recall": 1}[objective.bounded]
+    doubt = (1 - objective.confidence) / looks
+    bound = beta.ppf(doubt, hits, trials.sum() - hits + 1)
     return bound if hits > 0 else 0.0
 
 
@@ -211,6 +213,39 @@ def test_constraints_hold_with_the_confidence_asked_for(objective, seed):
     else:
         assert np.isneginf(utility)
         assert bound == pytest.approx(max(reachable))
+
+
+def test_a_promised_precision_is_kept_although_the_best_of_many_cuts_is_taken():
+    """Hardest where scores say little: so many cuts are nearly good enough."""
+    rng, goal, n_draws = np.random.default_rng(0), PrecisionAtLeast(0.06), 400
+    everyone = np.sort(expit(rng.normal(-3, 0.15, 200_000)))
+    precision = everyone[::-1].cumsum()[::-1] / np.arange(200_000, 0, -1)
+    n_broken = n_made = 0
+    for _ in range(n_draws):
+        p = expit(rng.normal(-3, 0.15, 1000))
+        y, one = (rng.random(1000) < p) * 1.0, np.ones((1, 1000))
+        cut = best_cuts(p, y, one, goal, 1)[0]
+        is_sure = utility_of(goal, cut, p, y, one[0], 1)[0] > -np.inf
+        true = precision[min(np.searchsorted(everyone, cut), 199_999)]
+        n_made += is_sure
+        n_broken += is_sure and true < goal.required
+    assert n_made > 0.1 * n_draws
+    assert n_broken < (1 - goal.confidence) * n_draws
+
+
+@pytest.mark.parametrize(
+    "objective", [PrecisionAtLeast(0.15, confidence=0.7), CONSTRAINTS[1]], ids=repr
+)
+def test_only_labels_are_evidence_however_few_they_are(objective):
+    y, proba = binary(n=400, shift=-4.0)
+    assert np.count_nonzero(y) < 50
+    how = {"pos": 1, "row_ids": np.arange(400), "seed": 0, "n_bootstrap": 2}
+    rules = {
+        tune_threshold(y, proba, believed, np.ones(400), objective, **how)[0]
+        for believed in (proba, two_columns(np.full(400, 0.99), 1))
+    }
+    exact = best_cuts(proba[:, 1], y * 1.0, np.ones((1, 400)), objective, 1)[0]
+    assert rules == {Cut(exact, 1)}
 
 
 # More than two classes
@@ -571,7 +606,7 @@ def test_entries_of_a_row_are_drawn_together_and_classes_keep_their_size():
     rng = np.random.default_rng(0)
     row_ids = rng.permutation(np.repeat(np.arange(0, 90, 3), 2))
     y = (row_ids % 2).astype(int)
-    rows = _threshold._Rows.of(y, row_ids)
+    rows = Rows.of(y, row_ids)
     order = rng.permutation(60)
     draws = np.array(list(rows.resampled(np.arange(60), 5, seed=0)))
     for draw in draws:

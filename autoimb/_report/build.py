@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from importlib.metadata import version
@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autoimb._clock import check_limits
 from autoimb._committee import Bench
 from autoimb._confusion import (
-    confusion_matrices,
     divide,
     f_beta,
     precision,
     recall,
 )
+from autoimb._decision import Judged
 from autoimb._folds import describe_folds
 from autoimb._guide import FLOWCHART, Question
-from autoimb._metrics import METRICS, metrics_at
+from autoimb._metrics import METRICS
 from autoimb._report.data import (
     Check,
     ClassCount,
@@ -38,19 +39,24 @@ from autoimb._report.data import (
     SearchSection,
     WinnerSection,
 )
+from autoimb._report.formats import percent
 from autoimb._rungs import ALL_ROWS
 from autoimb._select import HonestScore, honest_score
-from autoimb._threshold import Argmax, Cut
+from autoimb._threshold import Cut
 from autoimb._trials import leaderboard, with_finalists
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     from numpy.typing import NDArray
 
+    from autoimb._decision import Decision
     from autoimb._evaluate import Problem
     from autoimb._fitted import Finished
     from autoimb._guide import Recommendation
     from autoimb._judge import Judge
+    from autoimb._metrics import Metric
     from autoimb._profile import DatasetProfile
     from autoimb._select import Selection
     from autoimb._space import SearchSpace
@@ -82,8 +88,7 @@ class Evidence:
     outcome: SearchOutcome
     selection: Selection
     finished: Finished
-    aim: Any
-    """The threshold objective, or the rule that the user fixed."""
+    decision: Decision
 
     @cached_property
     def honest(self) -> HonestScore:
@@ -96,33 +101,23 @@ class Evidence:
             Bench(self.problem, self.judge),
         )
 
-    @cached_property
-    def labels(self) -> NDArray[np.integer]:
-        """Out-of-fold labels at the threshold."""
-        return self.finished.model.threshold.apply(self.finished.calibrated.proba)
-
-    @cached_property
-    def at_default(self) -> dict[str, float]:
-        """The winner's metrics as its pipeline answers by itself."""
-        proba = self.finished.oof.proba
-        return self._metrics(Argmax().apply(proba), proba)
-
-    @cached_property
-    def at_threshold(self) -> dict[str, float]:
-        """The winner's metrics after calibration, at the tuned threshold."""
-        return self._metrics(self.labels, self.finished.calibrated.proba)
-
-    def _metrics(
-        self, labels: NDArray[np.integer], proba: NDArray[np.float64]
-    ) -> dict[str, float]:
-        oof = self.finished.oof
-        return metrics_at(oof.y, labels, proba, oof.weight, self.problem.table.pos)
-
     @property
     def leaderboard(self) -> pd.DataFrame:
         """The leaderboard, with finalists as they were scored last."""
         records = with_finalists(self.outcome.records, self.selection.finalists)
         return leaderboard(records, self.space.catalogue)
+
+
+def settings_of(params: Mapping[str, Any], metric: Metric) -> dict[str, str]:
+    """Return what the parameters of an `AutoImbalance` asked for, in words."""
+    seconds = check_limits(params["time_budget"], params["n_trials"])
+    n_trials = params["n_trials"]
+    return {
+        "search metric": metric.label,
+        "time budget": "none" if seconds is None else f"{seconds:g} s",
+        "trials": "no limit" if n_trials is None else str(n_trials),
+        "random state": str(params["random_state"]),
+    }
 
 
 def build_report(seen: Evidence, *, settings: dict[str, str], code: str) -> ReportData:
@@ -145,6 +140,14 @@ def build_report(seen: Evidence, *, settings: dict[str, str], code: str) -> Repo
         search=_search_section(seen),
         winner=_winner_section(seen, code),
     )
+
+
+def with_decision(data: ReportData, decision: Decision, code: str) -> ReportData:
+    """Return the report as it is after another decision about the same scores."""
+    if data.winner is None:
+        return data
+    decided = _decided(decision)
+    return replace(data, winner=replace(data.winner, **decided, code=code))
 
 
 def _data_section(profile: DatasetProfile) -> DataSection:
@@ -234,7 +237,6 @@ def sentences(seen: Evidence) -> list[str]:
         _verdict(seen),
         *_about_committee(seen),
         _expectation(seen),
-        *_about_threshold(seen),
         _about_guide(seen),
     ]
 
@@ -288,23 +290,6 @@ def _expectation(seen: Evidence) -> str:
         f"of {len(seen.outcome.complete)} candidates; no skill would have "
         f"{honest.no_skill:.3f}."
     )
-
-
-def _about_threshold(seen: Evidence) -> list[str]:
-    """Return what the tuned threshold does to precision and recall."""
-    rule = seen.finished.model.threshold
-    if not isinstance(rule, Cut):
-        return []
-    before, after = seen.at_default, seen.at_threshold
-    is_alone = len(seen.selection.members) == 1
-    usual = "the usual 0.5" + (" on the uncalibrated score" if is_alone else "")
-    return [
-        f"Calling a row {seen.profile.pos_label!r} from a probability of "
-        f"{rule.value:.3f} on has precision {after['precision']:.2f} and recall "
-        f"{after['recall']:.2f} (F1 {after['f1']:.2f}) out of fold; {usual} "
-        f"has {before['precision']:.2f} and "
-        f"{before['recall']:.2f} (F1 {before['f1']:.2f})."
-    ]
 
 
 def _about_guide(seen: Evidence) -> str:
@@ -368,22 +353,12 @@ def _winner_section(seen: Evidence, code: str) -> WinnerSection | None:
     """Return the winner up close; None where it has no out-of-fold scores."""
     if not seen.finished.is_out_of_fold:
         return None
-    oof, model = seen.finished.oof, seen.finished.model
-    k, pos = model.n_classes, seen.problem.table.pos
-    confusion = confusion_matrices(oof.y, seen.labels, oof.weight[np.newaxis], k)[0]
     return WinnerSection(
-        threshold_objective=getattr(seen.aim, "label", "set by the user"),
-        threshold=model.threshold.value,  # type: ignore[arg-type]
-        threshold_interval=model.threshold_interval,
-        at_default=dict(seen.at_default),
-        at_threshold=dict(seen.at_threshold),
         calibration_name=seen.finished.calibrated.calibration.label,
-        confusion=tuple(map(tuple, np.rint(confusion).tolist())),
         class_labels=tuple(map(str, seen.profile.classes)),
-        per_class=_per_class(seen, confusion),
         members=_members(seen),
         code=code,
-        **({} if pos is None else _curves(seen, pos)),
+        **_decided(seen.decision),
     )
 
 
@@ -398,21 +373,68 @@ def _members(seen: Evidence) -> tuple[tuple[str, float], ...]:
     )
 
 
-def _curves(seen: Evidence, pos: int) -> dict[str, Any]:
+def _decided(decision: Decision) -> dict[str, Any]:
+    """Return what depends on the threshold and on the class distribution."""
+    judged = Judged(decision)
+    return {
+        "threshold_objective": decision.objective,
+        "threshold": decision.rule.value,
+        "threshold_interval": decision.interval,
+        "at_default": dict(judged.at_default),
+        "at_threshold": dict(judged.at_threshold),
+        "confusion": tuple(map(tuple, np.rint(judged.confusion).tolist())),
+        "per_class": _per_class(judged),
+        "sentences": (*_about_prior(decision), *_about_threshold(judged)),
+        **({} if decision.pos is None else _curves(judged, decision.pos)),
+    }
+
+
+def _about_prior(decision: Decision) -> list[str]:
+    """Return what another class distribution than the table's was taken for."""
+    shift, labels = decision.shift, decision.classes.tolist()
+    if shift is None:
+        return []
+    told = [
+        f"{label!r} {percent(new)} (table: {percent(old)})"
+        for label, old, new in zip(labels, shift.before, shift.after, strict=True)
+    ]
+    return [
+        f"Expected shares of the classes: {', '.join(told)}. Probabilities, threshold "
+        "and all that is shown of the winner's labels are for these shares; the scores "
+        "of the search are for those of the table."
+    ]
+
+
+def _about_threshold(judged: Judged) -> list[str]:
+    """Return what the tuned threshold does to precision and recall."""
+    rule, classes = judged.decision.rule, judged.decision.classes.tolist()
+    if not isinstance(rule, Cut):
+        return []
+    before, after = judged.at_default, judged.at_threshold
+    return [
+        f"Calling a row {classes[rule.pos]!r} from a probability of "
+        f"{rule.value:.3f} on has precision {after['precision']:.2f} and recall "
+        f"{after['recall']:.2f} (F1 {after['f1']:.2f}) out of fold; the usual 0.5 "
+        f"without calibration has {before['precision']:.2f} and "
+        f"{before['recall']:.2f} (F1 {before['f1']:.2f})."
+    ]
+
+
+def _curves(judged: Judged, pos: int) -> dict[str, Any]:
     """Return the curves of a class of interest."""
-    oof, calibrated = seen.finished.oof, seen.finished.calibrated.proba[:, pos]
-    is_positive, weight = oof.y == pos, oof.weight
-    pr_curve, roc_curve = curves_of(is_positive, calibrated, weight)
+    oof, proba, weight = judged.decision.oof, judged.proba[:, pos], judged.weight
+    is_positive = oof.y == pos
+    pr_curve, roc_curve = curves_of(is_positive, proba, weight)
     return {
         "no_skill_precision": float(np.average(is_positive, weights=weight)),
         "pr_curve": pr_curve,
         "roc_curve": roc_curve,
         "operating_point": (
-            seen.at_threshold["recall"],
-            seen.at_threshold["precision"],
+            judged.at_threshold["recall"],
+            judged.at_threshold["precision"],
         ),
         "calibration_before": _bins(is_positive, oof.proba[:, pos], weight),
-        "calibration_after": _bins(is_positive, calibrated, weight),
+        "calibration_after": _bins(is_positive, proba, weight),
     }
 
 
@@ -479,18 +501,18 @@ def _bins(
     )
 
 
-def _per_class(seen: Evidence, confusion: NDArray[np.float64]) -> tuple[PerClass, ...]:
+def _per_class(judged: Judged) -> tuple[PerClass, ...]:
     """Return how well each class is found."""
-    oof, proba = seen.finished.oof, seen.finished.calibrated.proba
-    rank, weights = METRICS["average_precision"].score_many, oof.weight[np.newaxis]
+    y, confusion = judged.decision.oof.y, judged.confusion
+    rank, weights = METRICS["average_precision"].score_many, judged.weight[np.newaxis]
     return tuple(
         PerClass(
             label=str(label),
             precision=float(precision(confusion, code)),
             recall=float(recall(confusion, code)),
             f1=float(f_beta(confusion, code, 1.0)),
-            average_precision=float(rank(oof.y, proba, weights, pos=code)[0]),
+            average_precision=float(rank(y, judged.proba, weights, pos=code)[0]),
             support=float(confusion[code].sum()),
         )
-        for code, label in enumerate(seen.profile.classes)
+        for code, label in enumerate(judged.decision.classes)
     )

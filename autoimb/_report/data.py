@@ -347,6 +347,8 @@ class WinnerSection(Value):
     """Every class on its own."""
     members: tuple[tuple[str, float], ...] = ()
     """(strategy, weight) of each committee member."""
+    sentences: tuple[str, ...] = ()
+    """Plain statements about the threshold and the classes it is meant for."""
     code: str = ""
     """Python that builds the winner again."""
 
@@ -375,6 +377,13 @@ class ReportData(Value):
     """What was tried."""
     winner: WinnerSection | None = None
     """The winner up close."""
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The report in plain statements, the verdict first."""
+        return (self.outcome.sentences if self.outcome else ()) + (
+            self.winner.sentences if self.winner else ()
+        )
 
     @property
     def is_binary(self) -> bool:

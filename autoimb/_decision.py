@@ -1,0 +1,165 @@
+"""What turns probabilities into labels, and what it takes to choose again, unfitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autoimb._confusion import confusion_matrices
+from autoimb._fitted import choose_threshold
+from autoimb._metrics import metrics_at
+from autoimb._shift import PriorShift, resolve_prior, shifted
+from autoimb._threshold import Argmax, Threshold, resolve_threshold
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from autoimb._data import Table
+    from autoimb._evaluate import OutOfFold
+    from autoimb._fitted import Calibrated, Finished
+    from autoimb._objectives import Objective
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Decision:
+    """The rule from probabilities to labels, and the scores that it was tuned on."""
+
+    asked: Any
+    """The threshold as a user spells it."""
+    rule: Threshold
+    interval: tuple[float, float] | None
+    shift: PriorShift | None = None
+    """To the class distribution that is expected; None is that of the table."""
+    oof: OutOfFold
+    calibrated: Calibrated
+    classes: NDArray[Any]
+    class_weights: NDArray[np.float64]
+    """Total weight of each class in the training table."""
+    pos: int | None
+    costs: NDArray[np.float64] | None
+    """Of the rows of the training table."""
+    seed: int
+
+    @classmethod
+    def of(cls, finished: Finished, table: Table, asked: Any, seed: int) -> Decision:
+        """Return the decision that a fit ended with."""
+        return cls(
+            asked=asked,
+            rule=finished.model.threshold,
+            interval=finished.model.threshold_interval,
+            oof=_small(finished.oof),
+            calibrated=finished.calibrated,
+            classes=table.classes,
+            class_weights=table.class_weights,
+            pos=table.pos,
+            costs=table.costs,
+            seed=seed,
+        )
+
+    def aiming_at(self, asked: Any) -> Decision:
+        """Return the decision for another threshold, under the same shift."""
+        return self._tuned(asked, self.shift)
+
+    def expecting(self, prior: Any) -> Decision:
+        """Return the decision for another class distribution, with the same aim."""
+        after = resolve_prior(prior, self.classes, self.pos)
+        before = self.class_weights
+        shift = None if after is None else PriorShift.between(before, after)
+        return self._tuned(self.asked, shift)
+
+    def _tuned(self, asked: Any, shift: PriorShift | None) -> Decision:
+        aim = self._aim(asked)
+        rule, interval = choose_threshold(
+            self.oof,
+            self.calibrated,
+            aim,
+            self.pos,
+            self.seed,
+            shift=shift,
+            costs=self.costs,
+        )
+        return replace(self, asked=asked, shift=shift, rule=rule, interval=interval)
+
+    def _aim(self, asked: Any) -> Threshold | Objective:
+        return resolve_threshold(
+            asked, len(self.classes), self.pos, has_costs=self.costs is not None
+        )
+
+    @property
+    def objective(self) -> str:
+        """What the rule was chosen for, in words."""
+        return getattr(self._aim(self.asked), "label", "set by the user")
+
+    def oof_proba(self, known: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return out-of-fold probabilities by row, where they are known at all."""
+        if np.isnan(known).all():
+            return known
+        proba = shifted(self.calibrated.proba, self.shift)
+        return self.oof.by_row(proba, len(known))
+
+    def code(self, made: str) -> str:
+        """Return Python that decides so again, after the code that fitted the model."""
+        if self.shift is None:
+            return made
+        shares = dict(zip(self.classes.tolist(), self.shift.after, strict=True))
+        return f"{made}\nmodel.set_prior({shares})"
+
+
+def _small(oof: OutOfFold) -> OutOfFold:
+    """Return the same scores with whole numbers of half the size."""
+    names = ("rows", "y", "groups")
+    shorter = {name: getattr(oof, name).astype(np.int32) for name in names}
+    return replace(oof, **shorter)
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """How a decision does on the out-of-fold rows; worked out once."""
+
+    decision: Decision
+
+    @cached_property
+    def weight(self) -> NDArray[np.float64]:
+        """Weight of each out-of-fold entry, as frequent as its class is expected."""
+        oof, shift = self.decision.oof, self.decision.shift
+        return oof.weight if shift is None else shift.row_weights(oof.y, oof.weight)
+
+    @cached_property
+    def proba(self) -> NDArray[np.float64]:
+        """Out-of-fold probabilities that the rule applies to."""
+        return shifted(self.decision.calibrated.proba, self.decision.shift)
+
+    @cached_property
+    def labels(self) -> NDArray[np.integer]:
+        """Out-of-fold labels."""
+        return self.decision.rule.apply(self.proba)
+
+    @cached_property
+    def confusion(self) -> NDArray[np.float64]:
+        """Confusion matrix (k, k) of the out-of-fold labels."""
+        y, k = self.decision.oof.y, len(self.decision.classes)
+        confusion: NDArray[np.float64] = confusion_matrices(
+            y, self.labels, self.weight[np.newaxis], k
+        )[0]
+        return confusion
+
+    @cached_property
+    def at_default(self) -> dict[str, float]:
+        """The winner's metrics as its pipeline answers by itself."""
+        proba = self.decision.oof.proba
+        return self._metrics(Argmax().apply(proba), proba)
+
+    @cached_property
+    def at_threshold(self) -> dict[str, float]:
+        """The winner's metrics with its calibration, shift and threshold."""
+        return self._metrics(self.labels, self.proba)
+
+    def _metrics(
+        self, labels: NDArray[np.integer], proba: NDArray[np.float64]
+    ) -> dict[str, float]:
+        return metrics_at(
+            self.decision.oof.y, labels, proba, self.weight, self.decision.pos
+        )
