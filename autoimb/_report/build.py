@@ -110,8 +110,8 @@ class Evidence:
 
 def settings_of(params: Mapping[str, Any], metric: Metric) -> dict[str, str]:
     """Return what the parameters of an `AutoImbalance` asked for, in words."""
-    seconds = check_limits(params["time_budget"], params["n_trials"])
     n_trials = params["n_trials"]
+    seconds = check_limits(params["time_budget"], n_trials)
     return {
         "search metric": metric.label,
         "time budget": "none" if seconds is None else f"{seconds:g} s",
@@ -271,13 +271,10 @@ def _about_committee(seen: Evidence) -> list[str]:
     selection, best = seen.selection, seen.selection.winner.score
     if len(selection.members) == 1 or selection.score is None or best is None:
         return []
-    gain = _plus_minus(
-        selection.score.mean - best.mean, selection.score.se_of_difference(best)
-    )
+    mean, noise = selection.score.mean, selection.score.se_of_difference(best)
     return [
-        f"The weighted mean of {len(selection.members)} candidates answers in its "
-        f"place: it has {selection.score.mean:.3f}, {gain} against the best of them "
-        "alone."
+        f"The weighted mean of {len(selection.members)} candidates answers in its place: "
+        f"it has {mean:.3f}, {_plus_minus(mean - best.mean, noise)} against that one."
     ]
 
 
