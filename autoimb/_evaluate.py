@@ -23,6 +23,7 @@ from autoimb._clock import interrupted_after
 from autoimb._columns import take
 from autoimb._encoded import EncodedFold, encoded_folds
 from autoimb._execution import failure_reason
+from autoimb._models.few_rows import forest_scores
 from autoimb._rungs import ALL_ROWS
 from autoimb.exceptions import BadInputError
 
@@ -427,7 +428,11 @@ def _weight_keyword(model: Any) -> str:
 
 def predict_codes(pipeline: Pipeline, X: Matrix, n_classes: int) -> NDArray[np.float64]:
     """Return class scores in code order; rows sum to one."""
-    return _by_code(_class_scores(pipeline, X), pipeline.classes_, n_classes)
+    model, X = pipeline.steps[-1][1], _as_read(pipeline, X)
+    scores = forest_scores(model, X)
+    if scores is None:
+        scores = _class_scores(model, X)
+    return _by_code(scores, model.classes_, n_classes)
 
 
 def predict_stages(
@@ -436,11 +441,16 @@ def predict_stages(
     """Return class scores in code order after so many rounds, or the final ones."""
     if not stages:
         return [predict_codes(pipeline, X, n_classes)]
+    model = pipeline.steps[-1][1]
+    scores = resolve(staged)(model, _as_read(pipeline, X), stages)
+    return [_by_code(of_stage, model.classes_, n_classes) for of_stage in scores]
+
+
+def _as_read(pipeline: Pipeline, X: Matrix) -> Any:
+    """Return rows as the model reads them."""
     for _, step in pipeline.steps[:-1]:
         X = X if hasattr(step, "fit_resample") else step.transform(X)
-    model = pipeline.steps[-1][1]
-    scores = resolve(staged)(model, X, stages)
-    return [_by_code(of_stage, model.classes_, n_classes) for of_stage in scores]
+    return X
 
 
 def _by_code(
@@ -456,11 +466,11 @@ def _by_code(
     return full
 
 
-def _class_scores(pipeline: Pipeline, X: Matrix) -> NDArray[np.float64]:
+def _class_scores(model: Any, X: Any) -> NDArray[np.float64]:
     """Return probabilities, or a strictly increasing map of decision values to them."""
-    if hasattr(pipeline, "predict_proba"):
-        return np.asarray(pipeline.predict_proba(X), dtype=np.float64)
-    decision = np.asarray(pipeline.decision_function(X), dtype=np.float64)
+    if hasattr(model, "predict_proba"):
+        return np.asarray(model.predict_proba(X), dtype=np.float64)
+    decision = np.asarray(model.decision_function(X), dtype=np.float64)
     if decision.ndim == 1:
         positive = expit(decision)
         return np.column_stack([1 - positive, positive])

@@ -444,3 +444,21 @@ def test_classes_are_balanced_for_a_model_that_sees_no_weights(resampler):
     kept = np.bincount(problem.table.y[drawn(problem)[0]])
     n_each = kept.min() if resampler == "cluster_centroids" else kept.max()
     assert len(SEEN[0][1]) == 2 * n_each
+
+
+@pytest.mark.parametrize(
+    "family", ["random_forest", "extra_trees", "balanced_random_forest"]
+)
+@pytest.mark.parametrize("table", [numeric, mixed, five_classes])
+def test_few_rows_of_a_forest_have_the_scores_that_they_have_among_many(family, table):
+    problem = problem_of(*table())
+    strategy = Strategy.of(CATALOGUE, family=family)
+    pipeline, _ = refit(strategy, problem)
+    X, k = problem.table.X, problem.table.n_classes
+    whole = predict_codes(pipeline, X, k)
+    np.testing.assert_allclose(
+        pipeline.predict_proba(X), whole[:, pipeline.classes_], rtol=1e-12
+    )
+    for rows in (np.arange(1), np.arange(5, 20)):
+        few = predict_codes(pipeline, take(X, rows), k)
+        np.testing.assert_allclose(few, whole[rows], rtol=1e-12)

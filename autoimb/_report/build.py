@@ -273,8 +273,8 @@ def _about_committee(seen: Evidence) -> list[str]:
         return []
     mean, noise = selection.score.mean, selection.score.se_of_difference(best)
     return [
-        f"The weighted mean of {len(selection.members)} candidates answers in its place: "
-        f"it has {mean:.3f}, {_plus_minus(mean - best.mean, noise)} against that one."
+        f"The weighted mean of {len(selection.members)} candidates answers in its "
+        f"place: it has {mean:.3f}, {_plus_minus(mean - best.mean, noise)} against that one."
     ]
 
 
