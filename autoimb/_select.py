@@ -230,11 +230,12 @@ def reserve(
 def _further_refits(
     finalists: Sequence[TrialRecord], size: int, clock: Deadline
 ) -> float:
-    """Return the seconds to leave for refitting the members beside the best."""
+    """Return the seconds to leave for refitting the likely members beside the best."""
     if clock.seconds is None:
         return 0.0
-    others = best_of(finalists, size)[1:]
-    return min(_REFITS_SHARE * clock.seconds, sum(r.refit_seconds for r in others))
+    likely = _weighed(best_of(finalists, size), noise_of(finalists))
+    needed = sum(member.record.refit_seconds for member in likely[1:])
+    return min(_REFITS_SHARE * clock.seconds, needed)
 
 
 def _affordable(

@@ -274,7 +274,7 @@ def _about_committee(seen: Evidence) -> list[str]:
     mean, noise = selection.score.mean, selection.score.se_of_difference(best)
     return [
         f"The weighted mean of {len(selection.members)} candidates answers in its "
-        f"place: it has {mean:.3f}, {_plus_minus(mean - best.mean, noise)} against that one."
+        f"place: it has {mean:.3f}, {_plus_minus(mean - best.mean, noise)} against it."
     ]
 
 
