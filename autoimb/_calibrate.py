@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
+from operator import itemgetter
 from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
@@ -102,12 +103,33 @@ class Platt(Calibration):
         """Calibrated probabilities (n, 2); their order is that of `proba`."""
         p = proba[:, self.pos]
         logit = _soft_log(p) - _soft_log(1 - p)
-        mapped = expit(self.slope * logit + self.intercept)
-        mapped += _TRACE * (p - mapped)
-        calibrated = np.empty_like(proba)
-        calibrated[:, self.pos] = mapped
-        calibrated[:, 1 - self.pos] = 1 - mapped
-        return calibrated
+        return _with_logit(proba, self.slope * logit + self.intercept, self.pos)
+
+
+@dataclass(frozen=True)
+class Beta(Calibration):
+    """Binary: sigmoid(a log p - b log(1 - p) + intercept), both slopes from 0 on.
+
+    It bends the two ends apart, as forests and under-sampled ensembles do; equal slopes
+    are Platt scaling.
+
+    References
+    ----------
+    Kull, Silva Filho & Flach 2017, AISTATS, PMLR 54:623.
+    """
+
+    a: float
+    b: float
+    intercept: float
+    pos: int
+    kind: ClassVar[str] = "beta"
+    label: ClassVar[str] = "beta calibration"
+
+    def __call__(self, proba: FloatArray) -> FloatArray:
+        """Calibrated probabilities (n, 2); their order is that of `proba`."""
+        rising, falling = _beta_features(proba[:, self.pos])
+        logit = self.a * rising + self.b * falling + self.intercept
+        return _with_logit(proba, logit, self.pos)
 
 
 @dataclass(frozen=True)
@@ -138,8 +160,18 @@ class TemperatureBias(Calibration):
 
 
 _KINDS: dict[str, type[Calibration]] = {
-    kind.kind: kind for kind in (Identity, Platt, TemperatureBias)
+    kind.kind: kind for kind in (Identity, Platt, Beta, TemperatureBias)
 }
+
+
+def _with_logit(proba: FloatArray, logit: FloatArray, pos: int) -> FloatArray:
+    """Return probabilities (n, 2) with these logits, and a trace of what they were."""
+    mapped = expit(logit)
+    mapped += _TRACE * (proba[:, pos] - mapped)
+    calibrated = np.empty_like(proba)
+    calibrated[:, pos] = mapped
+    calibrated[:, 1 - pos] = 1 - mapped
+    return calibrated
 
 
 def fit_calibration(
@@ -151,16 +183,37 @@ def fit_calibration(
 ) -> tuple[Calibration, FloatArray]:
     """Fit the map with the lowest log loss on folds left out; identity unless beaten.
 
-    With it comes `proba` as `cross_fitted` maps it. Rows with equal `fold_ids` are left
-    out together. A class that only one fold holds leaves nothing to judge a map by.
+    Of two binary maps, the one that bends more must gain more than the noise of its
+    gain. With it comes `proba` as `cross_fitted` maps it. Rows with equal `fold_ids`
+    are left out together. A class that only one fold holds leaves nothing to judge a
+    map by.
     """
     if any(len(np.unique(fold_ids[y == c])) < 2 for c in range(proba.shape[1])):
         return Identity(), proba
-    kind: type[Calibration] = TemperatureBias if pos is None else Platt
-    fitted = _FITS[kind](y, proba, weight, pos)
-    crossed = cross_fitted(y, proba, weight, fold_ids, pos, fitted)
-    is_better = log_loss(y, crossed, weight) < log_loss(y, proba, weight)
-    return (fitted, crossed) if is_better else (Identity(), proba)
+    fits = {}
+    for kind in (TemperatureBias,) if pos is None else (Platt, Beta):
+        fitted = _FITS[kind](y, proba, weight, pos)
+        fits[kind] = (
+            fitted,
+            cross_fitted(y, proba, weight, fold_ids, pos, fitted),
+        )
+    best, *bent = fits.values()
+    for other in bent:
+        if _is_surely_better(y, other[1], best[1], weight):
+            best = other
+    is_better = log_loss(y, best[1], weight) < log_loss(y, proba, weight)
+    return best if is_better else (Identity(), proba)
+
+
+def _is_surely_better(
+    y: IntArray, proba: FloatArray, other: FloatArray, weight: FloatArray
+) -> bool:
+    """Whether the log loss is lower by more than a standard error of the difference."""
+    rows = np.arange(len(y))
+    gain = _soft_log(proba[rows, y]) - _soft_log(other[rows, y])
+    mean = float(np.average(gain, weights=weight))
+    noise = np.sqrt(_dot(weight**2, (gain - mean) ** 2)) / weight.sum()
+    return bool(mean > noise)
 
 
 def cross_fitted(  # noqa: PLR0917  (those of `fit_calibration`, and its answer)
@@ -208,9 +261,43 @@ def _fit_temperature_bias(
     return TemperatureBias(slope, tuple(biases.tolist()))
 
 
+def _fit_beta(
+    y: IntArray, proba: FloatArray, weight: FloatArray, pos: int | None
+) -> Calibration:
+    pos = cast("int", pos)
+    truth, features = (y == pos).astype(float), _beta_features(proba[:, pos])
+    class_weight = np.bincount(y == pos, weight, minlength=2)
+    if class_weight.min() <= 0:
+        return Identity()
+    weight = weight / class_weight.min()
+    found: list[tuple[float, FloatArray]] = []
+    for kept in ([0, 1], [0], [1]):
+        start = np.append(np.ones(len(kept)), 0.0)
+        loss_at = partial(
+            _binary_loss, truth=truth, features=features[kept], weight=weight
+        )
+        theta = _minimise(loss_at, start)
+        if theta[:-1].min() >= (0.0 if len(kept) > 1 else _MIN_SLOPE):
+            slopes = np.zeros(2)
+            slopes[kept] = theta[:-1]
+            found.append((loss_at(theta).value, np.append(slopes, theta[-1])))
+        if len(kept) > 1 and found:
+            break  # a slope of nought can only be worse
+    if not found or max(min(found, key=itemgetter(0))[1][:2]) < _MIN_SLOPE:
+        return Identity()
+    a, b, intercept = min(found, key=itemgetter(0))[1]
+    return Beta(float(a), float(b), float(intercept), pos)
+
+
+def _beta_features(p: FloatArray) -> FloatArray:
+    """Return log p and -log(1 - p) as rows (2, n): both rise with p."""
+    return np.stack([_soft_log(p), -_soft_log(1 - p)])
+
+
 _Fit = Callable[[IntArray, FloatArray, FloatArray, int | None], Calibration]
 _FITS: dict[type[Calibration], _Fit] = {
     Platt: _fit_platt,
+    Beta: _fit_beta,
     TemperatureBias: _fit_temperature_bias,
 }
 
@@ -300,6 +387,24 @@ def _loss(
     curvature[0, 1:] = curvature[1:, 0] = mass.sum(axis=1)
     curvature[0, 0] = np.einsum("cn,cn->", mass, centred)
     return _Loss(value, gradient, curvature)
+
+
+def _binary_loss(
+    theta: FloatArray, *, truth: FloatArray, features: FloatArray, weight: FloatArray
+) -> _Loss:
+    """Weighted log loss of logits theta[:-1] @ features + theta[-1], with the ridge."""
+    away = theta - np.append(np.ones(len(features)), 0.0)
+    logit = theta[:-1] @ features + theta[-1]
+    p = expit(logit)
+    value = _dot(weight, np.logaddexp(0, logit) - truth * logit)
+    inputs = np.vstack([features, np.ones(len(truth))])
+    gradient = inputs @ (weight * (p - truth))
+    curvature = (inputs * (weight * p * (1 - p))) @ inputs.T
+    return _Loss(
+        value + _RIDGE / 2 * float(away @ away),
+        gradient + _RIDGE * away,
+        curvature + _RIDGE * np.eye(len(theta)),
+    )
 
 
 def _dot(weight: FloatArray, values: FloatArray) -> float:

@@ -50,6 +50,9 @@ _GRACE_SECONDS, _GRACE = 2.0, 1.25
 FitModel = Callable[..., None]
 """Fits a model: (model, X, y, **row weights)."""
 
+EncodedRows = dict[str, tuple[Any, Any]]
+"""By view, a fitted encoder and all training rows as it reads them."""
+
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Problem:
@@ -337,11 +340,13 @@ def refit(
     *,
     n_threads: int = 1,
     seconds: float | None = None,
+    encoded: EncodedRows | None = None,
 ) -> tuple[Pipeline, bool]:
     """Return the strategy's pipeline fitted on every row, and whether it is whole.
 
     A model that can stop by itself does so after `seconds`, with what it has by then;
-    others are interrupted where that is possible, which raises `TimeoutError`.
+    others are interrupted where that is possible, which raises `TimeoutError`. Refits
+    that are given the same `encoded` share their fitted encoders.
     """
     table = problem.table
     pipeline = problem.build(strategy, table.y, problem.seed, n_threads=n_threads)
@@ -360,12 +365,34 @@ def refit(
         warnings.simplefilter("ignore")
         patience = grace(seconds) if within and seconds is not None else seconds
         with interrupted_after(patience):
-            fit_steps(pipeline, table.X, table.y, table.sample_weight, fit)
+            rest, X = _encoded_once(pipeline, strategy, problem, encoded)
+            fit_steps(rest, X, table.y, table.sample_weight, fit)
     family: Family = problem.catalogue.get("family", strategy.family.name)
     if n_threads > 1 and family.takes.get("n_jobs") == "n_jobs":
         # To start threads for a few rows takes longer than to score them.
         pipeline[-1].set_params(n_jobs=1)
     return pipeline, is_whole
+
+
+def _encoded_once(
+    pipeline: Pipeline,
+    strategy: Strategy,
+    problem: Problem,
+    encoded: EncodedRows | None,
+) -> tuple[Pipeline, Any]:
+    """Return the steps that are left and the rows, encoded if another did so before.
+
+    The pipeline then holds the other's encoder: all of a view are fitted alike.
+    """
+    table, view = problem.table, strategy.view(problem.catalogue)
+    if encoded is None or view is None or pipeline.steps[0][0] != "encode":
+        return pipeline, table.X
+    if view not in encoded:
+        encoder = pipeline.steps[0][1]
+        encoded[view] = encoder, encoder.fit_transform(table.X, table.y)
+    encoder, X = encoded[view]
+    pipeline.steps[0] = ("encode", encoder)
+    return type(pipeline)(pipeline.steps[1:]), X
 
 
 def grace(seconds: float) -> float:
@@ -426,9 +453,17 @@ def _weight_keyword(model: Any) -> str:
     return "sample_weight"
 
 
-def predict_codes(pipeline: Pipeline, X: Matrix, n_classes: int) -> NDArray[np.float64]:
-    """Return class scores in code order; rows sum to one."""
-    model, X = pipeline.steps[-1][1], _as_read(pipeline, X)
+def predict_codes(
+    pipeline: Pipeline,
+    X: Matrix,
+    n_classes: int,
+    known: dict[int, Any] | None = None,
+) -> NDArray[np.float64]:
+    """Return class scores in code order; rows sum to one.
+
+    `known` keeps what each step made of these rows, for pipelines that share steps.
+    """
+    model, X = pipeline.steps[-1][1], _as_read(pipeline, X, known)
     scores = forest_scores(model, X)
     if scores is None:
         scores = _class_scores(model, X)
@@ -446,10 +481,15 @@ def predict_stages(
     return [_by_code(of_stage, model.classes_, n_classes) for of_stage in scores]
 
 
-def _as_read(pipeline: Pipeline, X: Matrix) -> Any:
+def _as_read(pipeline: Pipeline, X: Matrix, known: dict[int, Any] | None = None) -> Any:
     """Return rows as the model reads them."""
+    known = {} if known is None else known
     for _, step in pipeline.steps[:-1]:
-        X = X if hasattr(step, "fit_resample") else step.transform(X)
+        if hasattr(step, "fit_resample"):
+            continue
+        if id(step) not in known:
+            known[id(step)] = step.transform(X)
+        X = known[id(step)]
     return X
 
 

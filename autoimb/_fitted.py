@@ -7,7 +7,7 @@ calibration each, their weights, and one rule from probabilities to labels.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from autoimb._columns import Matrix
     from autoimb._committee import Member
     from autoimb._confusion import FloatArray
-    from autoimb._evaluate import Problem
+    from autoimb._evaluate import EncodedRows, Problem
     from autoimb._objectives import Objective
     from autoimb._select import Selection
     from autoimb._strategy import Strategy
@@ -42,9 +42,14 @@ class FittedMember:
     pipeline: Pipeline
     calibration: Calibration
 
-    def proba(self, X: Matrix, n_classes: int) -> NDArray[np.float64]:
-        """Return calibrated probabilities of canonical rows."""
-        return self.calibration(predict_codes(self.pipeline, X, n_classes))
+    def proba(
+        self, X: Matrix, n_classes: int, known: dict[int, Any] | None = None
+    ) -> NDArray[np.float64]:
+        """Return calibrated probabilities of canonical rows.
+
+        `known` is what members share: the rows as their common encoders read them.
+        """
+        return self.calibration(predict_codes(self.pipeline, X, n_classes, known))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +68,8 @@ class FittedModel:
     def proba(self, X: Matrix) -> NDArray[np.float64]:
         """Return the calibrated mean of the members' calibrated probabilities."""
         weights = [member.weight for member in self.members]
-        probas = [member.proba(X, self.n_classes) for member in self.members]
+        known: dict[int, Any] = {}
+        probas = [member.proba(X, self.n_classes, known) for member in self.members]
         mean = np.average(probas, axis=0, weights=weights)
         return shifted(self.calibration(mean), self.shift)
 
@@ -122,10 +128,13 @@ def finish(
     in for the threshold; they are never calibrated on.
     """
     pos, deadline = problem.table.pos, Deadline(seconds)
-    selection, pipeline, is_whole = _refitted(selection, problem, n_threads, seconds)
+    encoded: EncodedRows = {}
+    selection, pipeline, is_whole = _refitted(
+        selection, problem, n_threads, seconds, encoded
+    )
     fitted = {selection.members[0]: pipeline}
     for member in selection.members[1:]:
-        further = _refitted_in_time(member, problem, n_threads, deadline)
+        further = _refitted_in_time(member, problem, n_threads, deadline, encoded)
         if further is not None:
             fitted[member] = further
     selection = replace(selection, members=tuple(fitted))
@@ -213,7 +222,11 @@ def _shared(members: Sequence[Member]) -> list[tuple[FoldResult, ...]]:
 
 
 def _refitted(
-    selection: Selection, problem: Problem, n_threads: int, seconds: float | None
+    selection: Selection,
+    problem: Problem,
+    n_threads: int,
+    seconds: float | None,
+    encoded: EncodedRows,
 ) -> tuple[Selection, Pipeline, bool]:
     """Return the winner refitted on all rows, or the quickest if time does not allow.
 
@@ -227,7 +240,11 @@ def _refitted(
         limit = None
     try:
         fitted = refit(
-            selection.winner.strategy, problem, n_threads=n_threads, seconds=limit
+            selection.winner.strategy,
+            problem,
+            n_threads=n_threads,
+            seconds=limit,
+            encoded=encoded,
         )
     except TimeoutError:
         if fallback is None:
@@ -235,13 +252,21 @@ def _refitted(
         selection = fallback
         limit = 1.0 if problem.can_stop(selection.winner.strategy) else None
         fitted = refit(
-            selection.winner.strategy, problem, n_threads=n_threads, seconds=limit
+            selection.winner.strategy,
+            problem,
+            n_threads=n_threads,
+            seconds=limit,
+            encoded=encoded,
         )
     return selection, *fitted
 
 
 def _refitted_in_time(
-    member: Member, problem: Problem, n_threads: int, deadline: Deadline
+    member: Member,
+    problem: Problem,
+    n_threads: int,
+    deadline: Deadline,
+    encoded: EncodedRows,
 ) -> Pipeline | None:
     """Return a further member refitted on all rows, or None if there is no time."""
     seconds = None if deadline.seconds is None else deadline.remaining
@@ -249,7 +274,11 @@ def _refitted_in_time(
         return None
     try:
         pipeline, is_whole = refit(
-            member.strategy, problem, n_threads=n_threads, seconds=seconds
+            member.strategy,
+            problem,
+            n_threads=n_threads,
+            seconds=seconds,
+            encoded=encoded,
         )
     except TimeoutError:
         return None

@@ -18,13 +18,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, logit
 from sklearn.metrics import average_precision_score
 
 from autoimb._calibrate import fit_calibration
+from autoimb._committee import USUAL_SIZE, weigh
 from autoimb._metrics import resolve_metric
 
-N_FINALISTS, MAX_OF_A_FAMILY = 99, 2
 N_DRAWS = 60
 AP = resolve_metric("average_precision", 2)
 
@@ -187,30 +186,27 @@ def shrunken(case: Case, scores: np.ndarray, prior: Prior, tau: float) -> np.nda
     return trust * centred[:, 0] + (1 - trust) * known + scores[:, 0].mean()
 
 
-def finalists(case: Case, prior: Prior, tau: float | None) -> list[int]:
-    scores = case.first[:, 0] if tau is None else shrunken(case, case.first, prior, tau)
-    return best_of(case, scores, N_FINALISTS)
-
-
-def rescored(
-    case: Case, prior: Prior, tau: float | None
-) -> tuple[list[int], np.ndarray]:
-    """Return the finalists, best first, and their scores on both repeats."""
-    final = finalists(case, prior, tau)
-    scores = case.both[:, 0] if tau is None else shrunken(case, case.both, prior, tau)
-    order = sorted(final, key=lambda i: -scores[i])
-    return order, scores[order]
+def ranked(case: Case, prior: Prior, tau: float | None) -> np.ndarray:
+    """Return the scores on both repeats, drawn to the prior where `tau` is given."""
+    return case.both[:, 0] if tau is None else shrunken(case, case.both, prior, tau)
 
 
 Rule = Callable[[Case, Prior], np.ndarray]
 
 
 def cv_winner(case: Case, prior: Prior) -> np.ndarray:
+    """The best on one repeat."""
     return case.refit[int(np.argmax(case.first[:, 0]))]
 
 
-def rescored_winner(case: Case, prior: Prior) -> np.ndarray:
-    return case.refit[rescored(case, prior, None)[0][0]]
+def winner(tau: float | None, *, bag: bool = False) -> Rule:
+    """The best on two repeats, refitted or as the mean of its fold models."""
+
+    def rule(case: Case, prior: Prior) -> np.ndarray:
+        best = int(np.argmax(ranked(case, prior, tau)))
+        return (case.bag if bag else case.refit)[best]
+
+    return rule
 
 
 def one_se(case: Case, prior: Prior) -> np.ndarray:
@@ -222,44 +218,42 @@ def one_se(case: Case, prior: Prior) -> np.ndarray:
     return case.refit[min(np.flatnonzero(near), key=lambda i: case.seconds[i, 0])]
 
 
-def shrunken_winner(tau: float) -> Rule:
-    return lambda case, prior: case.refit[rescored(case, prior, tau)[0][0]]
+def mean_of(n: int, tau: float | None = None, *, bags: bool = False) -> Rule:
+    """The equal-weight mean of the best."""
 
-
-def bag_of_winner(tau: float | None) -> Rule:
-    return lambda case, prior: case.bag[rescored(case, prior, tau)[0][0]]
-
-
-def mean_of(n: int, tau: float | None, *, bags=False, logits=False, most=2) -> Rule:
     def rule(case: Case, prior: Prior) -> np.ndarray:
-        order, scores = rescored(case, prior, tau)
-        full = dict(zip(order, scores, strict=True))
-        by = np.full(len(case.names), -np.inf)
-        by[list(full)] = list(full.values())
-        chosen = [i for i in best_of(case, by, n, most) if np.isfinite(by[i])]
-        scores_of = case.aligned[2 if bags else 1][chosen]
-        return _average(scores_of, logits)
+        chosen = best_of(case, ranked(case, prior, tau), n)
+        return case.aligned[2 if bags else 1][chosen].mean(axis=0)
 
     return rule
 
 
-def _average(p: np.ndarray, logits: bool) -> np.ndarray:
-    if not logits:
-        return p.mean(axis=0)
-    return expit(logit(np.clip(p, 1e-9, 1 - 1e-9)).mean(axis=0))
+def everybody(case: Case, prior: Prior) -> np.ndarray:
+    """The mean of all candidates."""
+    return case.aligned[1].mean(axis=0)
 
 
-def greedy(n_rounds: int = 20, pool: int | None = None) -> Rule:
+def weighed(n: int, *, bags: bool = False) -> Rule:
+    """The mean of the best, each weighed by how far it is behind in units of noise."""
+
+    def rule(case: Case, prior: Prior) -> np.ndarray:
+        chosen = best_of(case, case.both[:, 0], n)
+        behind = case.both[chosen] - case.both[chosen[0]]
+        weights = weigh(behind[:, 0], float(behind[1:, 1:].std(axis=1).mean()))
+        return weights @ case.aligned[2 if bags else 1][chosen] / weights.sum()
+
+    return rule
+
+
+def greedy(n_rounds: int = 20) -> Rule:
     """Members with replacement, each the one that gains most (Caruana et al. 2004)."""
 
     def rule(case: Case, prior: Prior) -> np.ndarray:
         aligned = case.aligned[0]
-        ok = best_of(case, case.both[:, 0], pool or len(case.names), 99)
         members: list[int] = []
         total = np.zeros(aligned.shape[1])
         for _ in range(n_rounds):
-            means = [_mean_ap(case, total + aligned[i]) for i in ok]
-            members.append(ok[int(np.argmax(means))])
+            members.append(int(np.argmax([_mean_ap(case, total + p) for p in aligned])))
             total = total + aligned[members[-1]]
         return case.aligned[1][members].mean(axis=0)
 
@@ -267,33 +261,34 @@ def greedy(n_rounds: int = 20, pool: int | None = None) -> Rule:
 
 
 def _mean_ap(case: Case, p: np.ndarray) -> float:
-    p = p / max(p.max(), 1e-12)
-    scores = [
-        average_precision_score(case.y[case.rows[at]], p[at])
-        for at in (case.fold == i for i in range(len(case.fold_repeat)))
-    ]
+    """Return the mean over folds of the PR-AUC; ties in any order."""
+    scores = []
+    for number in range(len(case.fold_repeat)):
+        at = case.fold == number
+        y = case.y[case.rows[at]][np.argsort(-p[at], kind="stable")]
+        hits = y.cumsum()
+        scores.append((hits / np.arange(1, len(y) + 1) * y).sum() / hits[-1])
     return float(np.mean(scores))
 
 
 TAU = 0.03
 RULES: dict[str, Rule] = {
     "best by cross-validation, one repeat": cv_winner,
-    "best of 8 finalists on two repeats": rescored_winner,
-    "one-SE rule (quickest within it)": one_se,
-    "shrunken best": shrunken_winner(TAU),
-    "best as a bag of fold models": bag_of_winner(None),
-    "shrunken best as a bag": bag_of_winner(TAU),
-    "mean of 3": mean_of(3, None),
-    "mean of 5": mean_of(5, None),
-    "mean of 8": mean_of(8, None),
-    "mean of 3, shrunken": mean_of(3, TAU),
-    "mean of 5, shrunken": mean_of(5, TAU),
-    "mean of 8, shrunken": mean_of(8, TAU),
-    "mean of 5, one of a family, shrunken": mean_of(5, TAU, most=1),
-    "mean of 5, shrunken, logits": mean_of(5, TAU, logits=True),
-    "mean of 5, shrunken, bags": mean_of(5, TAU, bags=True),
+    "best on two repeats": winner(None),
+    "quickest within one SE of the best": one_se,
+    "best after shrinking to what is known elsewhere": winner(TAU),
+    "best, as a bag of its fold models": winner(None, bag=True),
+    "mean of 3": mean_of(3),
+    "mean of 5": mean_of(5),
+    "mean of 5 after shrinking": mean_of(5, TAU),
+    "mean of 12": mean_of(12),
+    "mean of 12, fold models": mean_of(12, bags=True),
+    "mean of all 32": everybody,
     "greedy weights": greedy(),
-    "greedy weights among 8": greedy(pool=8),
+    "weighed by distance, up to 8": weighed(8),
+    "weighed by distance, up to 12 (shipped)": weighed(USUAL_SIZE),
+    "weighed by distance, up to 12, fold models": weighed(USUAL_SIZE, bags=True),
+    "weighed by distance, up to 16": weighed(16),
 }
 
 
@@ -312,20 +307,50 @@ def evaluate(cases: list[Case], rules: dict[str, Rule] | None = None) -> pd.Data
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--csv", type=Path, help="where to write all scores")
     args = parser.parse_args()
     cases = [Case.read(path) for path in sorted(args.folder.glob("*.npz"))]
+    if args.csv:
+        scores_of_all(cases).to_csv(args.csv, index=False)
     scores = evaluate(cases)
     regret = scores.iloc[:, [0]].to_numpy() - scores
-    sets = [name.split("-")[0] for name in scores.index]
-    by_set = regret.groupby(sets).mean()
-    print(f"{len(cases)} tables of {len(by_set)} sets\n")
-    print("| rule | mean PR-AUC | mean regret | SE over sets |\n|:--|--:|--:|--:|")
+    is_large = scores.index.str.endswith("-whole")
+    for title, chosen in (("20 to 60 positives", ~is_large), ("more", is_large)):
+        print(f"\n{title}: {table_of(scores[chosen], regret[chosen])}")
+
+
+def scores_of_all(cases: list[Case]) -> pd.DataFrame:
+    """Return one row a table and candidate: scores out of fold, unseen, seconds."""
+    rows = [
+        {
+            "table": case.name,
+            "rows": len(case.y),
+            "positives": int(case.y.sum()),
+            "candidate": name,
+            "cross_validated": round(case.both[i, 0], 4),
+            "unseen": round(case.test_scores[i], 4),
+            "fit_seconds": round(case.seconds[i, 0], 3),
+        }
+        for case in cases
+        for i, name in enumerate(case.names)
+    ]
+    return pd.DataFrame(rows)
+
+
+def table_of(scores: pd.DataFrame, regret: pd.DataFrame) -> str:
+    """Return the Markdown table; all tables of a set count as one for the SE."""
+    by_set = regret.groupby([name.split("-")[0] for name in regret.index]).mean()
+    lines = [
+        f"{len(scores)} tables of {len(by_set)} sets\n",
+        "| rule | PR-AUC | regret | SE over sets | worst |\n|:--|--:|--:|--:|--:|",
+    ]
     for rule in scores:
         se = by_set[rule].std(ddof=1) / len(by_set) ** 0.5
-        print(
+        lines.append(
             f"| {rule} | {scores[rule].mean():.4f} | {regret[rule].mean():.4f} "
-            f"| {se:.4f} |"
+            f"| {se:.4f} | {regret[rule].max():.4f} |"
         )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from autoimb import _calibrate
 from autoimb._calibrate import (
+    Beta,
     Calibration,
     Identity,
     Platt,
@@ -104,7 +105,12 @@ def test_two_class_temperature_and_bias_are_platt():
 
 @pytest.mark.parametrize(
     "calibration",
-    [Identity(), Platt(1.5, -2.0, 0), TemperatureBias(0.8, (0.1, -0.2, 0.3))],
+    [
+        Identity(),
+        Platt(1.5, -2.0, 0),
+        Beta(1.5, 0.5, -2.0, 1),
+        TemperatureBias(0.8, (0.1, -0.2, 0.3)),
+    ],
     ids=lambda c: c.kind,
 )
 def test_maps_survive_json(calibration):
@@ -124,6 +130,69 @@ def test_a_known_slope_and_shift_are_found(pos):
     assert isinstance(fitted, Platt)
     assert fitted.pos == pos
     assert (fitted.slope, fitted.intercept) == pytest.approx((2, 1.5), abs=0.15)
+
+
+@pytest.mark.parametrize("pos", [0, 1])
+def test_ends_that_are_bent_apart_are_straightened(pos):
+    y, p = simulated(n=20_000, pos=pos)
+    # sigmoid(2 log q - log(1 - q) / 2) = p, solved for q on a fine grid
+    grid = expit(np.linspace(-12, 12, 100_001))
+    bent = np.interp(logit(p), 2 * np.log(grid) - np.log1p(-grid) / 2, grid)
+    fitted, crossed = fit_calibration(
+        y, two_columns(bent, pos), np.ones(len(y)), folds(len(y)), pos
+    )
+    assert isinstance(fitted, Beta)
+    assert (fitted.a, fitted.b) == pytest.approx((2, 0.5), abs=0.2)
+    np.testing.assert_allclose(crossed[:, pos], p, atol=0.03)
+
+
+def test_beta_is_logistic_regression_on_both_logarithms():
+    y, p = simulated(n=800)
+    weight = np.random.default_rng(1).uniform(0.2, 3, len(y))
+    fitted = _calibrate._fit_beta(y, two_columns(p), weight, 1)
+    reference = LogisticRegression(C=1e8, tol=1e-10, max_iter=1000)
+    reference.fit(np.column_stack([np.log(p), -np.log1p(-p)]), y, weight)
+    assert reference.coef_.min() > 0
+    expected = (*reference.coef_[0], reference.intercept_[0])
+    found = (fitted.a, fitted.b, fitted.intercept)
+    assert found == pytest.approx(expected, abs=3e-2)
+
+
+@given(seed=st.integers(0, 2**16), power=st.floats(0.2, 4), bend=st.floats(-1, 1))
+@settings(max_examples=30, deadline=None)
+def test_beta_never_falls(seed, power, bend):
+    """A slope below nought is set to nought, and the other fitted alone."""
+    y, p = simulated(seed, n=120)
+    distorted = p**power if bend > 0 else 1 - (1 - p) ** power
+    fitted = _calibrate._fit_beta(y, two_columns(distorted), np.ones(120), 1)
+    scores = np.linspace(0, 1, 2001)
+    mapped = fitted(two_columns(scores))[:, 1]
+    assert np.all(np.diff(mapped) > 0)
+    if isinstance(fitted, Beta):
+        assert min(fitted.a, fitted.b) >= 0
+
+
+def test_equal_slopes_are_platt():
+    proba = two_columns(np.linspace(0.01, 0.99, 50))
+    np.testing.assert_allclose(
+        Beta(1.7, 1.7, -1.2, 1)(proba), Platt(1.7, -1.2, 1)(proba), rtol=1e-12
+    )
+
+
+def test_the_derivatives_of_the_binary_loss_are_right():
+    y, p = simulated(n=60)
+    loss_at = partial(
+        _calibrate._binary_loss,
+        truth=y.astype(float),
+        features=_calibrate._beta_features(p),
+        weight=np.random.default_rng(0).uniform(0.5, 2, 60),
+    )
+    theta = np.array([1.3, 0.6, -0.4])
+    found = loss_at(theta)
+    slope = approx_fprime(theta, lambda t: loss_at(t).value, 1e-7)
+    np.testing.assert_allclose(found.gradient, slope, rtol=1e-4, atol=1e-4)
+    bend = approx_fprime(theta, lambda t: loss_at(t).gradient, 1e-7)
+    np.testing.assert_allclose(found.curvature, bend, rtol=1e-4, atol=1e-4)
 
 
 def test_the_shift_of_undersampling_is_found():
