@@ -76,8 +76,14 @@ class Member:
 
 
 def weigh(means: NDArray[np.float64], noise: float) -> NDArray[np.float64]:
-    """Return weights that fall with the distance to the best, 0 for the negligible."""
-    behind = means.max() - means
+    """Return weights that fall with the distance to the best, 0 for the negligible.
+
+    Who has no score has no weight, unless nobody has one: then the first stands alone.
+    """
+    known = np.isfinite(means)
+    if not known.any():
+        return np.eye(1, len(means)).ravel()
+    behind = np.where(known, means[known].max() - means, np.inf)
     weights = np.exp(-behind / (_SCALE * max(noise, np.finfo(float).tiny)))
     return np.where(weights < _LEAST, 0.0, weights)
 
@@ -87,8 +93,9 @@ def noise_of(records: Sequence[TrialRecord]) -> float:
     best = records[0].score
     if best is None:
         return 0.0
-    noises = [r.score.se_of_difference(best) for r in records[1:] if r.score]
-    return float(np.nanmean(noises)) if noises else 0.0
+    noises = np.array([r.score.se_of_difference(best) for r in records[1:] if r.score])
+    known = noises[np.isfinite(noises)]
+    return float(known.mean()) if len(known) else 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

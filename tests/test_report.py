@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_curve
 from sklearn.metrics import roc_curve as rates_of
+from tables import numeric
 
+from autoimb import AutoImbalance
 from autoimb._report import (
     Check,
     ClassCount,
@@ -899,3 +901,16 @@ def test_long_curves_keep_even_steps_however_rare_the_positives(share):
     at = np.abs(recall[:, np.newaxis] - pr[1:, 0]) < 1e-9
     near = np.abs(precision[:, np.newaxis] - pr[1:, 1]) < 1e-9
     assert (at & near).any(axis=0).all()
+
+
+def test_the_flowchart_s_best_is_told_with_its_last_score():
+    """Finalists are scored again: the page gives one number for one strategy."""
+    X, y = numeric(200, 30)
+    model = AutoImbalance(
+        n_trials=2, families=["logistic_regression"], n_jobs=1, random_state=0
+    ).fit(X, y)
+    told = model.report().data.outcome.sentences[-1]
+    board = model.leaderboard_.set_index("strategy")["mean"]
+    named = [name for name in board.index if f"strategy, {name}, scored" in told]
+    assert named
+    assert f"{board[named[0]]:.3f}" in told

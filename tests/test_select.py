@@ -10,7 +10,7 @@ from tables import DIAL, arena_of, numeric, problem_of
 
 from autoimb._catalogue import CATALOGUE
 from autoimb._clock import Deadline
-from autoimb._committee import Bench, Member
+from autoimb._committee import Bench, Member, noise_of, weigh
 from autoimb._evaluate import FoldResult
 from autoimb._execution import SequentialExecutor
 from autoimb._judge import Score
@@ -401,3 +401,22 @@ def test_the_honest_estimate_of_a_committee_replays_its_election():
     ones = np.ones((1, 400), np.uint8)
     on_all = bench.judge.pooled(bench.results(found.members), ones)[0]
     assert together == pytest.approx(on_all, abs=0.03)
+
+
+def test_whoever_has_no_score_has_no_weight():
+    nan = float("nan")
+    np.testing.assert_array_equal(weigh(np.array([0.5, nan, 0.5]), 0.1), [1, 0, 1])
+    np.testing.assert_array_equal(weigh(np.array([nan, nan]), 0.1), [1, 0])
+
+
+def test_a_weight_falls_by_e_over_two_standard_errors_and_ends_at_a_twentieth():
+    found = weigh(np.array([0.5, 0.48, 0.44, 0.43]), 0.01)
+    np.testing.assert_allclose(found, [1.0, np.exp(-1.0), 0.0, 0.0], atol=1e-12)
+    assert weigh(np.array([0.5, 0.4]), 0.0).tolist() == [1.0, 0.0]
+
+
+def test_noise_that_is_unknown_does_not_count():
+    one, other = record(0, 0.5), record(1, 0.4, noise=0.02)
+    gone = replace(other, score=Score(0.4, np.full(100, np.nan), np.full(100, np.nan)))
+    assert noise_of([one, other, gone]) == pytest.approx(0.02)
+    assert noise_of([one, gone]) == noise_of([one]) == 0.0

@@ -43,7 +43,7 @@ from autoimb._report.formats import percent
 from autoimb._rungs import ALL_ROWS
 from autoimb._select import HonestScore, honest_score
 from autoimb._threshold import Cut
-from autoimb._trials import leaderboard, with_finalists
+from autoimb._trials import complete, leaderboard, with_finalists
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -292,14 +292,13 @@ def _expectation(seen: Evidence) -> str:
 def _about_guide(seen: Evidence) -> str:
     """Return whether the data agreed with the flowchart."""
     guide = seen.recommendation
-    seeds = [r for r in seen.outcome.complete if r.strategy in guide.seeds]
+    scored = complete(with_finalists(seen.outcome.records, seen.selection.finalists))
+    seeds = [record for record in scored if record.strategy in guide.seeds]
     advice = f"The flowchart advised: {guide.advice[0].lower()}{guide.advice[1:]}"
     if not seeds:
         return f"{advice}; none of its strategies was complete in time."
-    return (
-        f"{advice}. Its best strategy, {seen.space.label(seeds[0].strategy)}, scored "
-        f"{seeds[0].mean:.3f}."
-    )
+    best = f"{seen.space.label(seeds[0].strategy)}, scored {seeds[0].mean:.3f}"
+    return f"{advice}. Its best strategy, {best}."
 
 
 def _difference(one: TrialRecord, other: TrialRecord) -> tuple[float, float]:
