@@ -28,12 +28,26 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Kind = Literal["numeric", "boolean", "datetime", "categorical", "constant"]
+Kind = Literal[
+    "numeric",
+    "boolean",
+    "datetime",
+    "time of day",
+    "categorical",
+    "high-cardinality",
+    "constant",
+]
 Matrix = Any  # float ndarray, or pandas DataFrame of float, datetime and text columns
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}.*)?")
-_CLOCK_TIME = re.compile(r"\d{1,2}:\d{2}:\d{2}")
+_CLOCK_TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?")
+MANY_CATEGORIES = 40  # a text column with more is of high cardinality
 _N_SNIFFED = 200  # rows read to tell dates written as text from other text
+_PATTERNS: tuple[tuple[re.Pattern[str], Kind], ...] = (
+    (_ISO_DATE, "datetime"),
+    (_CLOCK_TIME, "time of day"),
+)
+_NOT_NUMBERS = {"datetime", "time of day", "categorical", "high-cardinality"}
 _OBJECT_KINDS: tuple[tuple[Any, Kind], ...] = (
     ((bool, np.bool_), "boolean"),
     ((numbers.Real, Decimal, timedelta), "numeric"),
@@ -73,7 +87,12 @@ class Schema:
 
     @property
     def categorical(self) -> list[int]:
-        """Positions of the columns that hold text or categories."""
+        """Positions of the columns that hold text or categories, few or many."""
+        return self.positions("categorical", "high-cardinality")
+
+    @property
+    def coded(self) -> list[int]:
+        """Positions of the columns with categories few enough for a code each."""
         return self.positions("categorical")
 
     @property
@@ -121,7 +140,7 @@ def infer_schema(rows: Any) -> Schema:
             return _check_schema(columns, is_frame=False)
         rows = pd.DataFrame(rows).infer_objects()
     columns = [_frame_column(rows.iloc[:, i]) for i in range(rows.shape[1])]
-    is_frame = any(c.kind in ("categorical", "datetime") for c in columns)
+    is_frame = any(c.kind in _NOT_NUMBERS for c in columns)
     is_frame = is_frame or not all(map(pd.api.types.is_numeric_dtype, rows.dtypes))
     return _check_schema(columns, is_frame=is_frame)
 
@@ -252,12 +271,11 @@ def _frame_column(series: pd.Series[Any]) -> Column:
     values = _READERS[kind](series)
     if isinstance(values, np.ndarray):
         return _number_column(name, kind, values)
-    return _column(
-        name,
-        kind,
-        has_missing=bool(pd.isna(values).any()),
-        n_unique=int(pd.Series(values).nunique()),
-    )
+    n_unique = int(pd.Series(values).nunique())
+    if kind == "categorical" and n_unique > MANY_CATEGORIES:
+        kind = "high-cardinality"
+    has_missing = bool(pd.isna(values).any())
+    return _column(name, kind, has_missing=has_missing, n_unique=n_unique)
 
 
 def _column(name: str, kind: Kind, *, has_missing: bool, n_unique: int) -> Column:
@@ -295,9 +313,9 @@ def _text_kind(observed: pd.Series[Any]) -> Kind:
             "spread them over columns of numbers or text first."
         )
     texts = sample.astype(str)
-    for pattern in (_ISO_DATE, _CLOCK_TIME):
+    for pattern, kind in _PATTERNS:
         if len(texts) and all(pattern.fullmatch(text) for text in texts):
-            return "datetime"
+            return kind
     return "categorical"
 
 
@@ -334,7 +352,10 @@ def _read_datetime(series: pd.Series[Any]) -> pd.Series[Any]:
 def _full_timestamp(value: Any) -> str:
     """Return a date's text; a time of day becomes one on the first day of 1970."""
     text = str(value)
-    return f"1970-01-01 {text:0>8}" if _CLOCK_TIME.fullmatch(text) else text
+    if not _CLOCK_TIME.fullmatch(text):
+        return text
+    hour, rest = text.split(":", 1)
+    return f"1970-01-01 {hour:0>2}:{rest}"
 
 
 def _read_text(series: pd.Series[Any]) -> Any:
@@ -366,6 +387,8 @@ _READERS: dict[str, Any] = {
     "numeric": _read_number,
     "boolean": _read_number,
     "datetime": _read_datetime,
+    "time of day": _read_datetime,
     "categorical": _read_text,
+    "high-cardinality": _read_text,
     "constant": _read_constant,
 }

@@ -9,6 +9,16 @@ Three views serve every family and resampler:
   distances).
 
 Category codes always stand in the first columns, so a sampler knows where they are.
+
+A column of more categories than anyone would spread over columns (postcodes, makers,
+times of day) is read in every view as what its categories say about the class: each
+becomes the share of the classes among its rows, shrunk to the share among all rows.
+Training rows are read without their own labels, by cross-fitting.
+
+References
+----------
+D. Micci-Barreca, "A preprocessing scheme for high-cardinality categorical attributes in
+classification and prediction problems", SIGKDD Explorations 3 (2001), eq. 4 and 8.
 """
 
 from __future__ import annotations
@@ -26,19 +36,21 @@ from sklearn.preprocessing import (
     OneHotEncoder,
     OrdinalEncoder,
     StandardScaler,
+    TargetEncoder,
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from numpy.typing import NDArray
 
-    from autoimb._columns import Schema
+    from autoimb._columns import Kind, Schema
 
 View = Literal["native", "mixed", "dense"]
 
 N_DATE_PARTS = 4  # day number, month, weekday, hour
-MAX_CODES = 255  # the most categories that histogram boosting can bin
-MAX_ONE_HOT = 40  # rarer categories share one column
+N_CROSS_FITS = 5  # parts of the training rows that are read by the labels of the others
 _UNKNOWN, _MISSING = -1, -2  # codes where a gap must be a number
 
 
@@ -92,6 +104,44 @@ def datetime_parts(frame: Any) -> NDArray[np.float64]:
     return np.column_stack([np.asarray(part, dtype=np.float64) for part in parts])
 
 
+def hours(frame: Any) -> NDArray[np.float64]:
+    """Return the hour of the day, with its fraction, of each column of times.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_samples, n_columns)
+        Times of the first day of 1970; NaT becomes NaN.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_columns)
+    """
+    frame = pd.DataFrame(frame)
+    since = [(frame[n] - pd.Timestamp(0)) / pd.Timedelta(hours=1) for n in frame]
+    return np.column_stack([np.asarray(part, dtype=np.float64) for part in since])
+
+
+class DealtFolds:
+    """Folds to cross-fit on: the rows of each class are dealt out in turn.
+
+    So each class is spread evenly however rare it is, where `StratifiedKFold` warns
+    of classes with fewer rows than folds.
+    """
+
+    def split(
+        self, X: Any, y: Any, groups: Any = None
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Yield the rows to fit on and the rows to read, fold by fold."""
+        fold = np.empty(len(y), dtype=np.intp)
+        fold[np.argsort(y, kind="stable")] = np.arange(len(y)) % N_CROSS_FITS
+        for number in range(min(N_CROSS_FITS, len(y))):
+            yield np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Return how many folds there are."""
+        return N_CROSS_FITS
+
+
 def named_columns(X: Any, names: list[str]) -> pd.DataFrame:
     """Return rows as a table with column names."""
     return pd.DataFrame(X, columns=names)
@@ -112,12 +162,9 @@ def make_frame(schema: Schema) -> FunctionTransformer | None:
 
 def make_encoder(view: View, schema: Schema) -> ColumnTransformer | None:
     """Return the unfitted encoder of one view; None where rows pass as they are."""
-    encode = {"native": _native_steps, "mixed": _mixed_steps, "dense": _dense_steps}
-    categorical, numeric, dates = encode[view](schema)
+    steps = _STEPS[view](schema)
     blocks = [
-        ("categorical", categorical, schema.categorical),
-        ("numeric", numeric, schema.numeric),
-        ("datetime", dates, schema.positions("datetime")),
+        (name, steps[name], schema.positions(*kinds)) for name, kinds in _BLOCKS.items()
     ]
     blocks = [block for block in blocks if block[2]]
     everything = [(_, step, at) for _, step, at in blocks if step == "passthrough"]
@@ -154,26 +201,53 @@ def make_geometry(n_categorical: int) -> ColumnTransformer:
     )
 
 
-def _native_steps(schema: Schema) -> tuple[Any, Any, Any]:
-    """Return encoders of text, numbers and dates that keep gaps."""
-    codes = OrdinalEncoder(
-        handle_unknown="use_encoded_value",
-        unknown_value=np.nan,
-        max_categories=MAX_CODES,
-    )
-    numeric = FillEmptyColumns() if schema.has_missing else "passthrough"
-    return codes, numeric, make_pipeline(_dates(), FillEmptyColumns())
+def _native_steps(schema: Schema) -> dict[str, Any]:
+    """Return the encoder of each block of columns; gaps are kept."""
+    return {
+        "categorical": OrdinalEncoder(
+            handle_unknown="use_encoded_value", unknown_value=np.nan
+        ),
+        "numeric": FillEmptyColumns() if schema.has_missing else "passthrough",
+        "datetime": make_pipeline(_dates(), FillEmptyColumns()),
+        "time_of_day": make_pipeline(_hours(), FillEmptyColumns()),
+        "time_of_day_shares": make_pipeline(_hours(), _shares()),
+        "high_cardinality": _shares(),
+    }
 
 
-def _mixed_steps(_schema: Schema) -> tuple[Any, Any, Any]:
-    """Return encoders of text, numbers and dates that leave no gaps."""
-    return _codes(), _filled_and_scaled(), make_pipeline(_dates(), _filled_and_scaled())
+def _mixed_steps(_schema: Schema) -> dict[str, Any]:
+    """Return the encoder of each block of columns; they leave no gaps."""
+    return {
+        "categorical": _codes(),
+        "numeric": _filled_and_scaled(),
+        "datetime": make_pipeline(_dates(), _filled_and_scaled()),
+        "time_of_day": make_pipeline(_hours(), _filled_and_scaled()),
+        "time_of_day_shares": make_pipeline(_hours(), _shares(), StandardScaler()),
+        "high_cardinality": make_pipeline(_shares(), StandardScaler()),
+    }
 
 
-def _dense_steps(schema: Schema) -> tuple[Any, Any, Any]:
+def _dense_steps(schema: Schema) -> dict[str, Any]:
     """Return the mixed encoders, with one column a category."""
-    codes, numeric, dates = _mixed_steps(schema)
-    return make_pipeline(codes, _one_hot()), numeric, dates
+    mixed = _mixed_steps(schema)
+    return {**mixed, "categorical": make_pipeline(mixed["categorical"], _one_hot())}
+
+
+_BLOCKS: dict[str, tuple[Kind, ...]] = {
+    "categorical": ("categorical",),
+    "numeric": ("numeric", "boolean"),
+    "datetime": ("datetime",),
+    "time_of_day": ("time of day",),
+    "time_of_day_shares": ("time of day",),
+    "high_cardinality": ("high-cardinality",),
+}
+"""Encoded blocks from left to right, and the kinds of columns in each."""
+
+_STEPS: dict[View, Callable[[Schema], dict[str, Any]]] = {
+    "native": _native_steps,
+    "mixed": _mixed_steps,
+    "dense": _dense_steps,
+}
 
 
 def _codes() -> OrdinalEncoder:
@@ -182,17 +256,17 @@ def _codes() -> OrdinalEncoder:
         handle_unknown="use_encoded_value",
         unknown_value=_UNKNOWN,
         encoded_missing_value=_MISSING,
-        max_categories=MAX_CODES,
     )
 
 
 def _one_hot() -> OneHotEncoder:
-    """Return one column a category, one for all rare ones, none for unknown ones."""
-    return OneHotEncoder(
-        handle_unknown="infrequent_if_exist",
-        max_categories=MAX_ONE_HOT,
-        sparse_output=False,
-    )
+    """Return one column a category, none for unknown ones."""
+    return OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+
+
+def _shares() -> TargetEncoder:
+    """Return the shares of the classes among the rows of a category."""
+    return TargetEncoder(cv=DealtFolds())
 
 
 def _filled_and_scaled() -> Any:
@@ -207,3 +281,8 @@ def _filled_and_scaled() -> Any:
 def _dates() -> FunctionTransformer:
     """Return the step from datetime columns to numbers."""
     return FunctionTransformer(datetime_parts)
+
+
+def _hours() -> FunctionTransformer:
+    """Return the step from times of day to numbers."""
+    return FunctionTransformer(hours)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from autoimb._encoding import MAX_ONE_HOT, N_DATE_PARTS
+from autoimb._encoding import N_DATE_PARTS
 
 if TYPE_CHECKING:
     from autoimb._catalogue import Catalogue
     from autoimb._catalogue.entry import Family, Resampler
-    from autoimb._columns import Column, Schema
+    from autoimb._columns import Column
     from autoimb._data import Table
     from autoimb._encoding import View
     from autoimb._strategy import Strategy
@@ -47,21 +47,25 @@ def needed_bytes(strategy: Strategy, table: Table, catalogue: Catalogue) -> floa
             for code, n in resampler.target(counts, strength).items()
         )
     family: Family = catalogue.get("family", strategy.family.name)
-    n_columns = _n_columns(table.schema, family.view)
+    n_columns = _n_columns(table, family.view)
     return _AT_LEAST + _COPIES * _BYTES * n_rows * n_columns
 
 
-def _n_columns(schema: Schema, view: View | None) -> int:
+def _n_columns(table: Table, view: View | None) -> int:
     """Return how many columns the model reads."""
+    columns = table.schema.columns
     if view is None:
-        return len(schema.columns)
-    return sum(_width(column, view) for column in schema.columns)
+        return len(columns)
+    n_shares = 1 if table.n_classes == 2 else table.n_classes
+    return sum(_width(column, view, n_shares) for column in columns)
 
 
-def _width(column: Column, view: View) -> int:
+def _width(column: Column, view: View, n_shares: int) -> int:
     """Return how many columns a column becomes."""
-    if column.kind == "datetime":
-        return N_DATE_PARTS
-    if column.kind == "categorical" and view == "dense":
-        return min(column.n_unique, MAX_ONE_HOT)
-    return 1
+    widths = {
+        "datetime": N_DATE_PARTS,
+        "time of day": 1 + n_shares,
+        "categorical": column.n_unique if view == "dense" else 1,
+        "high-cardinality": n_shares,
+    }
+    return widths.get(column.kind, 1)

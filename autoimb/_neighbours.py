@@ -134,7 +134,7 @@ class _Space:
 
 def number_positions(schema: Schema) -> list[int]:
     """Return the positions of the columns that become numbers."""
-    return schema.positions("numeric", "boolean", "datetime")
+    return schema.positions("numeric", "boolean", "datetime", "time of day")
 
 
 def as_numbers(X: Matrix, schema: Schema) -> NDArray[np.float64]:
@@ -142,7 +142,7 @@ def as_numbers(X: Matrix, schema: Schema) -> NDArray[np.float64]:
     positions = number_positions(schema)
     if not isinstance(X, pd.DataFrame):
         return X[:, positions]  # type: ignore[no-any-return]
-    dates = set(schema.positions("datetime"))
+    dates = set(schema.positions("datetime", "time of day"))
     columns = [
         (X.iloc[:, i] - pd.Timestamp(0)) / pd.Timedelta(days=1)
         if i in dates

@@ -200,7 +200,7 @@ def profile_table(table: Table) -> DatasetProfile:
     minority, labels = _minority_code(table), table.classes.tolist()
     missing = _missing_shares(table)
     n_duplicates, n_conflicting = _count_duplicates(table)
-    cardinalities = [c.n_unique for c in schema.columns if c.kind == "categorical"]
+    cardinalities = [schema.columns[i].n_unique for i in schema.categorical]
     facts = DatasetProfile(
         n_rows=len(table.y),
         n_features=len(schema.columns),

@@ -240,7 +240,7 @@ class Strategy:
 def _n_codes(family: Family, resampler: Resampler, schema: Schema) -> int:
     """Return how many first columns hold category codes once rows are encoded."""
     view = resampler.view or family.view
-    return len(schema.categorical) if view in _CODED else 0
+    return len(schema.coded) if view in _CODED else 0
 
 
 def _view(family: Family, resampler: Resampler) -> View | None:
@@ -256,7 +256,7 @@ def _readers(family: Family, resampler: Resampler, schema: Schema) -> tuple[Any,
     view = _view(family, resampler)
     if view is None:
         return None, make_frame(schema)
-    n_codes = len(schema.categorical)
+    n_codes = len(schema.coded)
     spread = view == "mixed" and family.view == "dense" and n_codes > 0
     return make_encoder(view, schema), make_one_hot(n_codes) if spread else None
 

@@ -122,8 +122,10 @@ def test_a_positive_class_that_does_not_occur_is_refused():
         (["2020-01-05", "2021-03-04"], "object", "datetime"),
         (["2020-01-05T10:30:00", "2021-03-04 10:30"], "object", "datetime"),
         (["2020-01-05T10:30:00+02:00", "2021-03-04"], "object", "datetime"),
-        (["8:30:00", "17:00:05"], "object", "datetime"),
-        ([dt.time(8, 30), dt.time(17)], "object", "datetime"),
+        (["8:30:00", "17:00:05"], "object", "time of day"),
+        (["8:30", "17:00"], "str", "time of day"),
+        (["8:30", "27:00"], "str", "categorical"),
+        ([dt.time(8, 30), dt.time(17, 0, 0, 5)], "object", "time of day"),
         ([dt.date(2020, 1, 5), dt.date(2021, 3, 4)], "object", "datetime"),
         ([dt.date(2020, 1, 5), dt.date(2021, 3, 4)], "date32[pyarrow]", "datetime"),
         (days(2), None, "datetime"),
@@ -137,6 +139,24 @@ def test_kind_of_a_column(values, dtype, kind, missing):
     found, read = column(repeated, dtype=dtype)
     assert (found.kind, found.has_missing, found.n_unique) == (kind, missing, 2)
     np.testing.assert_array_equal(pd.isna(read), pd.isna(repeated))
+
+
+@pytest.mark.parametrize(
+    ("n_unique", "kind"), [(40, "categorical"), (41, "high-cardinality")]
+)
+def test_more_than_forty_categories_are_many(n_unique, kind):
+    rows = pd.DataFrame({"b": [f"c{i}" for i in range(n_unique)]})
+    (found,) = infer_schema(rows).columns
+    assert (found.kind, found.n_unique) == (kind, n_unique)
+
+
+@given(st.times())
+def test_a_time_of_day_is_read_the_same_from_text_and_from_objects(when):
+    hours = when.hour + (when.minute + (when.second + when.microsecond / 1e6) / 60) / 60
+    for values in ([when] * N, [str(when)] * N, [when.isoformat("auto")] * N):
+        _, read = column([*values[1:], dt.time(23, 59)])
+        seconds = (pd.Series(read)[0] - pd.Timestamp(0)).total_seconds()
+        assert seconds / 3600 == pytest.approx(hours)
 
 
 def test_values_are_read_as_what_they_mean():

@@ -7,12 +7,14 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
 from tables import categories, mixed, numeric
 
-from autoimb._columns import take
+from autoimb._columns import MANY_CATEGORIES, take
 from autoimb._data import check_table
 from autoimb._encoding import (
+    N_CROSS_FITS,
+    DealtFolds,
     FillEmptyColumns,
     datetime_parts,
     make_encoder,
@@ -30,7 +32,7 @@ def table_of(**columns):
 
 def encoded(view, table, rows=None):
     """Return rows of a table, encoded by an encoder that was fitted on all of it."""
-    encoder = make_encoder(view, table.schema).fit(table.X)
+    encoder = make_encoder(view, table.schema).fit(table.X, table.y)
     return encoder.transform(table.X if rows is None else rows)
 
 
@@ -58,7 +60,7 @@ def test_no_gap_and_no_infinity_leaves_the_numeric_views(view):
 @pytest.mark.parametrize("make", [mixed, categories], ids=["mixed", "categories"])
 def test_dense_is_mixed_and_then_one_hot(make):
     table = check_table(*make())
-    one_hot = make_one_hot(len(table.schema.categorical))
+    one_hot = make_one_hot(len(table.schema.coded))
     np.testing.assert_allclose(
         one_hot.fit_transform(encoded("mixed", table)), encoded("dense", table)
     )
@@ -138,25 +140,96 @@ def test_real_tables_become_finite_numbers(real_table, name):
     assert len(encoded("native", table)) == len(y)
 
 
-# --- many categories
+# --- many categories, and times of day
 
 
-def test_rare_categories_share_one_column():
-    names = [f"c{i:02}" for i in range(60)]
-    y = np.arange(240) % 2
-    frame = pd.DataFrame({"a": np.arange(240.0), "b": np.repeat(names, 4)})
-    X = encoded("dense", check_table(frame, y))
-    assert X.shape[1] == 40 + 1
-    np.testing.assert_array_equal(X[:, :40].sum(axis=1), 1)
+def labels_by_group(n_groups, n_each, *, seed=0):
+    """Return groups and labels; in every third group most labels are 1."""
+    groups = np.repeat(np.arange(n_groups), n_each)
+    chance = np.where(groups % 3 == 0, 0.8, 0.1)
+    drawn = np.random.default_rng(seed).random(len(groups))
+    return groups, (drawn < chance).astype(int)
 
 
-def test_so_many_categories_still_fit_histogram_boosting():
-    names = [f"c{i}" for i in range(400)]
-    y = np.arange(800) % 2
-    frame = pd.DataFrame({"a": np.arange(800.0), "b": np.repeat(names, 2)})
-    X = encoded("native", check_table(frame, y))
-    HistGradientBoostingClassifier(categorical_features=[0], max_iter=2).fit(X, y)
-    assert X[:, 0].max() < 255
+@given(
+    counts=st.lists(st.integers(1, 17), min_size=2, max_size=4),
+    seed=st.integers(0, 9),
+)
+def test_dealt_folds_are_a_partition_that_spreads_every_class(counts, seed):
+    y = np.random.default_rng(seed).permutation(np.repeat(range(len(counts)), counts))
+    read = []
+    for fit_on, rows in DealtFolds().split(None, y):
+        assert not set(fit_on) & set(rows)
+        assert len(fit_on) + len(rows) == len(y)
+        for code, n in enumerate(counts):
+            assert abs((y[rows] == code).sum() - n / N_CROSS_FITS) < 1
+        read.extend(rows)
+    assert sorted(read) == list(range(len(y)))
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_many_categories_become_one_column_that_tells_the_classes_apart(view):
+    groups, y = labels_by_group(MANY_CATEGORIES + 20, 20)
+    frame = pd.DataFrame({"a": np.zeros(len(y)), "b": [f"g{g}" for g in groups]})
+    X = make_encoder(view, (table := check_table(frame, y)).schema).fit_transform(
+        table.X, table.y
+    )
+    assert X.shape == (len(y), 1)
+    assert roc_auc_score(groups % 3 == 0, X[:, 0]) > 0.95
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_training_row_is_read_without_its_own_label(view):
+    _, y = labels_by_group(100, 1)
+    table = check_table(pd.DataFrame({"b": [f"only {i}" for i in range(100)]}), y)
+    encoder = make_encoder(view, table.schema)
+    X = encoder.fit_transform(table.X, table.y)
+    assert len(np.unique(X.round(9))) <= N_CROSS_FITS  # a category seen once is unknown
+    assert roc_auc_score(y, encoder.transform(table.X)[:, 0]) == 1.0  # its label
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_one_column_a_class_where_there_are_three(view):
+    groups = np.repeat(np.arange(50), 6)
+    frame = pd.DataFrame({"b": [f"g{g}" for g in groups]})
+    table = check_table(frame, groups % 3)
+    X = make_encoder(view, table.schema).fit_transform(table.X, table.y)
+    np.testing.assert_array_equal(X.argmax(axis=1), groups % 3)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_an_unknown_category_is_read_as_all_rows_together(view):
+    groups, y = labels_by_group(60, 10)
+    table = check_table(pd.DataFrame({"b": [f"g{g}" for g in groups]}), y)
+    encoder = make_encoder(view, table.schema).fit(table.X, table.y)
+    new = encoder.transform(pd.DataFrame({"b": ["new"]}))[0, 0]
+    known = encoder.transform(table.X)[:, 0]
+    assert known.min() < new < known.max()
+    if view == "native":
+        assert new == pytest.approx(y.mean())
+
+
+def test_times_of_day_are_hours_and_what_each_says_about_the_class():
+    groups, y = labels_by_group(60, 10)
+    table = check_table(
+        pd.DataFrame({"at": [f"{g // 6:02}:{g % 6}0:00" for g in groups]}), y
+    )
+    X = make_encoder("native", table.schema).fit_transform(table.X, table.y)
+    np.testing.assert_allclose(X[:, 0], groups / 6)
+    assert roc_auc_score(groups % 3 == 0, X[:, 1]) > 0.95
+
+
+def test_up_to_forty_categories_have_a_code_or_a_column_each():
+    names = [f"c{i:02}" for i in range(MANY_CATEGORIES)]
+    y = np.arange(len(names) * 4) % 2
+    frame = pd.DataFrame({"b": np.repeat(names, 4)})
+    table = check_table(frame, y)
+    np.testing.assert_array_equal(
+        encoded("dense", table), np.repeat(np.eye(len(names)), 4, axis=0)
+    )
+    np.testing.assert_array_equal(
+        encoded("native", table)[:, 0], np.repeat(np.arange(len(names)), 4)
+    )
 
 
 # --- empty columns and dates

@@ -33,7 +33,7 @@ def resampled(entry, X, y, *, view, seed=0):
     rows = table.X if encoder is None else encoder.fit_transform(table.X)
     sampling = Sampling(
         counts=np.bincount(table.y),
-        n_categorical=len(table.schema.categorical),
+        n_categorical=len(table.schema.coded),
         only_categories=not profile_of(X, y).has_numeric,
         seed=seed,
         is_scaled=view != "native",
@@ -68,7 +68,7 @@ def test_what_is_selected_are_rows_of_the_table_gaps_included(entry, make):
 
 @pytest.mark.parametrize(("entry", "make"), fits(SYNTHETIC, ALL_TABLES))
 def test_made_rows_hold_categories_that_exist(entry, make):
-    n_categorical = len(check_table(*make()).schema.categorical)
+    n_categorical = len(check_table(*make()).schema.coded)
     rows, y, _, (new, y_new) = resampled(entry, *make(), view="mixed")
     assert np.isfinite(new).all()
     for column in range(n_categorical):

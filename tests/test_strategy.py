@@ -200,7 +200,7 @@ def test_synthetic_rows_hold_real_categories(make):
     codes = pipeline["encode"].fit_transform(table.X)
     resampled, _ = pipeline["resample"].fit_resample(codes, table.y)
     assert len(resampled) > len(codes)
-    for column in range(len(table.schema.categorical)):
+    for column in range(len(table.schema.coded)):
         assert set(resampled[:, column]) <= set(codes[:, column])
 
 
@@ -240,7 +240,7 @@ def test_a_net_is_told_of_codes_only_where_it_is_given_codes():
     table = check_table(X, y)
     own = CATALOGUE.adding("resampler", ready_resampler(SMOTE(), "own_smote"))
     for resampler, n_codes in (
-        ("none", len(table.schema.categorical)),
+        ("none", len(table.schema.coded)),
         ("own_smote", 0),
     ):
         chosen = Strategy.of(own, family="tabm", resampler=resampler)

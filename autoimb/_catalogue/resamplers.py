@@ -41,7 +41,7 @@ from autoimb._catalogue.samplings import (
     smoten,
     smotenc,
 )
-from autoimb._encoding import MAX_CODES
+from autoimb._columns import MANY_CATEGORIES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,25 +71,24 @@ _MAX_CELLS = 20_000_000  # some 50 bytes each at the peak: about a gigabyte a wo
 
 
 def _has_numbers(profile: DatasetProfile) -> bool:
-    """Whether the table holds numbers."""
-    return profile.has_numeric
+    """Whether samplers read numbers from the table: of a kind that is not a code."""
+    return not set(profile.kind_counts) <= {"categorical", "constant"}
 
 
 def _has_both(profile: DatasetProfile) -> bool:
     """Whether the table holds categories and numbers."""
-    return profile.has_categorical and profile.has_numeric
+    return "categorical" in profile.kind_counts and _has_numbers(profile)
 
 
 def _has_only_categories(profile: DatasetProfile) -> bool:
     """Whether the table holds categories and nothing else."""
-    kinds = set(profile.kind_counts)
-    return profile.has_categorical and kinds <= {"categorical", "constant"}
+    return "categorical" in profile.kind_counts and not _has_numbers(profile)
 
 
 def _is_narrow(profile: DatasetProfile) -> bool:
     """Whether a column for each category would fit into memory."""
     n_categorical = profile.kind_counts.get("categorical", 0)
-    n_levels = n_categorical * min(profile.max_cardinality, MAX_CODES)
+    n_levels = n_categorical * min(profile.max_cardinality, MANY_CATEGORIES)
     return profile.n_rows * n_levels <= _MAX_CELLS
 
 
