@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _FEWEST_FINALISTS = 4
 _REPEATS_SHARE = 0.25  # of the budget, for scoring finalists on further repeats
+_SLACK = 1.1  # to what further repeats are expected to take
 _REFITS_SHARE = 0.2  # of the budget, for refitting members beside the best
 _FEW_POSITIVES = 250  # below, a committee is taken unless it is clearly worse
 _CLEARLY = 1.0  # paired standard errors
@@ -124,11 +125,10 @@ def select(
     bench, last = Bench(arena.problem, arena.judge), last_seconds(arena.problem)
     finalists = _finalists(_affordable(complete, clock, last), size)
     slowest = max(record.refit_seconds for record in finalists)
-    deadline = clock.earlier_by(
-        slowest + _further_refits(finalists, size, clock) + last
-    )
-    kept = _in_time(finalists, arena, deadline)
-    finalists = [*rescore(kept, arena, deadline), *finalists[len(kept) :]]
+    latest = clock.earlier_by(slowest + last)
+    deadline = latest.earlier_by(_further_refits(finalists, size, clock))
+    kept = finalists[: _plan(finalists, arena, deadline.remaining).n_finalists]
+    finalists = [*rescore(kept, arena, deadline, latest), *finalists[len(kept) :]]
     winner = _winner(finalists)
     plain = [r for r in finalists if not r.strategy.is_handled]
     members = _members(winner, finalists, bench, size, clock.earlier_by(last))
@@ -158,8 +158,9 @@ def _members(
     ranked = sorted(finalists, key=lambda r: (r is not winner, -r.mean, r.number))
     seated, left = [], deadline.remaining
     for member in _weighed(best_of(ranked, size), noise_of(ranked)):
-        left -= member.record.refit_seconds
-        if member.record is winner or left >= 0:
+        is_winner = member.record is winner
+        left -= member.record.refit_seconds if is_winner else member.record.fit_seconds
+        if is_winner or left >= 0:
             seated.append(member)
     alone = (Member(winner),)
     if len(seated) == 1:
@@ -210,21 +211,15 @@ def reserve(
 ) -> float:
     """Return the seconds to leave after the search, beside the refit of the best.
 
-    Finalists are scored on further repeats in a quarter of the budget at most; where
-    that is not enough for the best two of them, no time is kept for it. The members
-    beside the best are refitted in a fifth of it at most.
+    Finalists are scored on further repeats in a quarter of the budget at most. The
+    members beside the best are refitted in a fifth of it at most.
     """
-    last, n_workers = last_seconds(arena.problem), arena.n_workers
+    last = last_seconds(arena.problem)
     if clock.seconds is None or not complete:
         return last
     finalists = _finalists(complete, size)
-    last += _further_refits(finalists, size, clock)
-    repeats = list(_further_repeats(arena.problem))
-    numbers = [number for repeat in repeats for number in repeat]
-    share = _REPEATS_SHARE * clock.seconds
-    if not repeats or _work(finalists[:2], repeats[0], n_workers) > share:
-        return last
-    return last + min(share, _work(finalists, numbers, n_workers))
+    repeats = _plan(finalists, arena, _REPEATS_SHARE * clock.seconds)
+    return last + _further_refits(finalists, size, clock) + _SLACK * repeats.seconds
 
 
 def _further_refits(
@@ -234,7 +229,8 @@ def _further_refits(
     if clock.seconds is None:
         return 0.0
     likely = _weighed(best_of(finalists, size), noise_of(finalists))
-    needed = sum(member.record.refit_seconds for member in likely[1:])
+    # All cores work on a refit, and it may be left out: no more than it took before.
+    needed = sum(member.record.fit_seconds for member in likely[1:])
     return min(_REFITS_SHARE * clock.seconds, needed)
 
 
@@ -264,24 +260,36 @@ def _finalists(complete: Sequence[TrialRecord], size: int) -> list[TrialRecord]:
     return list(distinct.values())
 
 
-def _in_time(
-    finalists: Sequence[TrialRecord], arena: Arena, deadline: Deadline
-) -> Sequence[TrialRecord]:
-    """Return as many first finalists as can be scored on a further repeat, if any.
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How many finalists are to be scored on further repeats, and what that takes."""
 
-    Fewer finalists on more folds choose better than more finalists on few.
+    n_finalists: int
+    seconds: float
+
+
+def _plan(finalists: Sequence[TrialRecord], arena: Arena, seconds: float) -> _Plan:
+    """Return what can be scored in so many seconds: at least two, or nobody.
+
+    As many finalists as can be scored on one further repeat, then as many repeats:
+    fewer finalists on more folds choose better than more finalists on few.
     """
-    numbers = next(_further_repeats(arena.problem), [])
+    repeats = list(_further_repeats(arena.problem))
     for n_kept in range(len(finalists), 1, -1):
-        if _work(finalists[:n_kept], numbers, arena.n_workers) <= deadline.remaining:
-            return finalists[:n_kept]
-    return finalists
+        spans = [
+            _work(finalists[:n_kept], [i for r in repeats[:n] for i in r], arena)
+            for n in range(1, len(repeats) + 1)
+        ]
+        if in_time := [span for span in spans if span <= seconds]:
+            return _Plan(n_kept, in_time[-1])
+    return _Plan(0, 0.0)
 
 
 def _work(
-    finalists: Sequence[TrialRecord], numbers: Sequence[int], n_workers: int
+    finalists: Sequence[TrialRecord], numbers: Sequence[int], arena: Arena
 ) -> float:
     """Return the expected seconds of scoring finalists on some folds."""
+    n_workers = arena.n_workers
     seconds = [sum(r.seconds for r in record.results) for record in finalists]
     n_folds = [max(1, len(record.results)) for record in finalists]
     a_fold = sum(s / n for s, n in zip(seconds, n_folds, strict=True))
@@ -314,18 +322,25 @@ def _is_better(handled: TrialRecord, plain: TrialRecord) -> bool:
 
 
 def rescore(
-    finalists: Sequence[TrialRecord], arena: Arena, deadline: Deadline
+    finalists: Sequence[TrialRecord],
+    arena: Arena,
+    deadline: Deadline,
+    latest: Deadline,
 ) -> list[TrialRecord]:
     """Return finalists scored on as many further repeats as the time allows.
 
     A repeat counts for all or for none, so that all means are over the same folds.
+    What is to end by `deadline` is begun, and then waited for until `latest`: workers
+    may still have been busy.
     """
+    if not finalists:
+        return []
     results = {record.number: list(record.results) for record in finalists}
     for numbers in _further_repeats(arena.problem):
-        if _work(finalists, numbers, arena.n_workers) > deadline.remaining:
+        if _work(finalists, numbers, arena) > deadline.remaining:
             break
         try:
-            scored = _score_repeat(finalists, numbers, arena, deadline)
+            scored = _score_repeat(finalists, numbers, arena, latest)
         except KeyboardInterrupt:
             break  # the repeats that are complete are kept
         if scored is None:

@@ -14,7 +14,7 @@ from autoimb._committee import Bench, Member, noise_of, weigh
 from autoimb._evaluate import FoldResult
 from autoimb._execution import SequentialExecutor
 from autoimb._judge import Score
-from autoimb._select import Selection, honest_score, rescore, select
+from autoimb._select import Selection, _Plan, _plan, honest_score, rescore, select
 from autoimb._strategy import Strategy
 from autoimb._trials import TrialRecord
 
@@ -161,7 +161,7 @@ class FailsOn(SequentialExecutor):
         return future
 
 
-def rescored(executor, clock=NO_LIMIT, fit_seconds=0.0):
+def rescored(executor, clock=NO_LIMIT, fit_seconds=0.0, latest=None):
     """Return three models scored on two folds, scored again on two more repeats."""
     catalogue = CATALOGUE.adding("family", DIAL)
     problem = problem_of(
@@ -184,7 +184,7 @@ def rescored(executor, clock=NO_LIMIT, fit_seconds=0.0):
                 fit_seconds=fit_seconds,
             )
         )
-    return records, rescore(records, arena, clock), arena
+    return records, rescore(records, arena, clock, latest or clock), arena
 
 
 def test_finalists_are_scored_on_every_repeat():
@@ -220,6 +220,42 @@ def test_a_repeat_that_does_not_end_in_time_is_left():
 
     before, after, _ = rescored(Stuck(None, None), Deadline(0.4))
     assert after == before
+
+
+def test_a_repeat_that_was_begun_in_time_is_waited_for():
+    class Busy(FailsOn):
+        def submit_within(self, seconds, fn, strategy, number, *rest):
+            time.sleep(0.1 if number > 1 else 0)
+            return super().submit_within(seconds, fn, strategy, number, *rest)
+
+    _, after, _ = rescored(Busy(None, None), Deadline(0.4), latest=Deadline(20.0))
+    assert {record.n_folds for record in after} == {4}
+
+
+@pytest.mark.parametrize("n_repeats", [1, 3])
+@pytest.mark.parametrize("slow", [0, 1, 2])
+def test_what_is_planned_fits_the_time_and_is_all_that_fits(slow, n_repeats):
+    problem = problem_of(*numeric(), cv=2, repeats=n_repeats)
+    arena = arena_of(problem, SequentialExecutor())
+    takes = [10.0 if at == slow else 1.0 for at in range(3)]
+    finalists = [
+        record(
+            at, 0.5, results=tuple(FoldResult(n, "ok", fit_seconds=s) for n in (0, 1))
+        )
+        for at, s in enumerate(takes)
+    ]
+    options = {  # seconds by number of finalists and repeats, 2 folds each
+        (n, r): 2 * r * sum(takes[:n]) for n in (2, 3) for r in range(1, n_repeats)
+    }
+    for seconds in (0.0, 3.0, 4.0, 8.0, 22.0, 24.0, 44.0, 48.0, 1e9):
+        fits = [option for option in options if options[option] <= seconds]
+        planned = _plan(finalists, arena, seconds)
+        if not fits:
+            assert planned == _Plan(0, 0.0)
+            continue
+        assert planned == _Plan(max(fits)[0], options[max(fits)])
+        # What was kept back for it is enough for it.
+        assert _plan(finalists, arena, planned.seconds) == planned
 
 
 # --- the honest estimate
@@ -358,7 +394,8 @@ def test_whoever_cannot_be_refitted_in_time_does_not_sit():
     problem = problem_of(*numeric(300, 40), cv=3)
     records = informed_records(problem, [1.5] * 6, fit_seconds=4.0)
     clock = Deadline(20.0, started=time.monotonic())
-    assert 1 < len(chosen(problem, records, clock).members) < 4
+    # One second for the last steps, six for the winner, four for each of the others.
+    assert len(chosen(problem, records, clock).members) == 4
 
 
 def test_a_committee_s_scores_are_the_mean_of_its_members_calibrated_ones():
