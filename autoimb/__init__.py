@@ -45,6 +45,8 @@ imports only from modules above it in this list.
 ``_standin``        what is fitted where nothing was complete
 ``_fitted``         refit, calibration, threshold
 ``_again``          what was chosen, on other rows
+``_growth``         what more rows of the rare class would buy
+``_importance``     what each column is worth
 ``_decision``       another threshold or class distribution, with no refit
 ``_report``         the strategy report
 ``_persist``        saved models

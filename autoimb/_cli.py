@@ -214,6 +214,20 @@ def _add_report(commands: Any) -> None:
         "Write the report of a saved model.",
         "autoimb report model.skops --out report.html",
     )
+    command.add_argument(
+        "--data",
+        type=Path,
+        metavar="TABLE",
+        help="the training table: adds what more rows and what columns are worth",
+    )
+    command.add_argument("--target", metavar="COLUMN", help="its column of labels")
+    command.add_argument(
+        "--time-budget",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="seconds for that (default: %(default)g)",
+    )
     command.add_argument("model", type=Path, help="model that autoimb fit saved")
     command.add_argument(
         "--out",
@@ -333,7 +347,13 @@ def _report(arguments: argparse.Namespace) -> None:
     """Write a saved model's report."""
     from autoimb import load
 
-    _write_report(load(arguments.model), arguments.out)
+    model = load(arguments.model)
+    if arguments.data is not None:
+        if arguments.target is None:
+            raise BadInputError("--data needs --target COLUMN.")
+        X, y = _read_labelled(arguments.data, arguments.target)
+        model.report(X, y, time_budget=arguments.time_budget)
+    _write_report(model, arguments.out)
 
 
 def _catalogue(arguments: argparse.Namespace) -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autoimb._confusion import confusion_matrices
+from autoimb._confusion import confusion_matrices, f_beta, precision, recall
 from autoimb._fitted import choose_threshold
 from autoimb._metrics import metrics_at
 from autoimb._shift import PriorShift, resolve_prior, shifted
-from autoimb._threshold import Argmax, Threshold, resolve_threshold
+from autoimb._threshold import COST, Argmax, Threshold, resolve_threshold
+from autoimb.exceptions import BadInputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +24,18 @@ if TYPE_CHECKING:
     from autoimb._objectives import Objective
 
 
+def asked_threshold(threshold: Any, *, has_costs: bool) -> Any:
+    """Return the threshold that a user means: with costs of rows, their minimum."""
+    if not has_costs:
+        return threshold
+    if not (isinstance(threshold, str) and threshold in {"f1", COST}):
+        raise BadInputError(
+            f"costs= and {threshold=} exclude each other: leave threshold at its "
+            f"default or set it to {COST!r} to minimise the costs; or pass no costs."
+        )
+    return COST
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Decision:
     """The rule from probabilities to labels, and the scores that it was tuned on."""
@@ -31,6 +44,8 @@ class Decision:
     """The threshold as a user spells it."""
     rule: Threshold
     interval: tuple[float, float] | None
+    left_out: NDArray[np.float64] | None = None
+    """Confusions (B, 2, 2) of cuts tuned on bootstrap draws, on rows left out."""
     shift: PriorShift | None = None
     """To the class distribution that is expected; None is that of the table."""
     oof: OutOfFold
@@ -50,6 +65,7 @@ class Decision:
             asked=asked,
             rule=finished.model.threshold,
             interval=finished.model.threshold_interval,
+            left_out=finished.left_out,
             oof=_small(finished.oof),
             calibrated=finished.calibrated,
             classes=table.classes,
@@ -72,7 +88,7 @@ class Decision:
 
     def _tuned(self, asked: Any, shift: PriorShift | None) -> Decision:
         aim = self._aim(asked)
-        rule, interval = choose_threshold(
+        tuned = choose_threshold(
             self.oof,
             self.calibrated,
             aim,
@@ -81,7 +97,14 @@ class Decision:
             shift=shift,
             costs=self.costs,
         )
-        return replace(self, asked=asked, shift=shift, rule=rule, interval=interval)
+        return replace(
+            self,
+            asked=asked,
+            shift=shift,
+            rule=tuned.rule,
+            interval=tuned.interval,
+            left_out=tuned.left_out,
+        )
 
     def _aim(self, asked: Any) -> Threshold | Objective:
         return resolve_threshold(
@@ -147,6 +170,24 @@ class Judged:
         return confusion
 
     @cached_property
+    def expected(self) -> dict[str, tuple[float, float, float]]:
+        """What a cut tuned on some rows does on others: mean, 2.5 and 97.5 %.
+
+        Empty where no cut was tuned. By the bootstrap, which re-tunes the cut on each
+        draw and looks at the rows that it left out: the tuned cut's own figures are
+        those of the rows that it was tuned on.
+        """
+        left_out, pos = self.decision.left_out, self.decision.pos
+        if left_out is None or pos is None:
+            return {}
+        drawn = {
+            "precision": precision(left_out, pos),
+            "recall": recall(left_out, pos),
+            "f1": f_beta(left_out, pos, 1.0),
+        }
+        return {name: _span(values) for name, values in drawn.items()}
+
+    @cached_property
     def at_default(self) -> dict[str, float]:
         """The winner's metrics as its pipeline answers by itself."""
         proba = self.decision.oof.proba
@@ -163,3 +204,9 @@ class Judged:
         return metrics_at(
             self.decision.oof.y, labels, proba, self.weight, self.decision.pos
         )
+
+
+def _span(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return the mean of drawn values, and the ends of the middle 95 % of them."""
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(values.mean()), float(low), float(high)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -22,7 +23,7 @@ from autoimb._clock import Deadline, check_limits
 from autoimb._columns import as_rows
 from autoimb._committee import most_members
 from autoimb._data import Table, check_labels, check_table, codes_of
-from autoimb._decision import Decision
+from autoimb._decision import Decision, asked_threshold
 from autoimb._evaluate import Problem
 from autoimb._execution import open_executor, shared
 from autoimb._fitted import finish
@@ -39,13 +40,15 @@ from autoimb._machine import (
 from autoimb._metrics import Metric, resolve_metric
 from autoimb._profile import profile_table
 from autoimb._progress import call_callbacks, progress_display
-from autoimb._report.build import Evidence, build_report, settings_of, with_decision
+from autoimb._report.build import build_report, settings_of, with_decision
+from autoimb._report.evidence import Evidence
+from autoimb._report.probes import with_probes
 from autoimb._search import search
-from autoimb._select import Selection, last_seconds, reserve, select
+from autoimb._select import Selection, last_seconds, reserve
 from autoimb._space import SearchSpace, wishes_of
-from autoimb._standin import stand_in
+from autoimb._standin import chosen
 from autoimb._study import Ledger, fingerprint_of, resolve_storage
-from autoimb._threshold import COST, resolve_threshold
+from autoimb._threshold import resolve_threshold
 from autoimb.exceptions import (
     AccuracyWarning,
     BadInputError,
@@ -53,6 +56,7 @@ from autoimb.exceptions import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -61,7 +65,7 @@ if TYPE_CHECKING:
     from autoimb._catalogue import Catalogue
     from autoimb._fitted import Finished, FittedModel
     from autoimb._objectives import Objective
-    from autoimb._report import Report
+    from autoimb._report import Report, ReportData
     from autoimb._threshold import Threshold
     from autoimb._trials import Progress, SearchOutcome
 
@@ -309,7 +313,7 @@ default="auto"
             X, y, sample_weight=sample_weight, groups=groups, costs=costs
         )
         metric = self._resolve_metric(table)
-        asked = self._asked_threshold(table)
+        asked = asked_threshold(self.threshold, has_costs=costs is not None)
         aim = resolve_threshold(
             asked, table.n_classes, table.pos, has_costs=costs is not None
         )
@@ -326,7 +330,7 @@ default="auto"
             with shared(problem, executor) as handle:
                 arena = Arena(problem, handle, judge, executor)
                 outcome = self._search(space, arena, ledger, clock, size)
-                selection = self._select(space, outcome, arena, clock, size)
+                selection = chosen(space, outcome, arena, clock, size=size)
         ledger.update(selection.finalists)
         finished = self._finish(selection, problem, aim, clock)
         evidence = Evidence(
@@ -391,42 +395,20 @@ default="auto"
         (600, 2)
         """
         check_is_fitted(self)
-        rows = as_rows(X)
-        validate_data(self, rows, skip_check_array=True, reset=False)
-        table = check_table(
-            rows,
-            y,
-            pos_label=self.pos_label_,
-            sample_weight=sample_weight,
-            groups=groups,
-            costs=costs,
-        )
-        if not np.array_equal(table.classes, self.classes_):
-            raise BadInputError(
-                f"y holds the classes {table.classes.tolist()}, and fit saw "
-                f"{self.classes_.tolist()}: call fit for other classes."
-            )
         asked = self._decision.asked if costs is None else "cost"
-        aim = resolve_threshold(
-            asked, table.n_classes, table.pos, has_costs=costs is not None
-        )
-        layout = self._layout(table, Deadline(None))
-        catalogue = known_to(self._catalogue or CATALOGUE, self.ensemble_)
-        problem = self._problem(X, table, catalogue, layout)
-        metric = resolve_metric(self.metric, table.n_classes)
-        judge = Judge.of(metric, table, problem.folds, problem.seed)
-        with (
-            open_executor(self.executor, layout) as executor,
-            shared(problem, executor) as handle,
-        ):
+        given = {"sample_weight": sample_weight, "groups": groups, "costs": costs}
+        with self._arena_of(X, y, Deadline(None), **given) as arena:
+            table, seed = arena.problem.table, arena.problem.seed
             finished = fit_again(
                 self.ensemble_,
-                Arena(problem, handle, judge, executor),
-                aim,
+                arena,
+                resolve_threshold(
+                    asked, table.n_classes, table.pos, has_costs=costs is not None
+                ),
                 calibrated=self.calibrate,
                 n_threads=resolve_n_jobs(self.n_jobs),
             )
-        decision = Decision.of(finished, table, asked, problem.seed)
+        decision = Decision.of(finished, table, asked, seed)
         if self._decision.shift is not None:
             decision = decision.expecting(self._decision.shift.after)
         self._schema = table.schema
@@ -589,18 +571,65 @@ default="auto"
         check_is_fitted(self)
         return self._decide(self._decision.expecting(prior))
 
-    def report(self) -> Report:
+    def report(
+        self,
+        X: Any = None,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        groups: Any = None,
+        time_budget: float | None = 30.0,
+    ) -> Report:
         """Return the strategy report: what was tried, what won, why, what it bought.
+
+        With the training table it also says what more rows of the rare class would buy
+        and what each column is worth, which takes further fits of the best single
+        strategy. Both stay part of the report, also when the model is saved.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features), default=None
+            The rows of `fit`; None reports what is known, at once.
+        y : array-like of shape (n_samples,), default=None
+            Their labels.
+        sample_weight, groups : array-like, default=None
+            As in `fit`.
+        time_budget : float or None, default=30.0
+            Seconds for the further fits; None for no limit.
 
         Returns
         -------
         Report
             ``report.save("x.html")``, also ``.md`` and ``.json``; shows itself in a
             notebook.
+
+        Raises
+        ------
+        BadInputError
+            If X or y do not fit what was seen before.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import make_classification
+        >>> from autoimb import AutoImbalance
+        >>> X, y = make_classification(300, weights=[0.9], random_state=0)
+        >>> model = AutoImbalance(
+        ...     n_trials=2, families="logistic_regression", n_jobs=1, random_state=0
+        ... ).fit(X, y)
+        >>> model.report().data.growth is None
+        True
+        >>> len(model.report(X, y).data.growth.points)
+        5
         """
         from autoimb._report import Report
 
         check_is_fitted(self)
+        if X is not None:
+            clock, known = Deadline(time_budget), self._report_data
+            given = {"sample_weight": sample_weight, "groups": groups}
+            with self._arena_of(X, y, clock, **given) as arena:
+                strategy = self.best_strategy_
+                self._report_data = with_probes(known, strategy, arena, clock)
         return Report(self._report_data)
 
     def save(self, path: str | Path) -> None:
@@ -624,18 +653,6 @@ default="auto"
         rows = as_rows(X)
         validate_data(self, rows, skip_check_array=True)
         return check_table(rows, y, pos_label=self.pos_label, **extra)
-
-    def _asked_threshold(self, table: Table) -> Any:
-        """Return the threshold that the user means; with costs, the lowest of them."""
-        if table.costs is None:
-            return self.threshold
-        if not (isinstance(self.threshold, str) and self.threshold in {"f1", COST}):
-            raise BadInputError(
-                f"costs= and threshold={self.threshold!r} exclude each other: leave "
-                f"threshold at its default or set it to {COST!r} to minimise the "
-                "costs; or pass no costs."
-            )
-        return COST
 
     def _resolve_metric(self, table: Table) -> Metric:
         """Return the search metric; warn where it cannot see a rare class."""
@@ -677,6 +694,30 @@ default="auto"
             if known is not None:
                 return known
         return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    @contextmanager
+    def _arena_of(
+        self, X: Any, y: Any, clock: Deadline, **of_rows: Any
+    ) -> Iterator[Arena]:
+        """Yield rows like those of `fit` with their folds and workers."""
+        rows = as_rows(X)
+        validate_data(self, rows, skip_check_array=True, reset=False)
+        table = check_table(rows, y, pos_label=self.pos_label_, **of_rows)
+        if not np.array_equal(table.classes, self.classes_):
+            raise BadInputError(
+                f"y holds the classes {table.classes.tolist()}, and fit saw "
+                f"{self.classes_.tolist()}: call fit for other classes."
+            )
+        layout = self._layout(table, clock)
+        catalogue = known_to(self._catalogue or CATALOGUE, self.ensemble_)
+        problem = self._problem(X, table, catalogue, layout)
+        metric = resolve_metric(self.metric, table.n_classes)
+        judge = Judge.of(metric, table, problem.folds, problem.seed)
+        with (
+            open_executor(self.executor, layout) as executor,
+            shared(problem, executor) as handle,
+        ):
+            yield Arena(problem, handle, judge, executor)
 
     def _layout(self, table: Table, clock: Deadline) -> Layout:
         """Return how many fits run at once, with how many threads."""
@@ -762,23 +803,6 @@ default="auto"
             )
         return finished
 
-    def _select(
-        self,
-        space: SearchSpace,
-        outcome: SearchOutcome,
-        arena: Arena,
-        clock: Deadline,
-        size: int,
-    ) -> Selection:
-        """Return the winner; without any, the cheapest model if only time lacked."""
-        if outcome.complete:
-            # After Ctrl-C no further repeats: whoever pressed it wants the model now.
-            rest = Deadline(0.0) if outcome.was_interrupted else clock
-            return select(outcome.complete, arena, rest, size=size)
-        if outcome.was_interrupted:
-            raise KeyboardInterrupt
-        return stand_in(space, outcome, clock)
-
     def _keep(self, seen: Evidence) -> AutoImbalance:
         """Set the fitted attributes and return self."""
         table, model, winner = seen.problem.table, seen.finished.model, seen.selection
@@ -794,7 +818,9 @@ default="auto"
         self._take(seen.finished, len(table.y))
         self._set_decision(seen.decision, model)
         settings = settings_of(self.get_params(deep=False), seen.judge.metric)
-        self._report_data = build_report(seen, settings=settings, code=self._code())
+        self._report_data: ReportData = build_report(
+            seen, settings=settings, code=self._code()
+        )
         return self
 
     def _take(self, finished: Finished, n_rows: int) -> None:

@@ -118,6 +118,8 @@ class FoldResult:
     """For boosted models the scores after fewer rounds, and after all of them."""
     n_rounds: int | None = None
     """The number of rounds, where it was chosen among stages."""
+    fitted_counts: tuple[int, ...] = ()
+    """Rows of each class that the model was fitted on."""
 
     @property
     def seconds(self) -> float:
@@ -224,7 +226,8 @@ def _scored(
     fold, pipeline = training.encoded(strategy, pipeline)
     # The clock starts here: to load a library for the first time is nobody's fault.
     begun = time.perf_counter()
-    fit = _whole_fit(strategy, problem, seconds)
+    counts = np.zeros(table.n_classes, dtype=int)
+    fit = _counting(counts, _whole_fit(strategy, problem, seconds))
     fit_steps(pipeline, fold.train, training.y, training.weight, fit)
     fitted = time.perf_counter()
     family: Family = problem.catalogue.get("family", strategy.family.name)
@@ -237,7 +240,18 @@ def _scored(
         fitted - begun + fold.seconds,
         time.perf_counter() - fitted,
         stages=tuple(zip(stages, probas, strict=True)) if stages else (),
+        fitted_counts=tuple(counts.tolist()),
     )
+
+
+def _counting(counts: NDArray[np.intp], fit: FitModel) -> FitModel:
+    """Return a fit that notes down the rows of each class that a model is given."""
+
+    def noted(model: Any, X: Any, y: NDArray[np.intp], **weights: Any) -> None:
+        counts[:] = np.bincount(y, minlength=len(counts))
+        fit(model, X, y, **weights)
+
+    return noted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -393,6 +407,14 @@ def _encoded_once(
     encoder, X = encoded[view]
     pipeline.steps[0] = ("encode", encoder)
     return type(pipeline)(pipeline.steps[1:]), X
+
+
+def fit_on_fold(strategy: Strategy, number: int, problem: Problem) -> Pipeline:
+    """Return a strategy's pipeline fitted on the training rows of one fold."""
+    training = _Training.of(problem, number, ALL_ROWS, strategy)
+    pipeline = problem.build(strategy, training.y, problem.fold_seed(number))
+    X = take(problem.table.X, training.rows)
+    return fit_steps(pipeline, X, training.y, training.weight)
 
 
 def grace(seconds: float) -> float:

@@ -16,7 +16,7 @@ from autoimb._clock import Deadline
 from autoimb._columns import take
 from autoimb._evaluate import FoldResult, OutOfFold, predict_codes, refit
 from autoimb._shift import PriorShift, shifted
-from autoimb._threshold import Cut, Threshold, tune_threshold
+from autoimb._threshold import Cut, Threshold, Tuned, tune_threshold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,6 +105,8 @@ class Finished:
     is_out_of_fold: bool
     is_whole: bool = True
     """Whether the refit could end as it wanted."""
+    left_out: NDArray[np.float64] | None = None
+    """Confusions (B, 2, 2) of cuts tuned on bootstrap draws, on rows left out."""
 
     def oof_proba(self, n_rows: int) -> NDArray[np.float64]:
         """Return calibrated out-of-fold probabilities by row, NaN where none."""
@@ -141,7 +143,7 @@ def finish(
     is_scored = bool(selection.winner.results)
     scored = _shared(tuple(fitted)) if is_scored else [(_in_sample(pipeline, problem),)]
     joined = _join(scored, selection.members, problem, wanted=calibrated and is_scored)
-    rule, interval = choose_threshold(
+    tuned = choose_threshold(
         joined.oof,
         joined.calibrated,
         aim,
@@ -155,13 +157,19 @@ def finish(
     )
     model = FittedModel(
         members,
-        rule,
-        interval,
+        tuned.rule,
+        tuned.interval,
         problem.table.n_classes,
         calibration=joined.calibration,
     )
     return Finished(
-        model, selection, joined.oof, joined.calibrated, is_scored, is_whole
+        model,
+        selection,
+        joined.oof,
+        joined.calibrated,
+        is_scored,
+        is_whole,
+        tuned.left_out if is_scored else None,
     )
 
 
@@ -310,13 +318,13 @@ def choose_threshold(
     *,
     shift: PriorShift | None = None,
     costs: NDArray[np.float64] | None = None,
-) -> tuple[Threshold, tuple[float, float] | None]:
+) -> Tuned:
     """Return the rule that the user fixed, or the best one for the user's objective.
 
     `costs` are those of rows of the table. The rule is for probabilities after `shift`.
     """
     if isinstance(aim, Threshold):
-        return aim, None
+        return Tuned(aim)
     return tune_threshold(
         oof.y,
         calibrated.proba,

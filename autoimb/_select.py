@@ -54,8 +54,8 @@ class HonestScore:
     no_skill : float
         What a random ranking, or the best constant answer, scores.
     do_nothing : float
-        Mean score of the best candidate without any handling of the imbalance: as it
-        is, and so a little optimistic, as the best of several is.
+        The same estimate of the best single candidate without any handling of the
+        imbalance, picked among those without.
     """
 
     estimate: float
@@ -125,8 +125,10 @@ def select(
     bench, last = Bench(arena.problem, arena.judge), last_seconds(arena.problem)
     finalists = _finalists(_affordable(complete, clock, last), size)
     slowest = max(record.refit_seconds for record in finalists)
-    latest = clock.earlier_by(slowest + last)
-    deadline = latest.earlier_by(_further_refits(finalists, size, clock))
+    further = _further_refits(finalists, size, clock)
+    # A repeat that takes longer than expected costs a few members, not the committee.
+    latest = clock.earlier_by(slowest + last + further / 2)
+    deadline = latest.earlier_by(further / 2)
     kept = finalists[: _plan(finalists, arena, deadline.remaining).n_finalists]
     finalists = [*rescore(kept, arena, deadline, latest), *finalists[len(kept) :]]
     winner = _winner(finalists)
@@ -421,14 +423,21 @@ def honest_score(
     """
     table, metric = bench.problem.table, bench.judge.metric
     values = _replayed(complete, selection, bench)
+    plain = [record for record in complete if not record.strategy.is_handled]
+    alone = Selection.alone(selection.do_nothing)
     low, high = np.percentile(values, [2.5, 97.5]) if len(values) else (nan, nan)
     return HonestScore(
-        estimate=float(values.mean()) if len(values) else nan,
+        estimate=_mean(values),
         low=float(low),
         high=float(high),
         no_skill=no_skill(metric, table.class_counts / len(table.y), table.pos),
-        do_nothing=selection.do_nothing.mean,
+        do_nothing=_mean(_replayed(plain or [selection.do_nothing], alone, bench)),
     )
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    """Return the mean, NaN of no values."""
+    return float(values.mean()) if len(values) else nan
 
 
 def _replayed(

@@ -1,4 +1,4 @@
-"""What is fitted where no candidate was complete: some model, and a warning."""
+"""The winner; where no candidate was complete some model, and a warning."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import warnings
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from autoimb._select import Selection
+from autoimb._clock import Deadline
+from autoimb._select import Selection, select
 from autoimb.exceptions import BudgetTooSmallWarning, NoCandidateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from autoimb._clock import Deadline
+    from autoimb._arena import Arena
     from autoimb._space import SearchSpace
     from autoimb._trials import SearchOutcome
 
@@ -54,3 +55,21 @@ def stand_in(space: SearchSpace, outcome: SearchOutcome, clock: Deadline) -> Sel
 def _commonest(reasons: Iterable[str]) -> str:
     """Return the three commonest reasons and how often each was given."""
     return "; ".join(f"{n} × {why}" for why, n in Counter(reasons).most_common(3))
+
+
+def chosen(
+    space: SearchSpace,
+    outcome: SearchOutcome,
+    arena: Arena,
+    clock: Deadline,
+    *,
+    size: int,
+) -> Selection:
+    """Return the winner; without any, the cheapest model if only time lacked."""
+    if outcome.complete:
+        # After Ctrl-C no further repeats: whoever pressed it wants the model now.
+        rest = Deadline(0.0) if outcome.was_interrupted else clock
+        return select(outcome.complete, arena, rest, size=size)
+    if outcome.was_interrupted:
+        raise KeyboardInterrupt
+    return stand_in(space, outcome, clock)

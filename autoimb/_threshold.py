@@ -11,11 +11,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ._confusion import FloatArray, IntArray
+from ._confusion import BoolArray, FloatArray, IntArray
 from ._mass import Mass, Rows, soft_labels
 from ._metrics import (
     BLOCK_BYTES,
@@ -270,9 +270,24 @@ class _Ranking:
 
     def best_cuts(self, weights: FloatArray, objective: Objective) -> FloatArray:
         """Cuts (B,) that maximise the objective for each row of weights (B, n)."""
-        best = _best_index(self._confusions(weights), objective, self.pos)
-        found: FloatArray = self.cuts[best]
+        found: FloatArray = self.cuts[self.best(weights, objective)]
         return found
+
+    def best(self, weights: FloatArray, objective: Objective) -> IntArray:
+        """Positions (B,) of those cuts."""
+        return _best_index(self._confusions(weights), objective, self.pos)
+
+    def confusion_at(
+        self, at: int, is_positive: BoolArray, weight: FloatArray
+    ) -> FloatArray:
+        """Confusion (2, 2) of one cut on the ranked rows, by their labels."""
+        n_alerts = 0 if at == 0 else int(self.last[at - 1]) + 1
+        confusion = np.empty((2, 2))
+        for truth, rows in (self.pos, is_positive), (1 - self.pos, ~is_positive):
+            of_class = weight * rows
+            confusion[truth, self.pos] = of_class[:n_alerts].sum()
+            confusion[truth, 1 - self.pos] = of_class[n_alerts:].sum()
+        return confusion
 
     def _confusions(self, weights: FloatArray) -> FloatArray:
         """Confusions (B, g + 1, 2, 2) of the cuts.
@@ -440,6 +455,16 @@ def _shrunk(weights: FloatArray, class_counts: IntArray) -> FloatArray:
 # Tuning ------------------------------------------------------------------------------
 
 
+class Tuned(NamedTuple):
+    """A rule, and what bootstrap draws of the rows say of it."""
+
+    rule: Threshold
+    interval: tuple[float, float] | None = None
+    """The 5 to 95 % range of a cut tuned on each draw."""
+    left_out: FloatArray | None = None
+    """Confusions (B, 2, 2) of those cuts on the rows that their draw left out."""
+
+
 def tune_threshold(
     y: IntArray,
     proba: FloatArray,
@@ -453,8 +478,8 @@ def tune_threshold(
     shift: PriorShift | None = None,
     costs: FloatArray | None = None,
     n_bootstrap: int = 100,
-) -> tuple[Threshold, tuple[float, float] | None]:
-    """Find the rule that the objective prefers, and the 5 to 95 % range of a cut.
+) -> Tuned:
+    """Find the rule that the objective prefers, how sure it is and what it will do.
 
     The rule applies to `proba`, corrected by `shift` where there is one;
     `proba_crossfitted` stands in for labels where these are few. `costs` (n, k) are
@@ -476,7 +501,7 @@ def tune_threshold(
     proba = shifted(proba, shift)
     if pos is None:
         weights = best_class_weights(proba, *mass, objective)
-        return ClassWeights(tuple(_shrunk(weights, class_counts))), None
+        return Tuned(ClassWeights(tuple(_shrunk(weights, class_counts))))
     odds = None if shift is None else shift.odds(pos)
     goal = objective.before(odds) if isinstance(objective, Constraint) else objective
     score = proba[:, pos]
@@ -490,12 +515,15 @@ def tune_threshold(
         )
         _warn_if_unreached(objective, confusion, pos, odds)
     thinned = ranking.thinned(_MAX_DRAWN_CUTS)
-    drawn_cuts = [
-        thinned.best_cuts(weight_ranked * draw, goal)
-        for draw in rows.resampled(order, n_bootstrap, seed)
-    ]
-    low, high = np.percentile(drawn_cuts, [5, 95])
-    return rule, (float(low), float(high))
+    is_positive = y[order] == pos
+    expected = (weight if shift is None else shift.row_weights(y, weight))[order]
+    drawn, left_out = [], []
+    for draw in rows.resampled(order, n_bootstrap, seed):
+        best = int(thinned.best(weight_ranked * draw, goal)[0])
+        drawn.append(thinned.cuts[best])
+        left_out.append(thinned.confusion_at(best, is_positive, expected * (draw == 0)))
+    low, high = np.percentile(drawn, [5, 95])
+    return Tuned(rule, (float(low), float(high)), np.array(left_out))
 
 
 def _warn_if_unreached(

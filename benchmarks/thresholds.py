@@ -101,7 +101,7 @@ def measure(path: Path, n: int, seed: int, family: str) -> list[dict[str, object
 
 def _cut(oof, calibrated) -> float:
     """Return the cut that is tuned for F1."""
-    rule, _ = choose_threshold(oof, calibrated, METRICS["f1"], 1, 0)
+    rule = choose_threshold(oof, calibrated, METRICS["f1"], 1, 0).rule
     assert isinstance(rule, Cut)
     return rule.cut
 

@@ -55,7 +55,7 @@ def test_fit_in_a_shell_prints_a_summary_and_writes_the_report(folder):
     done = run("fit", folder / "data.csv.gz", *FIT, "--report", out)
     assert done.returncode == 0, done.stderr
     assert "class of interest: yes" in done.stdout
-    assert "On new data expect PR-AUC about" in done.stdout
+    assert "On new data expect PR-AUC about" in " ".join(done.stdout.split())
     assert str(out) in done.stdout
     assert out.read_text().startswith("<!doctype html>")
     assert done.stderr == ""
@@ -102,6 +102,13 @@ def test_report_of_a_saved_model(model, tmp_path):
     assert (tmp_path / "r.md").read_text().startswith("# Strategy report")
 
 
+def test_report_with_the_training_table_says_more(folder, model, tmp_path):
+    out, data = tmp_path / "r.md", ["--data", str(folder / "data.csv")]
+    told = [*data, "--target", "fraud", "--time-budget", "20"]
+    assert main(["report", str(model), "--out", str(out), *told]) == 0
+    assert "PR-AUC lost when shuffled" in out.read_text()
+
+
 def test_catalogue_says_what_fits(folder, capsys):
     assert main(["catalogue"]) == 0
     assert "xgboost" in capsys.readouterr().out
@@ -123,6 +130,7 @@ def test_catalogue_says_what_fits(folder, capsys):
         (["fit", "{data}", *FIT, "--pos-label", "maybe"], "it holds no, yes"),
         (["predict", "{data}", "{data}"], "not a model"),
         (["catalogue", "--data", "{data}"], "needs --target"),
+        (["report", "{model}", "--out", "r.md", "--data", "{data}"], "needs --target"),
     ],
     ids=[
         "absent file",
@@ -133,15 +141,17 @@ def test_catalogue_says_what_fits(folder, capsys):
         "pos label",
         "no model",
         "no target",
+        "no target of a report",
     ],
 )
 def test_bad_input_is_one_clear_line_and_status_2(
-    folder, tmp_path, capsys, arguments, message
+    folder, model, tmp_path, capsys, arguments, message
 ):
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "binary.csv").write_bytes(bytes(range(256)) * 20)
     names = {
         "data": folder / "data.csv",
+        "model": model,
         "empty": tmp_path / "empty.csv",
         "binary": tmp_path / "binary.csv",
     }

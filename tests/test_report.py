@@ -29,12 +29,13 @@ from autoimb._report import (
     ReportData,
     SearchSection,
     WinnerSection,
+    bars,
     figures,
     render_html,
     render_json,
     render_markdown,
 )
-from autoimb._report.build import _N_POINTS, curves_of
+from autoimb._report.curves import N_POINTS, curves_of
 from autoimb._report.flowchart import flowchart, layers_of, place
 from autoimb._report.formats import (
     escape_markdown,
@@ -724,14 +725,12 @@ def test_operating_point_lies_where_the_curve_passes_it():
 
 
 def test_bars_are_as_long_as_their_shares():
-    bars = [
-        r
-        for r in drawn(figures.class_bars(binary().data), "rect")
-        if "data-bar" in r.attrib
-    ]
-    stays, churns = (float(bar.attrib["width"]) for bar in bars)
+    classes = drawn(bars.class_bars(binary().data), "rect")
+    stays, churns = (
+        float(r.attrib["width"]) for r in classes if "data-bar" in r.attrib
+    )
     assert stays / churns == pytest.approx(42, rel=0.01)
-    types = drawn(figures.minority_types(binary().data), "rect")
+    types = drawn(bars.minority_types(binary().data), "rect")
     widths = [float(r.attrib["width"]) for r in types if "data-bar" in r.attrib]
     assert widths == pytest.approx(
         [360 * s for s in (0.34, 0.38, 0.17, 0.11)], abs=0.02
@@ -889,12 +888,12 @@ def test_short_curves_are_those_of_scikit_learn():
 def test_long_curves_keep_even_steps_however_rare_the_positives(share):
     is_positive, score, weight = judged(20_000, share)
     pr, roc = map(np.array, curves_of(is_positive, score, weight))
-    assert _N_POINTS / 2 < len(pr) == len(roc) <= _N_POINTS
+    assert N_POINTS / 2 < len(pr) == len(roc) <= N_POINTS
     assert roc[0].tolist() == [0, 0]
     assert roc[-1] == pytest.approx([1, 1])
     np.testing.assert_array_equal(pr[:, 0], roc[:, 1])
     largest = 20 * weight[is_positive].max() / weight[is_positive].sum()
-    assert np.diff(pr[:, 0]).max() <= 2 / _N_POINTS + largest
+    assert np.diff(pr[:, 0]).max() <= 2 / N_POINTS + largest
     precision, recall, _ = precision_recall_curve(
         is_positive, score, sample_weight=weight
     )
@@ -911,6 +910,6 @@ def test_the_flowchart_s_best_is_told_with_its_last_score():
     ).fit(X, y)
     told = model.report().data.outcome.sentences[-1]
     board = model.leaderboard_.set_index("strategy")["mean"]
-    named = [name for name in board.index if f"strategy, {name}, scored" in told]
+    named = [name for name in board.index if f"strategy, {name}, has" in told]
     assert named
     assert f"{board[named[0]]:.3f}" in told

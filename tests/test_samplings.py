@@ -374,7 +374,7 @@ def test_samplers_that_make_rows_leave_wide_tables_of_many_categories():
         profile,
         n_rows=20_000,
         max_cardinality=250,
-        kind_counts={"numeric": 1, "categorical": 20},
+        kind_counts={"numeric": 1, "categorical": 30},
     )
     assert MADE["smote"].misfit(profile) is None
     assert "memory" in (MADE["smote"].misfit(wide) or "")

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 from scipy.stats import beta
+from sklearn.metrics import confusion_matrix
 
 from autoimb import _metrics, _objectives, _threshold
 from autoimb._mass import Rows, soft_labels
@@ -347,7 +348,7 @@ def test_the_cut_is_tuned_on_labels_when_they_are_many():
     assert np.count_nonzero(y) >= 100
     weight = np.ones(len(y))
     ids = np.arange(len(y))
-    rule, (low, high) = tune_threshold(
+    rule, (low, high), _ = tune_threshold(
         y, proba, proba, weight, METRICS["f1"], pos=1, row_ids=ids, seed=0
     )
     exact = best_cuts(proba[:, 1], y * 1.0, weight[np.newaxis], METRICS["f1"], 1)[0]
@@ -361,7 +362,7 @@ def test_the_cut_is_tuned_on_probabilities_when_positives_are_few():
     assert np.count_nonzero(y) < 50
     how = {"pos": 1, "row_ids": np.arange(300), "seed": 0, "n_bootstrap": 5}
     weight = np.ones(300)
-    rule, _ = tune_threshold(y, proba, proba, weight, Cost(fp=1, fn=4), **how)
+    rule = tune_threshold(y, proba, proba, weight, Cost(fp=1, fn=4), **how).rule
     assert rule.value == pytest.approx(0.2, abs=0.05)
 
 
@@ -383,7 +384,8 @@ def test_repeats_of_rows_and_their_order_change_nothing():
         row_ids=ids[entries],
         seed=3,
     )
-    assert twice == once
+    assert twice[:2] == once[:2]
+    np.testing.assert_allclose(twice.left_out, once.left_out)
 
 
 def test_rows_without_weight_are_as_good_as_absent():
@@ -403,7 +405,35 @@ def test_rows_without_weight_are_as_good_as_absent():
         row_ids=ids[used],
         seed=0,
     )
-    assert zeroed == absent
+    assert zeroed[:2] == absent[:2]
+    np.testing.assert_array_equal(zeroed.left_out, absent.left_out)
+
+
+def test_cuts_of_draws_are_judged_on_the_rows_that_were_left_out():
+    """By brute force: the same draws, cut by cut, with scikit-learn's matrix."""
+    y, proba = binary(n=300)
+    ids = np.repeat(np.arange(150), 2)
+    y = y[ids * 2]  # both entries of a row have its label
+    assert np.count_nonzero(y) >= 30
+    rng = np.random.default_rng(0)
+    weight = rng.uniform(0.5, 2, 300)
+    how = {"pos": 1, "row_ids": ids, "seed": 5, "n_bootstrap": 7}
+    tuned = tune_threshold(y, proba, proba, weight, METRICS["mcc"], **how)
+    rows, score = Rows.of(y, ids), proba[:, 1]
+    order = np.argsort(-score, kind="stable")
+    soft = soft_labels(y, proba, int(np.bincount(rows.label).min()))[:, 1]
+    draws = list(rows.resampled(order, 7, 5))
+    assert len(tuned.left_out) == len(draws)
+    for draw, found in zip(draws, tuned.left_out, strict=True):
+        drawn, out = weight[order] * draw, draw == 0
+        cut = best_cuts(score[order], soft[order], drawn[np.newaxis], METRICS["mcc"], 1)
+        expected = confusion_matrix(
+            y[order][out],
+            score[order][out] >= cut[0],
+            sample_weight=weight[order][out],
+            labels=[0, 1],
+        )
+        np.testing.assert_allclose(found, expected)
 
 
 def test_a_constraint_out_of_reach_is_said_once_and_the_nearest_cut_taken():
@@ -414,7 +444,7 @@ def test_a_constraint_out_of_reach_is_said_once_and_the_nearest_cut_taken():
         UnreachableConstraintWarning,
         match=r"PrecisionAtLeast\(precision=0.999.*lower bound of precision.* is 0\.",
     ) as caught:
-        rule, _ = tune_threshold(y, proba, proba, np.ones(300), goal, **how)
+        rule = tune_threshold(y, proba, proba, np.ones(300), goal, **how).rule
     assert len(caught) == 1
     assert isinstance(rule, Cut)
     with warnings.catch_warnings():
@@ -424,7 +454,7 @@ def test_a_constraint_out_of_reach_is_said_once_and_the_nearest_cut_taken():
 
 def test_more_classes_get_weights_and_no_interval():
     y, proba, weight = classes(0, n=600)
-    rule, interval = tune_threshold(
+    tuned = tune_threshold(
         y,
         proba,
         proba,
@@ -434,10 +464,10 @@ def test_more_classes_get_weights_and_no_interval():
         row_ids=np.arange(600),
         seed=0,
     )
-    assert interval is None
-    assert isinstance(rule, ClassWeights)
-    assert rule.value.shape == (3,)
-    assert set(np.unique(rule.apply(proba))) <= {0, 1, 2}
+    assert tuned.interval is tuned.left_out is None
+    assert isinstance(tuned.rule, ClassWeights)
+    assert tuned.rule.value.shape == (3,)
+    assert set(np.unique(tuned.rule.apply(proba))) <= {0, 1, 2}
 
 
 # Rules as values
@@ -595,9 +625,9 @@ def test_cuts_are_exact_and_intervals_near_however_few_cuts_a_draw_tries(monkeyp
             n_bootstrap=30,
         )
 
-    rule, interval = tuned()
+    rule, interval, _ = tuned()
     monkeypatch.setattr(_threshold, "_MAX_DRAWN_CUTS", 200)
-    again, near = tuned()
+    again, near, _ = tuned()
     assert again == rule
     np.testing.assert_allclose(near, interval, atol=0.05)
 

@@ -1,16 +1,24 @@
 """The report: measured values (`data`), drawn (`figures`) and worded (`render`).
 
-Data flows one way: `data` → `svg` → `figures`, `flowchart` → `render` → templates. To
-add a part, give it a field in `data.py`, a figure that returns "" without values, a
-name in `render.make_figures`, and a place in a section's template.
+What a fit measured (`evidence`) becomes values: `wording`, `curves`, `tried` and
+`closeup` each make a part, and `build` puts them together; `probes` adds what takes
+further fits. From there data flows one way: `data` → `svg` → `figures`, `bars`,
+`flowchart` → `render` → templates. To add a part, give it a field in `data.py`, a
+figure that returns "" without values, a name in `render.make_figures`, and a place in a
+section's template.
 """
 
 from autoimb._report.data import (
+    AxisEffect,
     Check,
     ClassCount,
     DataSection,
+    FamilyRow,
+    FeatureRow,
     FlowEdge,
     FlowNode,
+    FoldRows,
+    GrowthSection,
     GuideSection,
     LeaderboardRow,
     OutcomeSection,
@@ -27,11 +35,16 @@ from autoimb._report.render import (
 )
 
 __all__ = [
+    "AxisEffect",
     "Check",
     "ClassCount",
     "DataSection",
+    "FamilyRow",
+    "FeatureRow",
     "FlowEdge",
     "FlowNode",
+    "FoldRows",
+    "GrowthSection",
     "GuideSection",
     "LeaderboardRow",
     "OutcomeSection",

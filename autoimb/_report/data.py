@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Self, get_args, get_type_hints
 
@@ -224,6 +224,8 @@ class OutcomeSection(Value):
     """Lower end of its interval."""
     honest_high: float | None = None
     """Upper end of its interval."""
+    honest_do_nothing: float | None = None
+    """The do-nothing score, corrected in the same way."""
     doing_nothing_won: bool = False
     """Whether the winner leaves the imbalance alone."""
     sentences: tuple[str, ...] = ()
@@ -266,6 +268,47 @@ class LeaderboardRow(Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AxisEffect(Value):
+    """What one entry of an axis changed against the axis left alone."""
+
+    axis: str
+    """``"resampler"``, ``"class_weight"`` or ``"loss"``."""
+    name: str
+    """The entry."""
+    n_candidates: int
+    """Candidates with it that have a counterpart without."""
+    difference: float | None
+    """Mean score with it less that without, of candidates alike in all other axes."""
+    se: float | None = None
+    """Standard error of that difference, paired by row."""
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it is two standard errors or more."""
+        return bool(self.difference and self.se and abs(self.difference) >= 2 * self.se)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilyRow(Value):
+    """How one family of models did."""
+
+    name: str
+    """Kind of model."""
+    n_candidates: int
+    """Candidates of it that were proposed."""
+    n_complete: int
+    """Those scored on every fold."""
+    best: float | None = None
+    """Score of the best of them."""
+    behind: float | None = None
+    """How far that is behind the best of all."""
+    behind_se: float | None = None
+    """Standard error of that difference, paired by row."""
+    seconds: float | None = None
+    """Time its fits took together, over all cores."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSection(Value):
     """What was tried."""
 
@@ -285,6 +328,12 @@ class SearchSection(Value):
     """The training rows that candidates saw first, where these were not all."""
     seconds: float | None = None
     """Wall time of the search."""
+    effects: tuple[AxisEffect, ...] = ()
+    """What resamplers, class weights and losses changed, axis by axis."""
+    families: tuple[FamilyRow, ...] = ()
+    """The families, best first."""
+    importances: tuple[tuple[str, float], ...] = ()
+    """(parameter, share) of what decided how well a candidate did."""
 
 
 # --- the winner
@@ -309,6 +358,16 @@ class PerClass(Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FoldRows(Value):
+    """Training rows of each class in one fold."""
+
+    before: Sequence[int]
+    """As they are."""
+    after: Sequence[int]
+    """As the model was fitted on them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WinnerSection(Value):
     """The winner up close, on out-of-fold predictions.
 
@@ -325,10 +384,14 @@ class WinnerSection(Value):
     """Metric name -> value at 0.5, or at the most probable class."""
     at_threshold: dict[str, float | None] | None = None
     """Metric name -> value at the tuned threshold."""
+    expected: dict[str, tuple[float | None, ...]] | None = None
+    """Metric name -> (mean, low, high) on new data of a threshold tuned so."""
     no_skill_precision: float | None = None
     """Precision of calling rows positive at random: the prevalence."""
     pr_curve: tuple[Point, ...] = ()
     """(recall, precision)."""
+    pr_band: tuple[tuple[float | None, ...], ...] = ()
+    """(recall, low, high): the middle 95 % of precisions over drawn rows."""
     roc_curve: tuple[Point, ...] = ()
     """(false positive rate, true positive rate)."""
     operating_point: Point | None = None
@@ -337,6 +400,8 @@ class WinnerSection(Value):
     """(mean predicted probability, observed share, rows) a bin, uncalibrated."""
     calibration_after: tuple[tuple[float | None, float | None, float | None], ...] = ()
     """The same after calibration."""
+    histogram: tuple[tuple[float | None, ...], ...] = ()
+    """(from, to, share of the negatives, share of the positives) of probabilities."""
     calibration_name: str = ""
     """The calibration that was chosen."""
     confusion: tuple[tuple[float, ...], ...] = ()
@@ -347,10 +412,43 @@ class WinnerSection(Value):
     """Every class on its own."""
     members: tuple[tuple[str, float], ...] = ()
     """(strategy, weight) of each committee member."""
+    fold_rows: tuple[FoldRows, ...] = ()
+    """Where the best single strategy samples: its training rows, fold by fold."""
     sentences: tuple[str, ...] = ()
     """Plain statements about the threshold and the classes it is meant for."""
     code: str = ""
     """Python that builds the winner again."""
+
+
+# --- what takes further fits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureRow(Value):
+    """What one column is worth to the best single strategy."""
+
+    name: str
+    """The column."""
+    drop: float
+    """Average precision lost when its values are shuffled."""
+    error: float | None = None
+    """Standard error of that over folds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrowthSection(Value):
+    """What more rows of the smallest class would buy."""
+
+    metric_label: str
+    """The search metric as people call it."""
+    points: tuple[tuple[float | None, ...], ...]
+    """(minority rows, score, standard error), ascending."""
+    gain: float | None = None
+    """What twice the last number would add."""
+    gain_error: float | None = None
+    """Its standard error."""
+    sentence: str = ""
+    """The advice in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -377,6 +475,10 @@ class ReportData(Value):
     """What was tried."""
     winner: WinnerSection | None = None
     """The winner up close."""
+    features: tuple[FeatureRow, ...] = ()
+    """The most valuable columns, best first."""
+    growth: GrowthSection | None = None
+    """What more rows would buy."""
 
     @property
     def sentences(self) -> tuple[str, ...]:

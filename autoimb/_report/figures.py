@@ -23,6 +23,7 @@ from autoimb._report.svg import (
     Attribute,
     Axis,
     Pair,
+    area,
     box,
     circle,
     element,
@@ -41,8 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from autoimb._report.data import (
-        ClassCount,
-        DataSection,
+        GrowthSection,
         LeaderboardRow,
         OutcomeSection,
         SearchSection,
@@ -71,13 +71,13 @@ Sample = tuple[str, str]
 # --- what all figures share
 
 
-def _drawable(points: Iterable[Sequence[float | None]]) -> list[tuple[float, ...]]:
+def drawable(points: Iterable[Sequence[float | None]]) -> list[tuple[float, ...]]:
     """Return the points of which every coordinate is known."""
     complete = (p for p in points if None not in p)
     return [tuple(v for v in p if v is not None) for p in complete]
 
 
-def _curve_picture(
+def curve_picture(
     key: str, title: str, description: str, samples: list[Sample], *drawn: str
 ) -> str:
     """Return a picture of one plane with the key to its samples underneath."""
@@ -109,6 +109,11 @@ def _dot_sample(**style: Attribute) -> str:
     return circle((12, 0), 5, **style)
 
 
+def box_sample(**style: Attribute) -> str:
+    """Return a short bar for the key."""
+    return box(6, -6, 14, 12, rx=2, **style)
+
+
 def _dot(at: Pair, words: str, radius: float = 5, /, **style: Attribute) -> str:
     """Return a disc that says what it is when pointed at."""
     disc = circle(at, radius, **style)
@@ -117,57 +122,6 @@ def _dot(at: Pair, words: str, radius: float = 5, /, **style: Attribute) -> str:
 
 _HOLLOW: dict[str, Attribute] = {"fill": PAPER, "stroke": INK, "stroke_width": 1.5}
 _SOLID: dict[str, Attribute] = {"fill": RARE, "stroke": PAPER, "stroke_width": 1.5}
-
-
-# --- the data
-
-
-def class_bars(data: DataSection, key: str = "class-bars") -> str:
-    """Return one bar a class, the smallest class in the colour of rarity."""
-    if not data.classes:
-        return ""
-    bars = (
-        _class_bar(_ROW * i, c, RARE if c.label == data.minority_label else REST)
-        for i, c in enumerate(data.classes)
-    )
-    words = (f"{c.label}: {c.count} rows, {percent(c.share)}" for c in data.classes)
-    size = (_WIDTH, _ROW * len(data.classes) - 8)
-    return picture(key, size, "Rows of each class", "; ".join(words), *bars)
-
-
-def _class_bar(top: float, c: ClassCount, ink: str) -> str:
-    """Return one class: its name, its rows, its share of the full width."""
-    amount = f"{thousands(c.count)} · {percent(c.share)}"
-    width = max(_WIDTH * c.share, 2)  # one row in a million is still drawn
-    return element(
-        "g",
-        tooltip(f"{c.label}: {amount}"),
-        text(0, top + 13, shorten(c.label, 250), font_weight=600),
-        text(_WIDTH, top + 13, amount, fill=MUTED, text_anchor="end"),
-        box(0, top + 20, _WIDTH, 12, rx=2, fill=RULE, opacity=0.5),
-        box(0, top + 20, width, 12, rx=2, fill=ink, data_bar=c.label),
-    )
-
-
-def minority_types(data: DataSection, key: str = "minority-types") -> str:
-    """Return one bar of the minority's rows, from safe to outlier."""
-    if not data.minority_types:
-        return ""
-    shares = data.minority_types
-    share = Axis(0, sum(shares.values()) or 1, 0, _WIDTH)
-    left, parts = 0.0, []
-    for i, (kind, part) in enumerate(shares.items()):
-        width, depth = share(part), (i + 1) / len(shares)
-        sample = box(0, -6, 14, 12, rx=2, fill=RARE, fill_opacity=depth)
-        where = f"translate({i * _WIDTH / len(shares):g} 50)"
-        label = text(18, 4, kind) + text(18, 20, percent(part), fill=MUTED)
-        parts += [
-            box(left, 0, width, 24, fill=RARE, fill_opacity=depth, data_bar=kind),
-            element("g", sample, label, transform=where),
-        ]
-        left += width
-    words = ", ".join(f"{kind} {percent(part)}" for kind, part in shares.items())
-    return picture(key, (_WIDTH, 76), "Kinds of minority rows", words, *parts)
 
 
 # --- the outcome
@@ -207,8 +161,9 @@ def _outcome_rows(
             [o.honest_estimate, o.honest_low, o.honest_high],
             {"fill": ACCENT},
         ),
+        ("Doing nothing, honest estimate", [o.honest_do_nothing], {"fill": REST}),
         ("Winner, cross-validated", [o.winner_score, cv_low, cv_high], _HOLLOW),
-        ("Doing nothing", [o.do_nothing_score], {"fill": REST}),
+        ("Doing nothing, cross-validated", [o.do_nothing_score], _HOLLOW),
     ]
     return [
         (label, [v for v in values if v is not None], style)
@@ -282,7 +237,7 @@ def best_so_far(
     search: SearchSection, metric_label: str = "score", key: str = "best-so-far"
 ) -> str:
     """Return the best score after each second as steps."""
-    points = _drawable(search.best_so_far)
+    points = drawable(search.best_so_far)
     if not points:
         return ""
     end = max(search.seconds or 0, points[-1][0])
@@ -298,7 +253,7 @@ def best_so_far(
     words = f"From {significant(points[0][1])} to {significant(points[-1][1])}."
     dots = "".join(circle((x(t / unit), y(s)), 3.5, fill=ACCENT) for t, s in points)
     steps = polyline(path)
-    return _curve_picture(key, "Best score so far", words, [], grid, steps, dots)
+    return curve_picture(key, "Best score so far", words, [], grid, steps, dots)
 
 
 # --- the winner
@@ -306,7 +261,7 @@ def best_so_far(
 
 def pr_curve(winner: WinnerSection, key: str = "pr-curve") -> str:
     """Return precision over recall, with no skill and where the threshold stands."""
-    points = _drawable(winner.pr_curve)
+    points = drawable(winner.pr_curve)
     if not points:
         return ""
     x, y = Axis(0, 1, _LEFT, _RIGHT), Axis(0, 1, _BOTTOM, _TOP)
@@ -318,13 +273,18 @@ def pr_curve(winner: WinnerSection, key: str = "pr-curve") -> str:
         drawn.append(line((x.start, level), (x.end, level), **dashes))
         label = f"no skill: precision {significant(winner.no_skill_precision)}"
         samples.append((_stroke_sample(**dashes), label))
+    band = drawable(winner.pr_band)
+    if band:
+        upper = [(x(r), y(high)) for r, _, high in band]
+        lower = [(x(r), y(low)) for r, low, _ in reversed(band)]
+        drawn.append(area(upper + lower))
     drawn.append(polyline([(x(r), y(p)) for r, p in points]))
     for at, name, style in _cuts(winner):
         label = f"{name}: precision {significant(at[1])}, recall {significant(at[0])}"
         drawn.append(_dot((x(at[0]), y(at[1])), label, **style))
         samples.append((_dot_sample(**style), label))
     words = f"{len(points)} points. " + "; ".join(label for _, label in samples[1:])
-    return _curve_picture(key, "Precision-recall curve", words, samples, *drawn)
+    return curve_picture(key, "Precision-recall curve", words, samples, *drawn)
 
 
 def _cuts(winner: WinnerSection) -> list[tuple[Pair, str, dict[str, Attribute]]]:
@@ -343,7 +303,7 @@ def _cuts(winner: WinnerSection) -> list[tuple[Pair, str, dict[str, Attribute]]]
 
 def roc_curve(winner: WinnerSection, key: str = "roc-curve") -> str:
     """Return the true over the false positive rate."""
-    points = _drawable(winner.roc_curve)
+    points = drawable(winner.roc_curve)
     if not points:
         return ""
     x, y = Axis(0, 1, _LEFT, _RIGHT), Axis(0, 1, _BOTTOM, _TOP)
@@ -352,7 +312,7 @@ def roc_curve(winner: WinnerSection, key: str = "roc-curve") -> str:
         (_stroke_sample(stroke=ACCENT, stroke_width=2), "winner"),
         (_stroke_sample(**dashes), "no skill"),
     ]
-    return _curve_picture(
+    return curve_picture(
         key,
         "ROC curve",
         f"{len(points)} points, against the diagonal of no skill.",
@@ -365,8 +325,8 @@ def roc_curve(winner: WinnerSection, key: str = "roc-curve") -> str:
 
 def calibration(winner: WinnerSection, key: str = "calibration") -> str:
     """Return observed shares over predicted probabilities, before and after."""
-    before = _drawable(winner.calibration_before)
-    after = _drawable(winner.calibration_after)
+    before = drawable(winner.calibration_before)
+    after = drawable(winner.calibration_after)
     if not before and not after:
         return ""
     values = [v for p in (*before, *after) for v in p[:2]]
@@ -386,7 +346,7 @@ def calibration(winner: WinnerSection, key: str = "calibration") -> str:
     words = "; ".join(
         f"{len(b)} bins {n}" for b, n in ((before, "before"), (after, "after"))
     )
-    return _curve_picture(key, "Calibration", words, samples, *drawn)
+    return curve_picture(key, "Calibration", words, samples, *drawn)
 
 
 def _reliability(x: Axis, y: Axis, bins: list[tuple[float, ...]], ink: str) -> str:
@@ -482,3 +442,40 @@ def _cell_words(middle: Pair, side: float, count: float, share: float) -> list[s
         text(x, y - 8, amount, **large),
         text(x, y + 10, percent(share), **anchor),
     ]
+
+
+# --- more data
+
+
+def growth(section: GrowthSection, key: str = "growth") -> str:
+    """Return scores over minority rows, and what twice as many would give."""
+    points = drawable(section.points)
+    if not points:
+        return ""
+    ends = [v for _, s, e in points for v in (s - e, s + e)]
+    last_n, last = points[-1][:2]
+    doubled = None if section.gain is None else last + section.gain
+    values = [*ends, *([] if doubled is None else [doubled])]
+    x = Axis.around([0, 2 * last_n], _LEFT + 6, _RIGHT)
+    y = Axis.around(values, _BOTTOM, _TOP)
+    drawn = [plane(x, y, "minority rows in training", section.metric_label)]
+    drawn += [
+        line((x(n), y(s - e)), (x(n), y(s + e)), stroke=ACCENT, stroke_width=1.5)
+        for n, s, e in points
+    ]
+    drawn.append(polyline([(x(n), y(s)) for n, s, _ in points]))
+    drawn += [
+        _dot((x(n), y(s)), f"{thousands(n)} rows: {significant(s)}", fill=ACCENT)
+        for n, s, _ in points
+    ]
+    samples: list[Sample] = [(_dot_sample(fill=ACCENT), "measured, ± one SE")]
+    if doubled is not None:
+        tail = [(x(last_n), y(last)), (x(2 * last_n), y(doubled))]
+        label = f"{thousands(2 * last_n)} rows: {significant(doubled)}"
+        drawn += [
+            polyline(tail, stroke_dasharray=IDEAL),
+            _dot(tail[1], label, **_HOLLOW),
+        ]
+        samples.append((_dot_sample(**_HOLLOW), "expected of twice as many"))
+    words = "; ".join(f"{thousands(n)} rows {significant(s)}" for n, s, _ in points)
+    return curve_picture(key, "Learning curve", words, samples, *drawn)

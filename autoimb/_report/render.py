@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from autoimb._report import figures, formats
+from autoimb._report import bars, figures, formats
 from autoimb._report.flowchart import flowchart
 from autoimb.exceptions import BadInputError
 
@@ -113,8 +113,8 @@ def verdict(outcome: OutcomeSection) -> str:
 def make_figures(data: ReportData) -> dict[str, str]:
     """Return every figure's SVG by name; "" where its values are missing."""
     drawn = dict.fromkeys(_FIGURE_NAMES, "")
-    drawn["class_bars"] = figures.class_bars(data.data)
-    drawn["minority_types"] = figures.minority_types(data.data)
+    drawn["class_bars"] = bars.class_bars(data.data)
+    drawn["minority_types"] = bars.minority_types(data.data)
     if data.guide:
         drawn["flowchart"] = flowchart(data.guide)
         drawn["flowchart_narrow"] = flowchart(data.guide, "flowchart-narrow", 340)
@@ -124,8 +124,12 @@ def make_figures(data: ReportData) -> dict[str, str]:
         label = data.outcome.metric_label if data.outcome else "score"
         drawn["score_dots"] = figures.score_dots(data.search, data.outcome)
         drawn["best_so_far"] = figures.best_so_far(data.search, label)
+        drawn["importances"] = bars.importances(data.search)
     if data.winner:
         drawn |= _winner_figures(data.winner)
+    if data.growth:
+        drawn["growth"] = figures.growth(data.growth)
+    drawn["features"] = bars.features(data.features)
     return drawn
 
 
@@ -137,10 +141,14 @@ _FIGURE_NAMES = [
     "outcome_strip",
     "score_dots",
     "best_so_far",
+    "importances",
     "pr_curve",
+    "histogram",
     "roc_curve",
     "calibration",
     "confusion",
+    "features",
+    "growth",
 ]
 
 
@@ -148,6 +156,7 @@ def _winner_figures(winner: WinnerSection) -> dict[str, str]:
     """Return the figures of the winner's section by name."""
     return {
         "pr_curve": figures.pr_curve(winner),
+        "histogram": bars.histogram(winner),
         "roc_curve": figures.roc_curve(winner),
         "calibration": figures.calibration(winner),
         "confusion": figures.confusion(winner),
@@ -171,7 +180,61 @@ def _context(data: ReportData) -> dict[str, Any]:
         "n_left_out": _left_out(data.search),
         "weights": _class_weights(data.winner),
         "confusion": _confusion(data.winner),
+        "expected": _expected(data.winner),
+        "axes": _AXES,
+        "card": _card(data),
+        "blanks": _BLANKS,
     }
+
+
+_BLANKS = (
+    ("Intended use", "which decision it supports, who decides"),
+    ("Not to be used for", "people, places, times it was not made for"),
+    ("Where the rows come from", "source, period, who labelled them and how"),
+    ("Who may be harmed", "by a false alarm, by a miss, and how they can appeal"),
+    ("Monitoring", "what is watched, when it is fitted again"),
+    ("Owner", "name, date, version"),
+)
+"""What a model card asks that cannot be measured, with a hint.
+
+After M. Mitchell et al., "Model cards for model reporting", FAT* 2019, section 4.
+"""
+
+_AXES = {
+    "resampler": "resampling",
+    "class_weight": "class weights",
+    "loss": "loss",
+}
+"""The axes that candidates are compared on, as people call them."""
+
+
+def _expected(
+    winner: WinnerSection | None,
+) -> list[tuple[str, tuple[float | None, ...]]]:
+    """Return (metric, mean and range on new data) of precision and recall."""
+    spans = (winner.expected if winner else None) or {}
+    return [(_metric(n).label, spans[n]) for n in ("precision", "recall") if n in spans]
+
+
+def _card(data: ReportData) -> list[tuple[str, str]]:
+    """Return what a model card asks that is known."""
+    outcome, found = data.outcome, data.data
+    classes = ", ".join(
+        f"{c.label} ({formats.thousands(c.count)} rows)" for c in found.classes
+    )
+    known = [("Classes", classes)]
+    if outcome is not None:
+        expected = formats.significant(outcome.honest_estimate)
+        span = [
+            formats.significant(v) for v in (outcome.honest_low, outcome.honest_high)
+        ]
+        known = [
+            ("Model", outcome.winner),
+            *known,
+            ("Measured by", outcome.metric_label),
+            ("Expected on new data", f"{expected} ({' to '.join(span)})"),
+        ]
+    return [*known, ("Made", f"{data.created} from data {data.fingerprint}")]
 
 
 def _has_origin(data: ReportData) -> bool:

@@ -83,6 +83,13 @@ def polyline(points: Iterable[Pair], **attributes: Attribute) -> str:
     return element("polyline", points=path, **style)
 
 
+def area(points: Iterable[Pair], **attributes: Attribute) -> str:
+    """Return a closed shape, a light wash unless told otherwise."""
+    path = " ".join(f"{_attribute(x)},{_attribute(y)}" for x, y in points)
+    style: dict[str, Attribute] = {"fill": ACCENT, "fill_opacity": 0.15, **attributes}
+    return element("polygon", points=path, **style)
+
+
 def circle(center: Pair, radius: float, **attributes: Attribute) -> str:
     """Return a disc."""
     return element("circle", cx=center[0], cy=center[1], r=radius, **attributes)

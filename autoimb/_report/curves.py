@@ -1,0 +1,133 @@
+"""Curves and bins of scores, as few points as a page can show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from autoimb._confusion import divide
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from autoimb._mass import Rows
+
+N_POINTS = 200  # of the curves: more cannot be told apart on a page
+N_BINS = 10
+_N_BANDED = 50  # recalls at which a curve has a band
+_N_DRAWS = 50
+_MAX_DRAWN = 5_000_000  # draws times entries: bounds the time on large tables
+_HISTOGRAM_BINS = 30
+_LOWEST = 1e-4  # probabilities are binned by their odds, between this and its opposite
+
+
+def curves_of(
+    is_positive: NDArray[np.bool_],
+    score: NDArray[np.float64],
+    weight: NDArray[np.float64],
+) -> tuple[tuple[tuple[float, float], ...], ...]:
+    """Return (recall, precision) and (false, true positive rate) at the same cuts.
+
+    Of many cuts, those are kept that lie at even steps along the ROC curve: half of
+    them share out the positives, half the negatives, however rare the positives are.
+    """
+    order = np.argsort(-score)
+    last = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)
+    hits, misses = (
+        np.append(0.0, np.cumsum((weight * side)[order])[last])
+        for side in (is_positive, ~is_positive)
+    )
+    true_rate, false_rate = divide(hits, hits[-1:]), divide(misses, misses[-1:])
+    precisions = divide(hits, hits + misses)
+    precisions[0] = 1.0  # of no alerts, by custom
+    kept = even_steps(true_rate + false_rate)
+    true_rate, false_rate = true_rate[kept], false_rate[kept]
+    return _points(true_rate, precisions[kept]), _points(false_rate, true_rate)
+
+
+def even_steps(way: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the positions, some hundred of many, that cut a rising way evenly."""
+    if len(way) <= N_POINTS:
+        return np.arange(len(way))
+    stops = np.linspace(0, way[-1], N_POINTS)
+    return np.unique(np.searchsorted(way, stops))
+
+
+def _points(
+    x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[tuple[float, float], ...]:
+    """Return pairs of plain numbers."""
+    return tuple(zip(x.tolist(), y.tolist(), strict=True))
+
+
+def reliability(
+    is_positive: NDArray[np.bool_],
+    score: NDArray[np.float64],
+    weight: NDArray[np.float64],
+) -> tuple[tuple[float, float, float], ...]:
+    """Return (mean score, share of positives, rows) of bins with as many positives.
+
+    Bins of equal size would put nearly all rare positives into the last one.
+    """
+    order = np.argsort(score, kind="stable")
+    positives = np.cumsum((weight * is_positive)[order])
+    edges = np.linspace(0, positives[-1], N_BINS + 1)[1:-1]
+    parts = np.split(order, np.unique(np.searchsorted(positives, edges) + 1))
+    return tuple(
+        (
+            float(np.average(score[part], weights=weight[part])),
+            float(np.average(is_positive[part], weights=weight[part])),
+            float(weight[part].sum()),
+        )
+        for part in parts
+        if weight[part].sum() > 0
+    )
+
+
+def precision_band(
+    is_positive: NDArray[np.bool_],
+    score: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    rows: Rows,
+) -> tuple[tuple[float, float, float], ...]:
+    """Return (recall, low, high): the middle 95 % of precisions over drawn rows.
+
+    Each draw has the precision of the first cut that finds so many of its positives.
+    """
+    order = np.argsort(-score, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)
+    stops = np.linspace(0, 1, _N_BANDED + 1)[1:]
+    n_draws = int(np.clip(_MAX_DRAWN // len(score), 10, _N_DRAWS))
+    drawn = []
+    for draw in rows.resampled(order, n_draws, seed=0):
+        drawn_weight = weight[order] * draw
+        hits = np.cumsum(drawn_weight * is_positive[order])[last]
+        alerts = np.cumsum(drawn_weight)[last]
+        at = np.searchsorted(hits, stops * hits[-1] * (1 - 1e-12))
+        drawn.append(divide(hits[at], alerts[at]))
+    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
+    return tuple(zip(stops.tolist(), low.tolist(), high.tolist(), strict=True))
+
+
+def histogram(
+    is_positive: NDArray[np.bool_],
+    score: NDArray[np.float64],
+    weight: NDArray[np.float64],
+) -> tuple[tuple[float, float, float, float], ...]:
+    """Return (from, to, share of the negatives, of the positives) of probabilities.
+
+    Bins are equally wide in log-odds: those of rare cases crowd near zero.
+    """
+    clipped = np.clip(score, _LOWEST, 1 - _LOWEST)
+    span = np.log((1 - _LOWEST) / _LOWEST)
+    edges = np.linspace(-span, span, _HISTOGRAM_BINS + 1)
+    shares = []
+    for side in (~is_positive, is_positive):
+        found = np.log(clipped[side]) - np.log1p(-clipped[side])
+        found = np.clip(found, -span, span)  # rounding may carry the ends over
+        counts, _ = np.histogram(found, edges, weights=weight[side])
+        shares.append(divide(counts, counts.sum(keepdims=True)))
+    bounds = 1 / (1 + np.exp(-edges))
+    columns = (bounds[:-1], bounds[1:], *shares)
+    return tuple(zip(*(column.tolist() for column in columns), strict=True))

@@ -1,0 +1,69 @@
+"""Few points, bands and bins say of the scores what all of them say."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoimb._mass import Rows
+from autoimb._report.curves import curves_of, histogram, precision_band
+
+
+def scored(n=400, seed=0, prevalence=0.2):
+    """Return labels, scores that tell them apart somewhat, weights and rows."""
+    rng = np.random.default_rng(seed)
+    is_positive = rng.random(n) < prevalence
+    score = 1 / (1 + np.exp(-rng.normal(size=n) - 2 * is_positive + 1))
+    y = is_positive.astype(int)
+    return is_positive, score, rng.uniform(0.5, 2, n), Rows.of(y, np.arange(n))
+
+
+def test_the_band_holds_the_curve():
+    is_positive, score, weight, rows = scored()
+    band = np.array(precision_band(is_positive, score, weight, rows))
+    curve = np.array(curves_of(is_positive, score, weight)[0])
+    at = np.interp(band[:, 0], curve[:, 0], curve[:, 1])
+    inside = (band[:, 1] - 0.02 <= at) & (at <= band[:, 2] + 0.02)
+    assert inside.mean() > 0.9
+    assert (band[:, 1] <= band[:, 2]).all()
+    assert band[-1, 0] == 1.0
+
+
+def test_the_band_narrows_with_more_rows():
+    widths = []
+    for n in (200, 3200):
+        band = np.array(precision_band(*scored(n)))
+        widths.append(np.median(band[:, 2] - band[:, 1]))
+    assert widths[1] < widths[0] / 2
+
+
+def test_perfect_scores_have_no_band():
+    is_positive, _, weight, rows = scored()
+    band = precision_band(is_positive, is_positive * 0.9, weight, rows)
+    assert all(low == high == 1.0 for _, low, high in band)
+
+
+@given(seed=st.integers(0, 50))
+def test_each_class_has_all_of_its_rows_in_the_bins(seed):
+    is_positive, score, weight, _ = scored(60, seed, 0.5)
+    bins = np.array(histogram(is_positive, score, weight))
+    np.testing.assert_allclose(bins[:, 2:].sum(axis=0), 1)
+    np.testing.assert_allclose(bins[1:, 0], bins[:-1, 1])
+    odds = np.log(bins[:, :2] / (1 - bins[:, :2]))
+    np.testing.assert_allclose(np.diff(odds, axis=1), odds[0, 1] - odds[0, 0])
+
+
+def test_a_bin_holds_the_weight_of_the_rows_between_its_ends():
+    is_positive, score, weight, _ = scored()
+    for low, high, others, own in histogram(is_positive, score, weight):
+        inside = (low <= score) & (score < high)
+        for share, side in ((others, ~is_positive), (own, is_positive)):
+            expected = weight[inside & side].sum() / weight[side].sum()
+            assert share == pytest.approx(expected)
+
+
+def test_scores_of_zero_and_one_are_in_the_last_bins():
+    is_positive = np.array([False, True])
+    bins = histogram(is_positive, np.array([0.0, 1.0]), np.ones(2))
+    assert bins[0][2] == 1.0
+    assert bins[-1][3] == 1.0
