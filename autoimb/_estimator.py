@@ -206,6 +206,8 @@ default="auto"
     (300, 2)
     """
 
+    _report_data: ReportData
+
     def __init__(
         self,
         estimator: Any = None,
@@ -818,9 +820,7 @@ default="auto"
         self._take(seen.finished, len(table.y))
         self._set_decision(seen.decision, model)
         settings = settings_of(self.get_params(deep=False), seen.judge.metric)
-        self._report_data: ReportData = build_report(
-            seen, settings=settings, code=self._code()
-        )
+        self._report_data = build_report(seen, settings=settings, code=self._code())
         return self
 
     def _take(self, finished: Finished, n_rows: int) -> None:
