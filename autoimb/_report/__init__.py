@@ -1,14 +1,17 @@
 """The report: measured values (`data`), drawn (`figures`) and worded (`render`).
 
-Data flows one way: `data` → `svg` → `figures`, `flowchart` → `render` → templates. To
-add a part, give it a field in `data.py`, a figure that returns "" without values, a
-name in `render.make_figures`, and a place in a section's template.
+`build` fills the values, with `curves` and `explorer`. From there they flow one way:
+`data` → `svg` → `figures`, `flowchart` → `render` → templates. To add a part, give it a
+field in `data.py`, a figure that returns "" without values, a name in
+`render.make_figures`, and a place in a section's template.
 """
 
 from autoimb._report.data import (
     Check,
     ClassCount,
+    CutNumbers,
     DataSection,
+    ExplorerSection,
     FlowEdge,
     FlowNode,
     GuideSection,
@@ -29,7 +32,9 @@ from autoimb._report.render import (
 __all__ = [
     "Check",
     "ClassCount",
+    "CutNumbers",
     "DataSection",
+    "ExplorerSection",
     "FlowEdge",
     "FlowNode",
     "GuideSection",

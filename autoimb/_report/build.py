@@ -15,16 +15,12 @@ import numpy as np
 
 from autoimb._clock import check_limits
 from autoimb._committee import Bench
-from autoimb._confusion import (
-    divide,
-    f_beta,
-    precision,
-    recall,
-)
+from autoimb._confusion import f_beta, precision, recall
 from autoimb._decision import Judged
 from autoimb._folds import describe_folds
 from autoimb._guide import FLOWCHART, Question
 from autoimb._metrics import METRICS
+from autoimb._report.curves import bins_of, curves_of
 from autoimb._report.data import (
     Check,
     ClassCount,
@@ -39,6 +35,7 @@ from autoimb._report.data import (
     SearchSection,
     WinnerSection,
 )
+from autoimb._report.explorer import explorer_of
 from autoimb._report.formats import percent
 from autoimb._rungs import ALL_ROWS
 from autoimb._select import HonestScore, honest_score
@@ -49,7 +46,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
-    from numpy.typing import NDArray
 
     from autoimb._decision import Decision
     from autoimb._evaluate import Problem
@@ -62,8 +58,6 @@ if TYPE_CHECKING:
     from autoimb._space import SearchSpace
     from autoimb._trials import SearchOutcome, TrialRecord
 
-_N_POINTS = 200  # of the curves: more cannot be told apart on a page
-_N_BINS = 10
 _PACKAGES = (
     "autoimb",
     "scikit-learn",
@@ -380,6 +374,7 @@ def _decided(decision: Decision) -> dict[str, Any]:
         "at_threshold": dict(judged.at_threshold),
         "confusion": tuple(map(tuple, np.rint(judged.confusion).tolist())),
         "per_class": _per_class(judged),
+        "explorer": explorer_of(judged),
         "sentences": (*_about_prior(decision), *_about_threshold(judged)),
         **({} if decision.pos is None else _curves(judged, decision.pos)),
     }
@@ -429,72 +424,9 @@ def _curves(judged: Judged, pos: int) -> dict[str, Any]:
             judged.at_threshold["recall"],
             judged.at_threshold["precision"],
         ),
-        "calibration_before": _bins(is_positive, oof.proba[:, pos], weight),
-        "calibration_after": _bins(is_positive, proba, weight),
+        "calibration_before": bins_of(is_positive, oof.proba[:, pos], weight),
+        "calibration_after": bins_of(is_positive, proba, weight),
     }
-
-
-def curves_of(
-    is_positive: NDArray[np.bool_],
-    score: NDArray[np.float64],
-    weight: NDArray[np.float64],
-) -> tuple[tuple[tuple[float, float], ...], ...]:
-    """Return (recall, precision) and (false, true positive rate) at the same cuts.
-
-    Of many cuts, those are kept that lie at even steps along the ROC curve: half of
-    them share out the positives, half the negatives, however rare the positives are.
-    """
-    order = np.argsort(-score)
-    last = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)
-    hits, misses = (
-        np.append(0.0, np.cumsum((weight * side)[order])[last])
-        for side in (is_positive, ~is_positive)
-    )
-    true_rate, false_rate = divide(hits, hits[-1:]), divide(misses, misses[-1:])
-    precisions = divide(hits, hits + misses)
-    precisions[0] = 1.0  # of no alerts, by custom
-    kept = _even_steps(true_rate + false_rate)
-    true_rate, false_rate = true_rate[kept], false_rate[kept]
-    return _points(true_rate, precisions[kept]), _points(false_rate, true_rate)
-
-
-def _even_steps(way: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return the positions, some hundred of many, that cut a rising way evenly."""
-    if len(way) <= _N_POINTS:
-        return np.arange(len(way))
-    stops = np.linspace(0, way[-1], _N_POINTS)
-    return np.unique(np.searchsorted(way, stops))
-
-
-def _points(
-    x: NDArray[np.float64], y: NDArray[np.float64]
-) -> tuple[tuple[float, float], ...]:
-    """Return pairs of plain numbers."""
-    return tuple(zip(x.tolist(), y.tolist(), strict=True))
-
-
-def _bins(
-    is_positive: NDArray[np.bool_],
-    score: NDArray[np.float64],
-    weight: NDArray[np.float64],
-) -> tuple[tuple[float, float, float], ...]:
-    """Return (mean score, share of positives, rows) of bins with as many positives.
-
-    Bins of equal size would put nearly all rare positives into the last one.
-    """
-    order = np.argsort(score, kind="stable")
-    positives = np.cumsum((weight * is_positive)[order])
-    edges = np.linspace(0, positives[-1], _N_BINS + 1)[1:-1]
-    parts = np.split(order, np.unique(np.searchsorted(positives, edges) + 1))
-    return tuple(
-        (
-            float(np.average(score[part], weights=weight[part])),
-            float(np.average(is_positive[part], weights=weight[part])),
-            float(weight[part].sum()),
-        )
-        for part in parts
-        if weight[part].sum() > 0
-    )
 
 
 def _per_class(judged: Judged) -> tuple[PerClass, ...]:

@@ -309,6 +309,69 @@ class PerClass(Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CutNumbers(Value):
+    """What one cut achieves."""
+
+    precision: float | None
+    """Share of right ones among the alerts."""
+    recall: float | None
+    """Share of the positives that are found."""
+    f1: float | None
+    """Harmonic mean of the two."""
+    mcc: float | None
+    """Matthews correlation."""
+    alerts: float | None
+    """Alerts per 1,000 rows."""
+    cost: float | None
+    """Cost of the mistakes per 1,000 rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplorerSection(Value):
+    """What each cut on the out-of-fold scores finds, from no alerts to all rows.
+
+    Cuts fall; the first one is reached by nobody. Counts are weights, where rows have
+    some: they add up to `n_positive` and `n_negative`.
+    """
+
+    pos_label: str
+    """The class of interest."""
+    neg_label: str
+    """The other one."""
+    thresholds: tuple[float, ...]
+    """Cuts on its probability, in as few digits as leave every label as it is."""
+    scores: tuple[float, ...]
+    """The lowest score that reaches each cut; for nobody, the cut itself."""
+    true_positives: tuple[float, ...]
+    """Positives that reach each cut."""
+    false_positives: tuple[float, ...]
+    """Negatives that reach each cut."""
+    n_positive: float
+    """All positives."""
+    n_negative: float
+    """All negatives."""
+    tuned: int
+    """Position of the cut that the tuned threshold makes."""
+    at_tuned: CutNumbers
+    """What it achieves, at `costs`."""
+    costs: tuple[float, float] = (1.0, 10.0)
+    """What a false alert and a miss cost until the reader says otherwise."""
+    is_thinned: bool = False
+    """Whether other cuts lie between these."""
+
+    @property
+    def confusion(self) -> dict[str, float]:
+        """The four counts at the tuned threshold."""
+        tp, fp = self.true_positives[self.tuned], self.false_positives[self.tuned]
+        return {
+            "tp": tp,
+            "fn": self.n_positive - tp,
+            "fp": fp,
+            "tn": self.n_negative - fp,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WinnerSection(Value):
     """The winner up close, on out-of-fold predictions.
 
@@ -345,6 +408,8 @@ class WinnerSection(Value):
     """Names of those rows and columns."""
     per_class: tuple[PerClass, ...] = ()
     """Every class on its own."""
+    explorer: ExplorerSection | None = None
+    """What other thresholds would find, for two classes."""
     members: tuple[tuple[str, float], ...] = ()
     """(strategy, weight) of each committee member."""
     sentences: tuple[str, ...] = ()

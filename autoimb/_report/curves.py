@@ -1,0 +1,99 @@
+"""What every cut on ranked scores finds: sums, the curves of them, calibration bins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import numpy as np
+
+from autoimb._confusion import divide
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from autoimb._confusion import BoolArray, FloatArray
+
+_N_POINTS = 200  # of the curves: more cannot be told apart on a page
+_N_BINS = 10
+
+
+class Found(NamedTuple):
+    """What reaches each distinct cut on falling scores, after a cut for nobody."""
+
+    scores: FloatArray
+    """Distinct scores (g,), falling."""
+    hits: FloatArray
+    """Weight (g + 1,) of the positives that reach no score, the first one, …"""
+    false_alerts: FloatArray
+    """The same of the negatives."""
+
+    @classmethod
+    def of(cls, is_positive: BoolArray, score: FloatArray, weight: FloatArray) -> Self:
+        """Return the sums of all distinct cuts."""
+        order = np.argsort(-score)
+        last = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)
+        hits, false_alerts = (
+            np.append(0.0, np.cumsum((weight * side)[order])[last])
+            for side in (is_positive, ~is_positive)
+        )
+        return cls(score[order][last], hits, false_alerts)
+
+    @property
+    def true_rate(self) -> FloatArray:
+        """Share (g + 1,) of the positives that are found."""
+        return divide(self.hits, self.hits[-1:])
+
+    @property
+    def false_rate(self) -> FloatArray:
+        """Share (g + 1,) of the negatives that are alerts."""
+        return divide(self.false_alerts, self.false_alerts[-1:])
+
+    def even_steps(self, n_most: int) -> NDArray[np.intp]:
+        """Return so many positions at most, at even steps along the ROC curve.
+
+        Half of them share out the positives, half the negatives, however rare the
+        positives are.
+        """
+        way = self.true_rate + self.false_rate
+        if len(way) <= n_most:
+            return np.arange(len(way))
+        return np.unique(np.searchsorted(way, np.linspace(0, way[-1], n_most)))
+
+
+def curves_of(
+    is_positive: BoolArray, score: FloatArray, weight: FloatArray
+) -> tuple[tuple[tuple[float, float], ...], ...]:
+    """Return (recall, precision) and (false, true positive rate) at the same cuts."""
+    found = Found.of(is_positive, score, weight)
+    kept = found.even_steps(_N_POINTS)
+    precisions = divide(found.hits, found.hits + found.false_alerts)
+    precisions[0] = 1.0  # of no alerts, by custom
+    true_rate, false_rate = found.true_rate[kept], found.false_rate[kept]
+    return _points(true_rate, precisions[kept]), _points(false_rate, true_rate)
+
+
+def _points(x: FloatArray, y: FloatArray) -> tuple[tuple[float, float], ...]:
+    """Return pairs of plain numbers."""
+    return tuple(zip(x.tolist(), y.tolist(), strict=True))
+
+
+def bins_of(
+    is_positive: BoolArray, score: FloatArray, weight: FloatArray
+) -> tuple[tuple[float, float, float], ...]:
+    """Return (mean score, share of positives, rows) of bins with as many positives.
+
+    Bins of equal size would put nearly all rare positives into the last one.
+    """
+    order = np.argsort(score, kind="stable")
+    positives = np.cumsum((weight * is_positive)[order])
+    edges = np.linspace(0, positives[-1], _N_BINS + 1)[1:-1]
+    parts = np.split(order, np.unique(np.searchsorted(positives, edges) + 1))
+    return tuple(
+        (
+            float(np.average(score[part], weights=weight[part])),
+            float(np.average(is_positive[part], weights=weight[part])),
+            float(weight[part].sum()),
+        )
+        for part in parts
+        if weight[part].sum() > 0
+    )
