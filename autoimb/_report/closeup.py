@@ -10,16 +10,14 @@ from autoimb._confusion import f_beta, precision, recall
 from autoimb._decision import Judged
 from autoimb._mass import Rows
 from autoimb._metrics import METRICS
-from autoimb._report.curves import (
-    curves_of,
-    histogram,
-    precision_band,
-    reliability,
-)
+from autoimb._report.curves import bins_of, curves_of, histogram, precision_band
 from autoimb._report.data import FoldRows, PerClass, WinnerSection
+from autoimb._report.explorer import explorer_of
 from autoimb._report.wording import about_prior, about_threshold
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from autoimb._decision import Decision
     from autoimb._report.evidence import Evidence
 
@@ -57,15 +55,18 @@ def _fold_rows(seen: Evidence) -> tuple[FoldRows, ...]:
     y, folds = seen.problem.table.y, seen.problem.folds
     known = [
         FoldRows(
-            before=np.bincount(
-                y[folds[result.number].train_idx], minlength=len(seen.profile.classes)
-            ).tolist(),
+            before=_class_counts(seen, y[folds[result.number].train_idx]),
             after=result.fitted_counts,
         )
         for result in seen.selection.winner.results
         if result.fitted_counts and folds[result.number].repeat == 0
     ]
     return tuple(known) if any(rows.before != rows.after for rows in known) else ()
+
+
+def _class_counts(seen: Evidence, y: NDArray[np.intp]) -> tuple[int, ...]:
+    """Return the rows of each class."""
+    return tuple(np.bincount(y, minlength=len(seen.profile.classes)).tolist())
 
 
 def decided(decision: Decision) -> dict[str, Any]:
@@ -80,6 +81,7 @@ def decided(decision: Decision) -> dict[str, Any]:
         "expected": judged.expected or None,
         "confusion": tuple(map(tuple, np.rint(judged.confusion).tolist())),
         "per_class": _per_class(judged),
+        "explorer": explorer_of(judged),
         "sentences": (*about_prior(decision), *about_threshold(judged)),
         **({} if decision.pos is None else _curves(judged, decision.pos)),
     }
@@ -100,8 +102,8 @@ def _curves(judged: Judged, pos: int) -> dict[str, Any]:
             judged.at_threshold["recall"],
             judged.at_threshold["precision"],
         ),
-        "calibration_before": reliability(is_positive, oof.proba[:, pos], weight),
-        "calibration_after": reliability(is_positive, proba, weight),
+        "calibration_before": bins_of(is_positive, oof.proba[:, pos], weight),
+        "calibration_after": bins_of(is_positive, proba, weight),
         "histogram": histogram(is_positive, proba, weight),
     }
 

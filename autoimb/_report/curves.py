@@ -1,8 +1,8 @@
-"""Curves and bins of scores, as few points as a page can show."""
+"""What every cut on ranked scores finds: sums, their curves and bands, and bins."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
@@ -11,10 +11,11 @@ from autoimb._confusion import divide
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from autoimb._confusion import BoolArray, FloatArray
     from autoimb._mass import Rows
 
-N_POINTS = 200  # of the curves: more cannot be told apart on a page
-N_BINS = 10
+_N_POINTS = 200  # of the curves: more cannot be told apart on a page
+_N_BINS = 10
 _N_BANDED = 50  # recalls at which a curve has a band
 _N_DRAWS = 50
 _MAX_DRAWN = 5_000_000  # draws times entries: bounds the time on large tables
@@ -22,49 +23,68 @@ _HISTOGRAM_BINS = 30
 _LOWEST = 1e-4  # probabilities are binned by their odds, between this and its opposite
 
 
-def curves_of(
-    is_positive: NDArray[np.bool_],
-    score: NDArray[np.float64],
-    weight: NDArray[np.float64],
-) -> tuple[tuple[tuple[float, float], ...], ...]:
-    """Return (recall, precision) and (false, true positive rate) at the same cuts.
+class Found(NamedTuple):
+    """What reaches each distinct cut on falling scores, after a cut for nobody."""
 
-    Of many cuts, those are kept that lie at even steps along the ROC curve: half of
-    them share out the positives, half the negatives, however rare the positives are.
-    """
-    order = np.argsort(-score)
-    last = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)
-    hits, misses = (
-        np.append(0.0, np.cumsum((weight * side)[order])[last])
-        for side in (is_positive, ~is_positive)
-    )
-    true_rate, false_rate = divide(hits, hits[-1:]), divide(misses, misses[-1:])
-    precisions = divide(hits, hits + misses)
+    scores: FloatArray
+    """Distinct scores (g,), falling."""
+    hits: FloatArray
+    """Weight (g + 1,) of the positives that reach no score, the first one, …"""
+    false_alerts: FloatArray
+    """The same of the negatives."""
+
+    @classmethod
+    def of(cls, is_positive: BoolArray, score: FloatArray, weight: FloatArray) -> Self:
+        """Return the sums of all distinct cuts."""
+        order = np.argsort(-score)
+        last = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)
+        hits, false_alerts = (
+            np.append(0.0, np.cumsum((weight * side)[order])[last])
+            for side in (is_positive, ~is_positive)
+        )
+        return cls(score[order][last], hits, false_alerts)
+
+    @property
+    def true_rate(self) -> FloatArray:
+        """Share (g + 1,) of the positives that are found."""
+        return divide(self.hits, self.hits[-1:])
+
+    @property
+    def false_rate(self) -> FloatArray:
+        """Share (g + 1,) of the negatives that are alerts."""
+        return divide(self.false_alerts, self.false_alerts[-1:])
+
+    def even_steps(self, n_most: int) -> NDArray[np.intp]:
+        """Return so many positions at most, at even steps along the ROC curve.
+
+        Half of them share out the positives, half the negatives, however rare the
+        positives are.
+        """
+        way = self.true_rate + self.false_rate
+        if len(way) <= n_most:
+            return np.arange(len(way))
+        return np.unique(np.searchsorted(way, np.linspace(0, way[-1], n_most)))
+
+
+def curves_of(
+    is_positive: BoolArray, score: FloatArray, weight: FloatArray
+) -> tuple[tuple[tuple[float, float], ...], ...]:
+    """Return (recall, precision) and (false, true positive rate) at the same cuts."""
+    found = Found.of(is_positive, score, weight)
+    kept = found.even_steps(_N_POINTS)
+    precisions = divide(found.hits, found.hits + found.false_alerts)
     precisions[0] = 1.0  # of no alerts, by custom
-    kept = even_steps(true_rate + false_rate)
-    true_rate, false_rate = true_rate[kept], false_rate[kept]
+    true_rate, false_rate = found.true_rate[kept], found.false_rate[kept]
     return _points(true_rate, precisions[kept]), _points(false_rate, true_rate)
 
 
-def even_steps(way: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return the positions, some hundred of many, that cut a rising way evenly."""
-    if len(way) <= N_POINTS:
-        return np.arange(len(way))
-    stops = np.linspace(0, way[-1], N_POINTS)
-    return np.unique(np.searchsorted(way, stops))
-
-
-def _points(
-    x: NDArray[np.float64], y: NDArray[np.float64]
-) -> tuple[tuple[float, float], ...]:
+def _points(x: FloatArray, y: FloatArray) -> tuple[tuple[float, float], ...]:
     """Return pairs of plain numbers."""
     return tuple(zip(x.tolist(), y.tolist(), strict=True))
 
 
-def reliability(
-    is_positive: NDArray[np.bool_],
-    score: NDArray[np.float64],
-    weight: NDArray[np.float64],
+def bins_of(
+    is_positive: BoolArray, score: FloatArray, weight: FloatArray
 ) -> tuple[tuple[float, float, float], ...]:
     """Return (mean score, share of positives, rows) of bins with as many positives.
 
@@ -72,7 +92,7 @@ def reliability(
     """
     order = np.argsort(score, kind="stable")
     positives = np.cumsum((weight * is_positive)[order])
-    edges = np.linspace(0, positives[-1], N_BINS + 1)[1:-1]
+    edges = np.linspace(0, positives[-1], _N_BINS + 1)[1:-1]
     parts = np.split(order, np.unique(np.searchsorted(positives, edges) + 1))
     return tuple(
         (
@@ -86,9 +106,9 @@ def reliability(
 
 
 def precision_band(
-    is_positive: NDArray[np.bool_],
-    score: NDArray[np.float64],
-    weight: NDArray[np.float64],
+    is_positive: BoolArray,
+    score: FloatArray,
+    weight: FloatArray,
     rows: Rows,
 ) -> tuple[tuple[float, float, float], ...]:
     """Return (recall, low, high): the middle 95 % of precisions over drawn rows.
@@ -111,9 +131,9 @@ def precision_band(
 
 
 def histogram(
-    is_positive: NDArray[np.bool_],
-    score: NDArray[np.float64],
-    weight: NDArray[np.float64],
+    is_positive: BoolArray,
+    score: FloatArray,
+    weight: FloatArray,
 ) -> tuple[tuple[float, float, float, float], ...]:
     """Return (from, to, share of the negatives, of the positives) of probabilities.
 

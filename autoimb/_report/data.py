@@ -1,87 +1,17 @@
 """What the report shows, as plain frozen values that round-trip through JSON.
 
 Whoever fills these values measures; the report only draws and words them. A part that
-is None or empty is left out of the page. Every number that can be missing is
-``float | None``: NaN and infinities become None when a value is made, NumPy scalars
-and arrays become Python numbers and tuples, so ``from_dict(to_dict(v)) == v`` always.
+is None or empty is left out of the page.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Literal, Self, get_args, get_type_hints
+from dataclasses import dataclass
+from typing import Literal
+
+from autoimb._report.value import Value
 
 Point = tuple[float | None, float | None]
-
-# What neither XML nor UTF-8 can carry: control characters and lone surrogates.
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
-    """Base of the report's values: cleans its fields, turns into a dict and back."""
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            object.__setattr__(self, field.name, _plain(getattr(self, field.name)))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as dicts, lists, strings, numbers and None."""
-        return {f.name: _encode(getattr(self, f.name)) for f in fields(self)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return the value that `to_dict` described; absent fields get defaults."""
-        nested = _nested_types(cls)
-        return cls(**{name: _decode(v, nested.get(name)) for name, v in values.items()})
-
-
-def _plain(value: Any) -> Any:
-    """Return `value` free of NumPy, of NaN and of characters no page can show."""
-    if hasattr(value, "tolist"):  # NumPy scalars and arrays, without importing NumPy
-        value = value.tolist()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, str):
-        return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", value)
-    if isinstance(value, Mapping):
-        return {_plain(str(key)): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return tuple(map(_plain, value))
-    return value
-
-
-def _encode(value: Any) -> Any:
-    """Return a cleaned `value` with only the types that JSON knows."""
-    if isinstance(value, Value):
-        return value.to_dict()
-    if isinstance(value, tuple):
-        return [_encode(item) for item in value]
-    return dict(value) if isinstance(value, dict) else value
-
-
-def _decode(value: Any, kind: type[Value] | None) -> Any:
-    """Return `value` with its dicts made into `kind`, however deep in lists."""
-    if isinstance(value, list | tuple):
-        return tuple(_decode(item, kind) for item in value)
-    if kind is not None and isinstance(value, Mapping):
-        return kind.from_dict(value)
-    return value
-
-
-def _nested_types(cls: type[Value]) -> dict[str, type[Value] | None]:
-    """Return the `Value` class that each field holds, if it holds one."""
-    return {name: _value_type(hint) for name, hint in get_type_hints(cls).items()}
-
-
-def _value_type(hint: Any) -> type[Value] | None:
-    """Return the `Value` class inside a hint such as ``tuple[Check, ...] | None``."""
-    if isinstance(hint, type) and issubclass(hint, Value):
-        return hint
-    return next(filter(None, map(_value_type, get_args(hint))), None)
 
 
 # --- the data
@@ -361,10 +291,73 @@ class PerClass(Value):
 class FoldRows(Value):
     """Training rows of each class in one fold."""
 
-    before: Sequence[int]
+    before: tuple[int, ...]
     """As they are."""
-    after: Sequence[int]
+    after: tuple[int, ...]
     """As the model was fitted on them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutNumbers(Value):
+    """What one cut achieves."""
+
+    precision: float | None
+    """Share of right ones among the alerts."""
+    recall: float | None
+    """Share of the positives that are found."""
+    f1: float | None
+    """Harmonic mean of the two."""
+    mcc: float | None
+    """Matthews correlation."""
+    alerts: float | None
+    """Alerts per 1,000 rows."""
+    cost: float | None
+    """Cost of the mistakes per 1,000 rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplorerSection(Value):
+    """What each cut on the out-of-fold scores finds, from no alerts to all rows.
+
+    Cuts fall; the first one is reached by nobody. Counts are weights, where rows have
+    some: they add up to `n_positive` and `n_negative`.
+    """
+
+    pos_label: str
+    """The class of interest."""
+    neg_label: str
+    """The other one."""
+    thresholds: tuple[float, ...]
+    """Cuts on its probability, in as few digits as leave every label as it is."""
+    scores: tuple[float, ...]
+    """The lowest score that reaches each cut; for nobody, the cut itself."""
+    true_positives: tuple[float, ...]
+    """Positives that reach each cut."""
+    false_positives: tuple[float, ...]
+    """Negatives that reach each cut."""
+    n_positive: float
+    """All positives."""
+    n_negative: float
+    """All negatives."""
+    tuned: int
+    """Position of the cut that the tuned threshold makes."""
+    at_tuned: CutNumbers
+    """What it achieves, at `costs`."""
+    costs: tuple[float, float] = (1.0, 10.0)
+    """What a false alert and a miss cost until the reader says otherwise."""
+    is_thinned: bool = False
+    """Whether other cuts lie between these."""
+
+    @property
+    def confusion(self) -> dict[str, float]:
+        """The four counts at the tuned threshold."""
+        tp, fp = self.true_positives[self.tuned], self.false_positives[self.tuned]
+        return {
+            "tp": tp,
+            "fn": self.n_positive - tp,
+            "fp": fp,
+            "tn": self.n_negative - fp,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -410,6 +403,8 @@ class WinnerSection(Value):
     """Names of those rows and columns."""
     per_class: tuple[PerClass, ...] = ()
     """Every class on its own."""
+    explorer: ExplorerSection | None = None
+    """What other thresholds would find, for two classes."""
     members: tuple[tuple[str, float], ...] = ()
     """(strategy, weight) of each committee member."""
     fold_rows: tuple[FoldRows, ...] = ()

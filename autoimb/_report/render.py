@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
     from autoimb._report.data import (
+        ExplorerSection,
+        LeaderboardRow,
         OutcomeSection,
         ReportData,
         SearchSection,
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
 
 _MAX_ROWS = 200  # of the leaderboard in a page; the JSON file holds them all
 _N_HEADLINES = 3
+
+_QUIET = {"skipped": "not started", "duplicate": "tried before"}
+"""Statuses of rows that a page hides at first, and what it says of them."""
 
 
 # --- metrics as people call them
@@ -167,6 +173,7 @@ def _context(data: ReportData) -> dict[str, Any]:
     """Return the names that both templates use."""
     rows = metric_rows(data.winner) if data.winner else []
     cuts = [row for row in rows if row.metric.is_cut]
+    shown = data.search.rows[:_MAX_ROWS] if data.search else ()
     return {
         "report": data,
         "has_origin": _has_origin(data),
@@ -176,7 +183,9 @@ def _context(data: ReportData) -> dict[str, Any]:
         "cut_rows": cuts,
         "ranking_rows": [row for row in rows if not row.metric.is_cut],
         "headlines": cuts[:_N_HEADLINES],
-        "leaderboard": data.search.rows[:_MAX_ROWS] if data.search else (),
+        "leaderboard": shown,
+        "statuses": _statuses(shown),
+        "explorer": data.winner.explorer if data.winner else None,
         "n_left_out": _left_out(data.search),
         "weights": _class_weights(data.winner),
         "confusion": _confusion(data.winner),
@@ -253,6 +262,24 @@ def _left_out(search: SearchSection | None) -> int:
     return max(0, len(search.rows) - _MAX_ROWS) if search else 0
 
 
+@dataclass(frozen=True, slots=True)
+class StatusCount:
+    """How many candidates of the leaderboard ended in one way."""
+
+    status: str
+    count: int
+
+    @property
+    def quiet(self) -> str:
+        """What is said of these rows where they are hidden at first, else ""."""
+        return _QUIET.get(self.status, "")
+
+
+def _statuses(rows: tuple[LeaderboardRow, ...]) -> list[StatusCount]:
+    """Return the statuses that occur, in the order of the rows."""
+    return [StatusCount(*pair) for pair in Counter(r.status for r in rows).items()]
+
+
 def _class_weights(winner: WinnerSection | None) -> list[tuple[str, float]]:
     """Return (class, weight) pairs where the threshold is one weight a class."""
     if winner is None or not isinstance(winner.threshold, tuple):
@@ -277,11 +304,19 @@ def render_html(data: ReportData) -> str:
     from markupsafe import Markup
 
     template = _html_environment().get_template("report.html.j2")
+    context = _context(data)
     drawn = {
         name: Markup(svg)  # noqa: S704  figures escape every text they hold
         for name, svg in make_figures(data).items()
     }
-    return template.render(_context(data), figures=drawn)
+    island = Markup(_island(context["explorer"]))  # noqa: S704  no "<" is left
+    return template.render(context, figures=drawn, explorer_json=island)
+
+
+def _island(explorer: ExplorerSection | None) -> str:
+    """Return the explorer's numbers as JSON that no script element ends inside of."""
+    values = explorer.to_dict() if explorer else None
+    return json.dumps(values, allow_nan=False).replace("<", r"\u003c")
 
 
 def render_markdown(data: ReportData) -> str:

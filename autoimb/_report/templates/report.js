@@ -22,3 +22,37 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+
+// Filters the leaderboard: rows of a ticked status that hold all the words.
+const filter = document.getElementById("filter");
+if (filter) {
+  const rows = [...document.querySelector("table.sortable").tBodies[0].rows];
+  const wordsOf = (row) =>
+    [...row.cells]
+      .filter((cell) => !cell.matches(".figure"))
+      .map((cell) => cell.textContent.toLowerCase())
+      .join("\n");
+  const candidates = rows.map((row) => [row, row.dataset.status, wordsOf(row)]);
+  const asked = filter.querySelector("[type=search]");
+  const ticks = [...filter.querySelectorAll("[type=checkbox]")];
+  const quiet = ticks.filter((tick) => "quiet" in tick.dataset);
+  const note = filter.querySelector(".quiet");
+  const apply = () => {
+    const words = asked.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const kept = new Set(ticks.filter((tick) => tick.checked).map((tick) => tick.value));
+    for (const [row, status, text] of candidates) {
+      row.hidden = !kept.has(status) || !words.every((word) => text.includes(word));
+    }
+    const n = rows.filter((row) => !row.hidden).length;
+    filter.querySelector("output").textContent = `${n} of ${rows.length} shown`;
+    if (note) note.hidden = quiet.every((tick) => tick.checked);
+  };
+  filter.addEventListener("input", apply);
+  note?.querySelector("button").addEventListener("click", () => {
+    for (const tick of quiet) tick.checked = true;
+    quiet[0].focus(); // the button goes away
+    apply();
+  });
+  filter.hidden = false;
+  apply();
+}

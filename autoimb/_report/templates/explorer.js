@@ -1,0 +1,139 @@
+// The threshold explorer. Python counted what each cut finds; the formulas on these
+// counts are those of autoimb/_confusion.py, 0 where a quotient is undefined.
+{
+  const divide = (a, b) => (b > 0 ? a / b : 0);
+
+  const countsOf = (data) =>
+    data.thresholds.map((_, i) => {
+      const tp = data.true_positives[i];
+      const fp = data.false_positives[i];
+      return { tp, fp, fn: data.n_positive - tp, tn: data.n_negative - fp };
+    });
+
+  const metricsOf = ({ tp, fp, fn, tn }) => ({
+    precision: divide(tp, tp + fp),
+    recall: divide(tp, tp + fn),
+    f1: divide(2 * tp, 2 * tp + fp + fn),
+    mcc: divide(
+      tp * tn - fp * fn,
+      Math.sqrt((tp + fp) * (tn + fn)) * Math.sqrt((tp + fn) * (tn + fp)),
+    ),
+    alerts: 1000 * divide(tp + fp, tp + fp + fn + tn),
+  });
+
+  const costOf = ({ tp, fp, fn, tn }, [falseAlert, miss]) =>
+    1000 * divide(falseAlert * fp + miss * fn, tp + fp + fn + tn);
+
+  // Of equally cheap cuts the one with fewest alerts; sums differ by rounding.
+  const cheapestOf = (cuts, prices) => {
+    const costs = cuts.map((cut) => costOf(cut, prices));
+    const lowest = Math.min(...costs) * (1 + 1e-12);
+    return costs.findIndex((cost) => cost <= lowest);
+  };
+
+  // The last of the cuts that fulfils a condition, or that for nobody.
+  const lastWhere = (values, holds) => Math.max(0, values.findLastIndex(holds));
+
+  const written = (value, decimals) => {
+    const digits = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+    return value
+      .toLocaleString("en-US", { ...digits, roundingMode: "halfEven" })
+      .replace("-", "−");
+  };
+
+  // Three digits, as formats.significant writes them.
+  const num = (value) => {
+    if (!Number.isFinite(value)) return "–";
+    if (value === 0) return "0";
+    const power = Number(value.toExponential(2).split("e")[1]);
+    return written(value, Math.min(Math.max(0, 2 - power), 20));
+  };
+
+  const explore = (section, data) => {
+    const part = (name) => document.getElementById(`explore-${name}`);
+    const cuts = countsOf(data);
+    const metrics = cuts.map(metricsOf);
+    const way = cuts.map(
+      ({ tp, fp }) => divide(tp, data.n_positive) + divide(fp, data.n_negative),
+    );
+    const prices = () =>
+      ["false-alert", "miss"].map((name) => Math.max(0, part(name).valueAsNumber || 0));
+    let at = data.tuned;
+    let threshold = data.thresholds[at];
+
+    // Writes all that depends on the cut, but not into the box that is being typed in.
+    const render = (typed) => {
+      const [cut, found] = [cuts[at], metrics[at]];
+      for (const name in found) part(name).textContent = num(found[name]);
+      for (const name in cut) part(name).textContent = written(cut[name], 0);
+      part("cost").textContent = num(costOf(cut, prices()));
+      part("code").textContent = `model.set_threshold(${threshold})`;
+      const boxes = { threshold, top: +(cut.tp + cut.fp).toFixed(2), cut: way[at] };
+      for (const name in boxes) if (name !== typed) part(name).value = boxes[name];
+      const spoken =
+        `threshold ${threshold}: precision ${num(found.precision)}, ` +
+        `recall ${num(found.recall)}, ${num(found.alerts)} alerts per 1,000 rows`;
+      part("cut").setAttribute("aria-valuetext", spoken);
+      if (document.activeElement !== part("cut")) part("spoken").textContent = spoken;
+      place("line-cut", at);
+    };
+    const moveTo = (i, typed = null, value = data.thresholds[i]) => {
+      at = i;
+      threshold = value;
+      render(typed);
+    };
+    const price = () => {
+      const cheapest = cheapestOf(cuts, prices());
+      part("cheapest-threshold").textContent = data.thresholds[cheapest];
+      part("cheapest-cost").textContent = num(costOf(cuts[cheapest], prices()));
+      part("cost").textContent = num(costOf(cuts[at], prices()));
+    };
+    const place = (name, i) => {
+      part(name).setAttribute("x1", way[i]);
+      part(name).setAttribute("x2", way[i]);
+    };
+    const draw = (name) => {
+      const points = metrics.map((found, i) => `${way[i]},${1 - found[name]}`);
+      part(`line-${name}`).setAttribute("points", points.slice(1).join(" "));
+    };
+
+    const on = (name, event, act) => part(name).addEventListener(event, act);
+    on("cut", "input", () => {
+      const reached = part("cut").valueAsNumber;
+      moveTo(way.findIndex((w) => w >= reached), "cut");
+    });
+    const STEPS = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 };
+    on("cut", "keydown", (event) => {
+      if (!(event.key in STEPS)) return;
+      event.preventDefault(); // the browser's own steps pass over cuts
+      moveTo(Math.min(Math.max(0, at + STEPS[event.key]), cuts.length - 1));
+    });
+    on("threshold", "input", () => {
+      const asked = Math.min(Math.max(0, part("threshold").valueAsNumber), 1);
+      if (isNaN(asked)) return;
+      const i = lastWhere(data.scores, (score) => score >= asked);
+      // With every cut at hand, a threshold between two of them is as good as its own.
+      moveTo(i, "threshold", data.is_thinned ? data.thresholds[i] : asked);
+    });
+    on("top", "input", () => {
+      const most = part("top").valueAsNumber * (1 + 1e-9); // thirds do not add up to 1
+      if (isNaN(most)) return;
+      moveTo(lastWhere(cuts, ({ tp, fp }) => tp + fp <= most), "top");
+    });
+    for (const name of ["threshold", "top", "cut"]) on(name, "change", () => render());
+    for (const name of ["false-alert", "miss"]) on(name, "input", price);
+    on("reset", "click", () => moveTo(data.tuned));
+    on("cheapest", "click", () => moveTo(cheapestOf(cuts, prices())));
+
+    for (const name of ["precision", "recall"]) draw(name);
+    place("line-tuned", data.tuned);
+    render();
+    price();
+    for (const hint of section.querySelectorAll(".still")) hint.hidden = true;
+    for (const control of section.querySelectorAll(".controls")) control.hidden = false;
+  };
+
+  const section = document.getElementById("explore");
+  const numbers = document.getElementById("explore-data");
+  if (section) explore(section, JSON.parse(numbers.textContent));
+}
