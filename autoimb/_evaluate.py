@@ -17,6 +17,7 @@ import numpy as np
 from scipy.special import expit, softmax
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
 
 from autoimb._catalogue.entry import resolve
 from autoimb._clock import interrupted_after
@@ -378,7 +379,8 @@ def refit(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         patience = grace(seconds) if within and seconds is not None else seconds
-        with interrupted_after(patience):
+        # Histogram boosting and linear algebra take no number of threads themselves.
+        with interrupted_after(patience), threadpool_limits(n_threads):
             rest, X = _encoded_once(pipeline, strategy, problem, encoded)
             fit_steps(rest, X, table.y, table.sample_weight, fit)
     family: Family = problem.catalogue.get("family", strategy.family.name)

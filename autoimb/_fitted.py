@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from autoimb._objectives import Objective
     from autoimb._select import Selection
     from autoimb._strategy import Strategy
+    from autoimb._trials import TrialRecord
+
+_WORTH_THREADS = 0.5  # seconds of a fit by one thread from which on more are used
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -250,7 +253,7 @@ def _refitted(
         fitted = refit(
             selection.winner.strategy,
             problem,
-            n_threads=n_threads,
+            n_threads=_threads(selection.winner, n_threads),
             seconds=limit,
             encoded=encoded,
         )
@@ -262,11 +265,20 @@ def _refitted(
         fitted = refit(
             selection.winner.strategy,
             problem,
-            n_threads=n_threads,
+            n_threads=_threads(selection.winner, n_threads),
             seconds=limit,
             encoded=encoded,
         )
     return selection, *fitted
+
+
+def _threads(record: TrialRecord, n_threads: int) -> int:
+    """Return with how many threads to refit: one for what is quick anyway.
+
+    Threads that share a core with other programs wait for each other thousands of times
+    in a fit: a boosted model of 0.2 s took 3 s with two threads on a busy machine.
+    """
+    return 1 if 0 < record.fit_seconds < _WORTH_THREADS else n_threads
 
 
 def _refitted_in_time(
@@ -284,7 +296,7 @@ def _refitted_in_time(
         pipeline, is_whole = refit(
             member.strategy,
             problem,
-            n_threads=n_threads,
+            n_threads=_threads(member.record, n_threads),
             seconds=seconds,
             encoded=encoded,
         )

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from tables import arena_of, five_classes, mixed, numeric, problem_of
 
+from autoimb import _fitted
 from autoimb._calibrate import Identity, Platt
 from autoimb._catalogue import CATALOGUE
 from autoimb._committee import Member
-from autoimb._evaluate import evaluate, predict_codes
+from autoimb._evaluate import evaluate, predict_codes, refit
 from autoimb._execution import Inline
 from autoimb._fitted import FittedMember, FittedModel, finish
 from autoimb._metrics import METRICS
@@ -214,3 +215,29 @@ def test_without_scores_nothing_is_calibrated_and_nothing_is_out_of_fold():
     assert 0 < done.model.threshold.value < 1
     labels = done.model.threshold.apply(done.model.proba(problem.table.X))
     assert set(labels) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("fit_seconds", "n_threads"), [(0.1, 1), (0.4, 1), (2.0, 3), (0.0, 3)]
+)
+def test_what_is_quick_is_refitted_by_one_thread(monkeypatch, fit_seconds, n_threads):
+    """Zero seconds are those of a strategy that was never fitted."""
+    problem, given = problem_of(*numeric()), []
+
+    def noting(strategy, problem, *, n_threads, **rest):
+        given.append(n_threads)
+        return refit(strategy, problem, n_threads=1, **rest)
+
+    monkeypatch.setattr(_fitted, "refit", noting)
+    selection = selection_of(problem)
+    winner = replace(selection.winner, fit_seconds=fit_seconds)
+    other = replace(winner, number=1, strategy=PLAIN)
+    members = (Member(winner), Member(other))
+    finish(
+        replace(selection, winner=winner, members=members),
+        problem,
+        resolve_threshold("f1", 2, 1),
+        calibrated=True,
+        n_threads=3,
+    )
+    assert given == [n_threads] * 2
