@@ -46,6 +46,7 @@ imports only from modules above it in this list.
 ``_fitted``         refit, calibration, threshold
 ``_again``          what was chosen, on other rows
 ``_decision``       another threshold or class distribution, with no refit
+``_export``         the winner as code that needs no autoimb
 ``_report``         the strategy report
 ``_persist``        saved models
 ``_progress``       the live display

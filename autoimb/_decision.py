@@ -12,7 +12,8 @@ from autoimb._confusion import confusion_matrices
 from autoimb._fitted import choose_threshold
 from autoimb._metrics import metrics_at
 from autoimb._shift import PriorShift, resolve_prior, shifted
-from autoimb._threshold import Argmax, Threshold, resolve_threshold
+from autoimb._threshold import COST, Argmax, Threshold, resolve_threshold
+from autoimb.exceptions import BadInputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -106,6 +107,19 @@ class Decision:
             return made
         shares = dict(zip(self.classes.tolist(), self.shift.after, strict=True))
         return f"{made}\nmodel.set_prior({shares})"
+
+
+def asked_of(threshold: Any, *, has_costs: bool) -> Any:
+    """Return the threshold that the user means; with costs, the lowest of them."""
+    if not has_costs:
+        return threshold
+    if not (isinstance(threshold, str) and threshold in {"f1", COST}):
+        raise BadInputError(
+            f"costs= and threshold={threshold!r} exclude each other: leave threshold "
+            f"at its default or set it to {COST!r} to minimise the costs; or pass no "
+            "costs."
+        )
+    return COST
 
 
 def _small(oof: OutOfFold) -> OutOfFold:

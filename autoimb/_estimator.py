@@ -22,9 +22,10 @@ from autoimb._clock import Deadline, check_limits
 from autoimb._columns import as_rows
 from autoimb._committee import most_members
 from autoimb._data import Table, check_labels, check_table, codes_of
-from autoimb._decision import Decision
+from autoimb._decision import Decision, asked_of
 from autoimb._evaluate import Problem
 from autoimb._execution import open_executor, shared
+from autoimb._export import script_of
 from autoimb._fitted import finish
 from autoimb._folds import make_folds
 from autoimb._guide import recommend
@@ -45,7 +46,7 @@ from autoimb._select import Selection, last_seconds, reserve, select
 from autoimb._space import SearchSpace, wishes_of
 from autoimb._standin import stand_in
 from autoimb._study import Ledger, fingerprint_of, resolve_storage
-from autoimb._threshold import COST, resolve_threshold
+from autoimb._threshold import resolve_threshold
 from autoimb.exceptions import (
     AccuracyWarning,
     BadInputError,
@@ -309,7 +310,7 @@ default="auto"
             X, y, sample_weight=sample_weight, groups=groups, costs=costs
         )
         metric = self._resolve_metric(table)
-        asked = self._asked_threshold(table)
+        asked = asked_of(self.threshold, has_costs=costs is not None)
         aim = resolve_threshold(
             asked, table.n_classes, table.pos, has_costs=costs is not None
         )
@@ -603,6 +604,49 @@ default="auto"
         check_is_fitted(self)
         return Report(self._report_data)
 
+    def export_code(self) -> str:
+        """Return the winner as plain code that fits and predicts without autoimb.
+
+        The script defines ``fit(X, y)``, which returns the fitted pipelines of the
+        winner, ``predict(pipelines, X)`` and ``predict_proba(pipelines, X)``. It reads
+        pandas and NumPy tables; fitted on the same training table, it predicts as this
+        model does.
+
+        Returns
+        -------
+        str
+            Python code on scikit-learn, imbalanced-learn and what else the winner is
+            made of; calibration, class shares and threshold are its constants.
+
+        Raises
+        ------
+        BadInputError
+            If an object of your own cannot be written as code; the message names it.
+
+        Notes
+        -----
+        Losses, nets, ensembles and samplers that only autoimb has are imported from
+        it, and a comment at the top of the script says which. Class weights and the
+        rows that a sampler aims at are numbers that suit the training table. A winner
+        whose refit was cut short by `time_budget` is fitted as a whole.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import make_classification
+        >>> from autoimb import AutoImbalance
+        >>> X, y = make_classification(300, weights=[0.9], random_state=0)
+        >>> model = AutoImbalance(
+        ...     n_trials=1, families="logistic_regression", n_jobs=1, random_state=0
+        ... ).fit(X, y)
+        >>> script = {}
+        >>> exec(model.export_code(), script)
+        >>> pipelines = script["fit"](X, y)
+        >>> bool((script["predict"](pipelines, X) == model.predict(X)).all())
+        True
+        """
+        check_is_fitted(self)
+        return script_of(self._model, self._schema, self._decision)
+
     def save(self, path: str | Path) -> None:
         """Save the fitted model, its out-of-fold scores and its report.
 
@@ -624,18 +668,6 @@ default="auto"
         rows = as_rows(X)
         validate_data(self, rows, skip_check_array=True)
         return check_table(rows, y, pos_label=self.pos_label, **extra)
-
-    def _asked_threshold(self, table: Table) -> Any:
-        """Return the threshold that the user means; with costs, the lowest of them."""
-        if table.costs is None:
-            return self.threshold
-        if not (isinstance(self.threshold, str) and self.threshold in {"f1", COST}):
-            raise BadInputError(
-                f"costs= and threshold={self.threshold!r} exclude each other: leave "
-                f"threshold at its default or set it to {COST!r} to minimise the "
-                "costs; or pass no costs."
-            )
-        return COST
 
     def _resolve_metric(self, table: Table) -> Metric:
         """Return the search metric; warn where it cannot see a rare class."""
