@@ -48,6 +48,7 @@ imports only from modules above it in this list.
 ``_growth``         what more rows of the rare class would buy
 ``_importance``     what each column is worth
 ``_decision``       another threshold or class distribution, with no refit
+``_export``         the winner as code that needs no autoimb
 ``_report``         the strategy report
 ``_persist``        saved models
 ``_progress``       the live display

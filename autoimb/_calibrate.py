@@ -101,9 +101,7 @@ class Platt(Calibration):
 
     def __call__(self, proba: FloatArray) -> FloatArray:
         """Calibrated probabilities (n, 2); their order is that of `proba`."""
-        p = proba[:, self.pos]
-        logit = _soft_log(p) - _soft_log(1 - p)
-        return _with_logit(proba, self.slope * logit + self.intercept, self.pos)
+        return platt(proba, self.slope, self.intercept, self.pos)
 
 
 @dataclass(frozen=True)
@@ -127,9 +125,7 @@ class Beta(Calibration):
 
     def __call__(self, proba: FloatArray) -> FloatArray:
         """Calibrated probabilities (n, 2); their order is that of `proba`."""
-        rising, falling = _beta_features(proba[:, self.pos])
-        logit = self.a * rising + self.b * falling + self.intercept
-        return _with_logit(proba, logit, self.pos)
+        return beta(proba, self.a, self.b, self.intercept, self.pos)
 
 
 @dataclass(frozen=True)
@@ -154,9 +150,30 @@ class TemperatureBias(Calibration):
 
     def __call__(self, proba: FloatArray) -> FloatArray:
         """Calibrated probabilities (n, k)."""
-        logits = self.slope * _soft_log(proba) + np.asarray(self.biases)
-        mapped = softmax(logits, axis=1)
-        return cast("FloatArray", mapped + _TRACE * (proba - mapped))
+        return temperature_bias(proba, self.slope, self.biases)
+
+
+def platt(proba: FloatArray, slope: float, intercept: float, pos: int) -> FloatArray:
+    """Return probabilities (n, 2) by Platt scaling."""
+    p = proba[:, pos]
+    logit = _soft_log(p) - _soft_log(1 - p)
+    return _with_logit(proba, slope * logit + intercept, pos)
+
+
+def beta(
+    proba: FloatArray, a: float, b: float, intercept: float, pos: int
+) -> FloatArray:
+    """Return probabilities (n, 2) by beta calibration."""
+    rising, falling = _beta_features(proba[:, pos])
+    return _with_logit(proba, a * rising + b * falling + intercept, pos)
+
+
+def temperature_bias(
+    proba: FloatArray, slope: float, biases: tuple[float, ...]
+) -> FloatArray:
+    """Return probabilities (n, k) with a temperature and a bias a class."""
+    mapped: FloatArray = softmax(slope * _soft_log(proba) + np.asarray(biases), axis=1)
+    return mapped + _TRACE * (proba - mapped)
 
 
 _KINDS: dict[str, type[Calibration]] = {

@@ -26,6 +26,7 @@ from autoimb._data import Table, check_labels, check_table, codes_of
 from autoimb._decision import Decision, asked_threshold
 from autoimb._evaluate import Problem
 from autoimb._execution import open_executor, shared
+from autoimb._export import script_of
 from autoimb._fitted import finish
 from autoimb._folds import make_folds
 from autoimb._guide import recommend
@@ -633,6 +634,49 @@ default="auto"
                 strategy = self.best_strategy_
                 self._report_data = with_probes(known, strategy, arena, clock)
         return Report(self._report_data)
+
+    def export_code(self) -> str:
+        """Return the winner as plain code that fits and predicts without autoimb.
+
+        The script defines ``fit(X, y)``, which returns the fitted pipelines of the
+        winner, ``predict(pipelines, X)`` and ``predict_proba(pipelines, X)``. It reads
+        pandas and NumPy tables; fitted on the same training table, it predicts as this
+        model does.
+
+        Returns
+        -------
+        str
+            Python code on scikit-learn, imbalanced-learn and what else the winner is
+            made of; calibration, class shares and threshold are its constants.
+
+        Raises
+        ------
+        BadInputError
+            If an object of your own cannot be written as code; the message names it.
+
+        Notes
+        -----
+        Losses, nets, ensembles and samplers that only autoimb has are imported from
+        it, and a comment at the top of the script says which. Class weights and the
+        rows that a sampler aims at are numbers that suit the training table. A winner
+        whose refit was cut short by `time_budget` is fitted as a whole.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import make_classification
+        >>> from autoimb import AutoImbalance
+        >>> X, y = make_classification(300, weights=[0.9], random_state=0)
+        >>> model = AutoImbalance(
+        ...     n_trials=1, families="logistic_regression", n_jobs=1, random_state=0
+        ... ).fit(X, y)
+        >>> script = {}
+        >>> exec(model.export_code(), script)
+        >>> pipelines = script["fit"](X, y)
+        >>> bool((script["predict"](pipelines, X) == model.predict(X)).all())
+        True
+        """
+        check_is_fitted(self)
+        return script_of(self._model, self._schema, self._decision)
 
     def save(self, path: str | Path) -> None:
         """Save the fitted model, its out-of-fold scores and its report.

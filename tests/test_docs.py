@@ -17,7 +17,7 @@ METHODS = [
     f"AutoImbalance.{name}"
     for name in (
         *("fit", "predict", "predict_proba", "score", "report", "save"),
-        *("set_prior", "set_threshold"),
+        *("export_code", "set_prior", "set_threshold"),
     )
 ]
 
