@@ -182,7 +182,9 @@ def test_losses_of_our_own_are_imported_and_the_script_says_so(loss, table):
     assert "autoimb._models.boosting" in modules_of(code)
 
 
-@pytest.mark.parametrize("metric", ["roc_auc", FBeta(2), lambda *_: 1.0], ids=str)
+@pytest.mark.parametrize(
+    "metric", ["roc_auc", FBeta(2), lambda *_: 1.0], ids=["name", "F2", "own"]
+)
 def test_nets_are_told_the_metric_that_they_were_stopped_by(metric):
     written = flat(source(resolve_metric(metric, 2), Names()))
     expected = {"roc_auc": '"roc_auc"', "FBeta(beta=2)": "FBeta(2)"}
