@@ -40,6 +40,8 @@ class Question:
     text: str
     answer: Callable[[DatasetProfile], str]
     """The data's own answer, in words."""
+    measured: Callable[[DatasetProfile], str]
+    """The number behind it."""
     branches: tuple[Branch, ...]
 
 
@@ -69,6 +71,7 @@ FLOWCHART: tuple[Question | Advice, ...] = (
         key="ratio",
         text="How many rows of the largest class for one of the smallest?",
         answer=lambda p: f"the imbalance ratio is 1:{p.imbalance_ratio:.4g}",
+        measured=lambda p: f"1:{p.imbalance_ratio:.3g}",
         branches=(
             Branch("below 1:10", lambda p: p.imbalance_ratio < _MILD, "weights"),
             Branch(
@@ -83,6 +86,7 @@ FLOWCHART: tuple[Question | Advice, ...] = (
         key="minority",
         text="Are there more than 500 rows of the smallest class?",
         answer=lambda p: f"the smallest class has {p.minority_count:,} rows",
+        measured=lambda p: f"{p.minority_count:,}",
         branches=(
             Branch("yes", lambda p: p.minority_count > _ENOUGH_MINORITY, "smote"),
             Branch("no", lambda p: p.minority_count <= _ENOUGH_MINORITY, "collect"),

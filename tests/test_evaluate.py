@@ -15,6 +15,7 @@ from sklearn.svm import LinearSVC
 from tables import TABLES, five_classes, mixed, numeric, problem_of
 
 from autoimb._catalogue import CATALOGUE
+from autoimb._catalogue.entry import oversampled
 from autoimb._catalogue.ready import ready_family
 from autoimb._columns import take
 from autoimb._evaluate import (
@@ -462,3 +463,18 @@ def test_few_rows_of_a_forest_have_the_scores_that_they_have_among_many(family, 
     for rows in (np.arange(1), np.arange(5, 20)):
         few = predict_codes(pipeline, take(X, rows), k)
         np.testing.assert_allclose(few, whole[rows], rtol=1e-12)
+
+
+@pytest.mark.parametrize("strength", [0.3, 1.0])
+def test_a_fold_says_how_many_rows_of_each_class_its_model_was_fitted_on(strength):
+    problem = problem_of(*numeric(200, 30))
+    plain = Strategy.of(CATALOGUE, family="logistic_regression")
+    grown = Strategy.of(
+        CATALOGUE,
+        family="logistic_regression",
+        resampler=("random_over", {"strength": strength}),
+    )
+    before = np.bincount(problem.table.y[problem.folds[0].train_idx])
+    assert evaluate(plain, 0, Inline(problem)).fitted_counts == tuple(before)
+    n_rare = oversampled(before, strength)[1]
+    assert evaluate(grown, 0, Inline(problem)).fitted_counts == (before[0], n_rare)

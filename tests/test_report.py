@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_curve
 from sklearn.metrics import roc_curve as rates_of
-from tables import numeric
+from tables import Broken, five_classes, numeric
 
-from autoimb import AutoImbalance
+from autoimb import AutoImbalance, register_family
 from autoimb._report import (
     AxisEffect,
     Check,
@@ -615,7 +615,7 @@ def test_first_screen_names_the_numbers_that_matter():
         html[html.index("<header") : html.index("</header>") + len("</header>")]
     )
     summary = "".join(page.texts)
-    for number in ("0.731", "0.699 to 0.762", "0.715", "+0.0270", "0.0233", "0.312"):
+    for number in ("0.731", "0.699 to 0.762", "0.715", "+0.027", "0.0233", "0.312"):
         assert number in summary
     assert all(sentence in summary for sentence in binary().outcome.sentences)
     assert {"verdict", "winner-score", "do-nothing-score", "threshold"} <= set(
@@ -998,3 +998,51 @@ def test_the_flowchart_s_best_is_told_with_its_last_score():
     named = [name for name in board.index if f"strategy, {name}, has" in told]
     assert named
     assert f"{board[named[0]]:.3f}" in told
+
+
+# --- reports of real fits
+
+
+def one_candidate():
+    return numeric(200, 30), {"n_trials": 1, "families": "logistic_regression"}
+
+
+def all_but_one_failed():
+    register_family("broken", Broken())
+    families = ["logistic_regression", "broken"]
+    return numeric(200, 30), {"n_trials": 12, "families": families}
+
+
+def more_classes():
+    options = {"n_trials": 4, "families": "logistic_regression"}
+    return five_classes(), {**options, "resamplers": ["none", "random_over"]}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:optuna")
+@pytest.mark.parametrize(
+    ("make", "shows"),
+    [
+        (one_candidate, ("logistic regression",)),
+        (all_but_one_failed, ("this model is broken",)),
+        (more_classes, ("PR-AUC", "Class by class")),
+    ],
+)
+def test_whatever_was_fitted_is_reported_in_every_format(make, shows, tmp_path):
+    (X, y), options = make()
+    model = AutoImbalance(n_jobs=1, random_state=0, **options).fit(X, y)
+    report = model.report()
+    for suffix in ("html", "md", "json"):
+        assert report.save(tmp_path / f"report.{suffix}").stat().st_size > 1000
+    page = Page((tmp_path / "report.html").read_text())
+    assert page.open == []
+    for words in shows:
+        assert words in "".join(page.texts)
+    assert ReportData.from_dict(report.to_dict()) == report.data
+
+
+def test_the_lit_answers_tell_the_numbers_behind_them():
+    X, y = numeric(220, 20)
+    options = {"n_trials": 1, "families": "logistic_regression", "n_jobs": 1}
+    guide = AutoImbalance(**options).fit(X, y).report().data.guide
+    lit = [edge.label for edge in guide.edges if edge.on_path]
+    assert lit == ["1:10 to 1:100 (here 1:10)", "no (here 20)"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from autoimb._clock import check_limits
 from autoimb._folds import describe_folds
-from autoimb._guide import FLOWCHART, Question
+from autoimb._guide import FLOWCHART, Branch, Question
 from autoimb._report.closeup import decided, winner_section
 from autoimb._report.data import (
     Check,
@@ -127,17 +127,27 @@ def _guide_section(seen: Evidence) -> GuideSection:
             for node in FLOWCHART
         ),
         edges=tuple(
-            FlowEdge(
-                source=node.key,
-                target=branch.target,
-                label=branch.label,
-                on_path=(node.key, branch.target) in steps,
+            _edge(
+                node, branch, seen.profile, on_path=(node.key, branch.target) in steps
             )
             for node in questions
             for branch in node.branches
         ),
         reasons=seen.recommendation.reasons,
         seeds=tuple(map(seen.space.label, seen.recommendation.seeds)),
+    )
+
+
+def _edge(
+    node: Question, branch: Branch, profile: DatasetProfile, *, on_path: bool
+) -> FlowEdge:
+    """Return an answer's arrow; on this data's path with the number behind it."""
+    here = f" (here {node.measured(profile)})" if on_path else ""
+    return FlowEdge(
+        source=node.key,
+        target=branch.target,
+        label=branch.label + here,
+        on_path=on_path,
     )
 
 

@@ -39,6 +39,19 @@ def signed(value: float | None) -> str:
     return sign + significant(value)
 
 
+def gained(value: float | None) -> str:
+    """Return a difference of scores with its sign, to three decimals.
+
+    Examples
+    --------
+    >>> gained(0.00952), gained(-0.5), gained(None)
+    ('+0.010', '−0.500', '–')
+    """
+    if value is None or not math.isfinite(value):
+        return MISSING
+    return f"{value:+.3f}".replace("-", "−")
+
+
 def percent(share: float | None) -> str:
     """Return a share as a percentage; only a whole one reads 100%.
 

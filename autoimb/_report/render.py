@@ -361,6 +361,7 @@ def _environment(**options: Any) -> Environment:
     environment.filters |= {
         "num": formats.significant,
         "signed": formats.signed,
+        "gained": formats.gained,
         "percent": formats.percent,
         "seconds": formats.seconds,
         "thousands": formats.thousands,
