@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
+from zipfile import ZIP_DEFLATED, BadZipFile
 
 import pandas as pd
 
@@ -74,7 +74,12 @@ def save(model: Any, path: str | Path) -> None:
     bare.study_ = bare._catalogue = None
     bare.set_callbacks()
     bare.leaderboard_ = model.leaderboard_.astype(object).to_dict("list")
-    skops.io.dump({"format": FORMAT, "model": bare}, path)
+    skops.io.dump(
+        {"format": FORMAT, "model": bare},
+        path,
+        compression=ZIP_DEFLATED,  # trees shrink to a fraction
+        compresslevel=1,
+    )
 
 
 def load(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:

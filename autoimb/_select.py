@@ -455,15 +455,17 @@ def _replayed(
     drawn = np.array([r.score.drawn for r in records if r.score])
     ranks = np.argsort(-np.where(np.isfinite(drawn), drawn, -np.inf), axis=0)
     left_out = (judge.counts == 0).astype(np.uint8)
-    picked = np.array(
-        [
-            judge.pooled(
-                _picked([records[i] for i in order], draw, selection, bench, noise),
-                left_out[draw : draw + 1],
-            )[0]
-            for draw, order in enumerate(ranks.T)
-        ]
-    )
+    picked = np.empty(len(left_out))
+    if len(selection.members) == 1:
+        # Few candidates are ever the best: each is ranked once for all its draws.
+        for place in np.unique(ranks[0]):
+            draws = ranks[0] == place
+            picked[draws] = judge.pooled(records[place].results, left_out[draws])
+    else:
+        for draw, order in enumerate(ranks.T):
+            ranked = [records[i] for i in order]
+            together = _picked(ranked, draw, selection, bench, noise)
+            picked[draw] = judge.pooled(together, left_out[draw : draw + 1])[0]
     on_all = judge.pooled(winner, np.ones((1, left_out.shape[1]), dtype=np.uint8))
     by_winner = judge.pooled(winner, left_out)
     is_known = np.isfinite(picked) & np.isfinite(by_winner)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoimb._mass import Rows
-from autoimb._report.curves import curves_of, histogram, precision_band
+from autoimb._report.curves import Bands, curves_of, histogram
 
 
 def scored(n=400, seed=0, prevalence=0.2):
@@ -18,29 +18,30 @@ def scored(n=400, seed=0, prevalence=0.2):
     return is_positive, score, rng.uniform(0.5, 2, n), Rows.of(y, np.arange(n))
 
 
-def test_the_band_holds_the_curve():
+def test_the_bands_hold_the_curves():
     is_positive, score, weight, rows = scored()
-    band = np.array(precision_band(is_positive, score, weight, rows))
-    curve = np.array(curves_of(is_positive, score, weight)[0])
-    at = np.interp(band[:, 0], curve[:, 0], curve[:, 1])
-    inside = (band[:, 1] - 0.02 <= at) & (at <= band[:, 2] + 0.02)
-    assert inside.mean() > 0.9
-    assert (band[:, 1] <= band[:, 2]).all()
-    assert band[-1, 0] == 1.0
+    curves = curves_of(is_positive, score, weight)
+    for band, curve in zip(
+        Bands.of(is_positive, score, weight, rows), curves, strict=True
+    ):
+        at, low, high = np.transpose(band)
+        value = np.interp(at, *np.transpose(curve))
+        assert ((low - 0.02 <= value) & (value <= high + 0.02)).mean() > 0.9
+        assert (low <= high).all()
+        assert at[-1] == 1.0
 
 
-def test_the_band_narrows_with_more_rows():
-    widths = []
-    for n in (200, 3200):
-        band = np.array(precision_band(*scored(n)))
-        widths.append(np.median(band[:, 2] - band[:, 1]))
-    assert widths[1] < widths[0] / 2
+@pytest.mark.parametrize("which", ["precision", "true_rate"])
+def test_a_band_narrows_with_more_rows(which):
+    few, many = (np.array(getattr(Bands.of(*scored(n)), which)) for n in (200, 3200))
+    width = [np.mean(band[:, 2] - band[:, 1]) for band in (few, many)]
+    assert width[1] < 0.6 * width[0]
 
 
-def test_perfect_scores_have_no_band():
+def test_perfect_scores_have_no_bands():
     is_positive, _, weight, rows = scored()
-    band = precision_band(is_positive, is_positive * 0.9, weight, rows)
-    assert all(low == high == 1.0 for _, low, high in band)
+    for band in Bands.of(is_positive, is_positive * 0.9, weight, rows):
+        assert all(low == high == 1.0 for _, low, high in band)
 
 
 @given(seed=st.integers(0, 50))

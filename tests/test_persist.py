@@ -1,6 +1,9 @@
 """Saved models."""
 
+from zipfile import ZipFile
+
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
@@ -59,6 +62,30 @@ def test_out_of_fold_scores_report_and_leaderboard_are_saved(table, tmp_path):
     assert same.leaderboard_.equals(model.leaderboard_)
     assert same.study_ is None
     assert model.study_ is not None
+
+
+def test_what_is_saved_is_compressed(table, tmp_path):
+    fit(table, families="extra_trees").save(tmp_path / "model.skops")
+    with ZipFile(tmp_path / "model.skops") as archive:
+        parts = archive.infolist()
+    assert sum(p.compress_size for p in parts) < 0.5 * sum(p.file_size for p in parts)
+
+
+@pytest.mark.parametrize("family", ["xgboost", "logistic_regression"])
+def test_many_categories_and_times_of_day_survive_saving(tmp_path, family):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(
+        {
+            "shop": [f"shop {i}" for i in rng.integers(0, 60, 300)],
+            "at": [f"{i:02}:{j:02}" for i, j in rng.integers(0, 24, (300, 2))],
+        }
+    )
+    y = (rng.random(300) < 0.2).astype(int)
+    model = fit((X, y), families=family)
+    assert set(model.profile_.kind_counts) == {"high-cardinality", "time of day"}
+    model.save(tmp_path / "model.skops")
+    same = autoimb.load(tmp_path / "model.skops")
+    np.testing.assert_array_equal(same.predict_proba(X), model.predict_proba(X))
 
 
 @pytest.mark.parametrize("name", sorted(CATALOGUE.entries["resampler"]))

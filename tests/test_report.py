@@ -341,6 +341,7 @@ def binary() -> ReportData:
             ),
             pr_curve=tuple(zip(recall, precision, strict=True)),
             roc_curve=tuple(zip(fpr**3, fpr**0.2, strict=True)),
+            roc_band=((0.1, 0.6, 0.7), (0.5, 0.85, 0.95), (1.0, 1.0, 1.0)),
             operating_point=(0.661, 0.875),
             calibration_before=(
                 (0.02, 0.005, 24_000),

@@ -10,7 +10,7 @@ from autoimb._confusion import f_beta, precision, recall
 from autoimb._decision import Judged
 from autoimb._mass import Rows
 from autoimb._metrics import METRICS
-from autoimb._report.curves import bins_of, curves_of, histogram, precision_band
+from autoimb._report.curves import Bands, bins_of, curves_of, histogram
 from autoimb._report.data import FoldRows, PerClass, WinnerSection
 from autoimb._report.explorer import explorer_of
 from autoimb._report.wording import about_prior, about_threshold
@@ -92,12 +92,13 @@ def _curves(judged: Judged, pos: int) -> dict[str, Any]:
     oof, proba, weight = judged.decision.oof, judged.proba[:, pos], judged.weight
     is_positive = oof.y == pos
     pr_curve, roc_curve = curves_of(is_positive, proba, weight)
-    rows = Rows.of(oof.y, oof.rows)
+    bands = Bands.of(is_positive, proba, weight, Rows.of(oof.y, oof.rows))
     return {
         "no_skill_precision": float(np.average(is_positive, weights=weight)),
         "pr_curve": pr_curve,
-        "pr_band": precision_band(is_positive, proba, weight, rows),
+        "pr_band": bands.precision,
         "roc_curve": roc_curve,
+        "roc_band": bands.true_rate,
         "operating_point": (
             judged.at_threshold["recall"],
             judged.at_threshold["precision"],

@@ -105,29 +105,50 @@ def bins_of(
     )
 
 
-def precision_band(
-    is_positive: BoolArray,
-    score: FloatArray,
-    weight: FloatArray,
-    rows: Rows,
-) -> tuple[tuple[float, float, float], ...]:
-    """Return (recall, low, high): the middle 95 % of precisions over drawn rows.
+class Bands(NamedTuple):
+    """The middle 95 % of what drawn rows say, at even steps: (at, low, high)."""
 
-    Each draw has the precision of the first cut that finds so many of its positives.
-    """
-    order = np.argsort(-score, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)
-    stops = np.linspace(0, 1, _N_BANDED + 1)[1:]
-    n_draws = int(np.clip(_MAX_DRAWN // len(score), 10, _N_DRAWS))
-    drawn = []
-    for draw in rows.resampled(order, n_draws, seed=0):
-        drawn_weight = weight[order] * draw
-        hits = np.cumsum(drawn_weight * is_positive[order])[last]
-        alerts = np.cumsum(drawn_weight)[last]
-        at = np.searchsorted(hits, stops * hits[-1] * (1 - 1e-12))
-        drawn.append(divide(hits[at], alerts[at]))
+    precision: tuple[tuple[float, float, float], ...]
+    """Precisions by recall."""
+    true_rate: tuple[tuple[float, float, float], ...]
+    """True positive rates by false positive rate."""
+
+    @classmethod
+    def of(
+        cls, is_positive: BoolArray, score: FloatArray, weight: FloatArray, rows: Rows
+    ) -> Self:
+        """Return the bands around the curves of scores.
+
+        Each draw has the precision of the first cut that finds so many of its
+        positives, and the rate of the first that alerts so many of its negatives.
+        """
+        order = np.argsort(-score, kind="stable")
+        last = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)
+        n_draws = int(np.clip(_MAX_DRAWN // len(score), 10, _N_DRAWS))
+        precisions, rates = [], []
+        for draw in rows.resampled(order, n_draws, seed=0):
+            drawn = weight[order] * draw
+            hits = np.cumsum(drawn * is_positive[order])[last]
+            alerts = np.cumsum(drawn)[last]
+            at = _first_reaching(hits)
+            precisions.append(divide(hits[at], alerts[at]))
+            rates.append(divide(hits[_first_reaching(alerts - hits)], hits[-1:]))
+        return cls(_band(precisions), _band(rates))
+
+
+_STOPS = np.linspace(0, 1, _N_BANDED + 1)[1:]
+
+
+def _first_reaching(sums: FloatArray) -> NDArray[np.intp]:
+    """Return the first cuts at which rising sums reach each of the even steps."""
+    reached = _STOPS * sums[-1] * (1 - 1e-12)
+    return np.asarray(np.searchsorted(sums, reached), dtype=np.intp)
+
+
+def _band(drawn: list[FloatArray]) -> tuple[tuple[float, float, float], ...]:
+    """Return each step with the middle 95 % of the draws' values there."""
     low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
-    return tuple(zip(stops.tolist(), low.tolist(), high.tolist(), strict=True))
+    return tuple(zip(_STOPS.tolist(), low.tolist(), high.tolist(), strict=True))
 
 
 def histogram(

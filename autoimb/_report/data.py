@@ -387,6 +387,8 @@ class WinnerSection(Value):
     """(recall, low, high): the middle 95 % of precisions over drawn rows."""
     roc_curve: tuple[Point, ...] = ()
     """(false positive rate, true positive rate)."""
+    roc_band: tuple[tuple[float | None, ...], ...] = ()
+    """(false positive rate, low, high): the same of true positive rates."""
     operating_point: Point | None = None
     """(recall, precision) at the threshold."""
     calibration_before: tuple[tuple[float | None, float | None, float | None], ...] = ()

@@ -273,11 +273,7 @@ def pr_curve(winner: WinnerSection, key: str = "pr-curve") -> str:
         drawn.append(line((x.start, level), (x.end, level), **dashes))
         label = f"no skill: precision {significant(winner.no_skill_precision)}"
         samples.append((_stroke_sample(**dashes), label))
-    band = drawable(winner.pr_band)
-    if band:
-        upper = [(x(r), y(high)) for r, _, high in band]
-        lower = [(x(r), y(low)) for r, low, _ in reversed(band)]
-        drawn.append(area(upper + lower))
+    drawn.append(_band(x, y, winner.pr_band))
     drawn.append(polyline([(x(r), y(p)) for r, p in points]))
     for at, name, style in _cuts(winner):
         label = f"{name}: precision {significant(at[1])}, recall {significant(at[0])}"
@@ -285,6 +281,14 @@ def pr_curve(winner: WinnerSection, key: str = "pr-curve") -> str:
         samples.append((_dot_sample(**style), label))
     words = f"{len(points)} points. " + "; ".join(label for _, label in samples[1:])
     return curve_picture(key, "Precision-recall curve", words, samples, *drawn)
+
+
+def _band(x: Axis, y: Axis, spans: Iterable[Sequence[float | None]]) -> str:
+    """Return the wash between the lower and the upper ends; "" without any."""
+    known = drawable(spans)
+    upper = [(x(at), y(high)) for at, _, high in known]
+    lower = [(x(at), y(low)) for at, low, _ in reversed(known)]
+    return area(upper + lower) if known else ""
 
 
 def _cuts(winner: WinnerSection) -> list[tuple[Pair, str, dict[str, Attribute]]]:
@@ -318,6 +322,7 @@ def roc_curve(winner: WinnerSection, key: str = "roc-curve") -> str:
         f"{len(points)} points, against the diagonal of no skill.",
         samples,
         plane(x, y, "false positive rate", "true positive rate"),
+        _band(x, y, winner.roc_band),
         line((x(0), y(0)), (x(1), y(1)), **dashes),
         polyline([(x(fpr), y(tpr)) for fpr, tpr in points]),
     )
