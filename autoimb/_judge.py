@@ -57,6 +57,11 @@ def _spread(values: NDArray[np.float64]) -> float:
     return float(np.std(known, ddof=1)) if len(known) > 1 else float("nan")
 
 
+def most_draws(n_rows: int) -> int:
+    """Return how many bootstrap draws of so many rows there are at most."""
+    return int(np.clip(_MAX_CELLS // n_rows, 20, _MAX_DRAWS))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Judge:
     """The metric, the rows and the bootstrap draws that all candidates share."""
@@ -79,7 +84,7 @@ class Judge:
     ) -> Judge:
         """Return a judge with freshly drawn bootstrap counts."""
         limit = _MAX_SCORER_DRAWS if isinstance(metric, ScorerMetric) else _MAX_DRAWS
-        n_draws = int(np.clip(_MAX_CELLS // len(table.y), 20, limit))
+        n_draws = min(limit, most_draws(len(table.y)))
         counts = (
             _draw(table.y, n_draws, seed)
             if table.groups is None

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autoimb._committee import USUAL_SIZE, Bench, Member, best_of, noise_of, weigh
-from autoimb._metrics import no_skill
+from autoimb._judge import most_draws
+from autoimb._metrics import ScorerMetric, no_skill
 from autoimb._trials import TrialRecord
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ _SLACK = 1.1  # to what further repeats are expected to take
 _REFITS_SHARE = 0.2  # of the budget, for refitting members beside the best
 _FEW_POSITIVES = 250  # below, a committee is taken unless it is clearly worse
 _CLEARLY = 1.0  # paired standard errors
-_LAST_SECONDS, _LAST_SECONDS_A_ROW = 1.0, 8e-6  # calibration, threshold, report
+_LAST_SECONDS = 1.0  # calibration, threshold, report
+_HONEST_SECONDS = 4e-7  # of the honest estimate, for each row of a repeat and draw
 _WORTH_HANDLING = 0.5  # paired standard errors that handling must gain within a family
 
 
@@ -201,7 +203,9 @@ def _are_few(problem: Problem) -> bool:
 
 def last_seconds(problem: Problem) -> float:
     """Return about what calibration, threshold and report take."""
-    return _LAST_SECONDS + _LAST_SECONDS_A_ROW * len(problem.table.y)
+    n_rows, n_repeats = len(problem.table.y), len({f.repeat for f in problem.folds})
+    n_cells = n_rows * n_repeats * most_draws(n_rows)
+    return _LAST_SECONDS + _HONEST_SECONDS * n_cells
 
 
 def reserve(
@@ -470,7 +474,8 @@ def _replayed(
     by_winner = judge.pooled(winner, left_out)
     is_known = np.isfinite(picked) & np.isfinite(by_winner)
     known: NDArray[np.float64] = picked[is_known] + on_all - by_winner[is_known].mean()
-    return known
+    # To take off a mean can carry a draw past the best score that there is.
+    return known if isinstance(judge.metric, ScorerMetric) else np.minimum(known, 1.0)
 
 
 def _picked(

@@ -14,7 +14,15 @@ from autoimb._committee import Bench, Member, noise_of, weigh
 from autoimb._evaluate import FoldResult
 from autoimb._execution import SequentialExecutor
 from autoimb._judge import Score
-from autoimb._select import Selection, _Plan, _plan, honest_score, rescore, select
+from autoimb._select import (
+    Selection,
+    _Plan,
+    _plan,
+    honest_score,
+    last_seconds,
+    rescore,
+    select,
+)
 from autoimb._strategy import Strategy
 from autoimb._trials import TrialRecord
 
@@ -477,3 +485,21 @@ def test_noise_that_is_unknown_does_not_count():
     gone = replace(other, score=Score(0.4, np.full(100, np.nan), np.full(100, np.nan)))
     assert noise_of([one, other, gone]) == pytest.approx(0.02)
     assert noise_of([one, gone]) == noise_of([one]) == 0.0
+
+
+def test_the_honest_estimate_never_passes_the_best_score_there_is():
+    problem = problem_of(*numeric(300, 30), cv=3)
+    records = informed_records(problem, [6.0] * 4)
+    bench = bench_of(problem, "average_precision")
+    found = honest_score(records, alone(records[0]), bench)
+    assert 0.9 < found.estimate <= found.high <= 1.0
+
+
+@pytest.mark.parametrize("n_repeats", [1, 5])
+def test_time_is_kept_for_the_honest_estimate(n_repeats):
+    """It ranks the rows of every repeat for each of a hundred draws."""
+    small, large = (
+        last_seconds(problem_of(*numeric(n, 60), cv=3, repeats=n_repeats))
+        for n in (300, 3000)
+    )
+    assert large - small == pytest.approx(2700 * n_repeats * 100 * 4e-7)
