@@ -54,7 +54,10 @@ def _verdict(seen: Evidence) -> str:
             f"; doing nothing about the imbalance, the best single model ({plain}) "
             f"would have about {seen.honest.do_nothing:.3f}"
         )
-    return f"{_capital(name)} wins. {expected}{instead}."
+    # It had the better score, which the honest estimates need not confirm.
+    ahead = not seen.honest.estimate < seen.honest.do_nothing
+    won = "wins" if ahead else "had the best score"
+    return f"{_capital(name)} {won}. {expected}{instead}."
 
 
 def _expectation(seen: Evidence) -> str:
