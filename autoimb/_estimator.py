@@ -53,7 +53,6 @@ from autoimb._threshold import resolve_threshold
 from autoimb.exceptions import (
     AccuracyWarning,
     BadInputError,
-    BudgetTooSmallWarning,
 )
 
 if TYPE_CHECKING:
@@ -834,18 +833,9 @@ default="auto"
             n_threads=n_threads,
             seconds=seconds,
         )
-        wanted, fitted = selection.winner.strategy, finished.selection.winner.strategy
-        if fitted != wanted or not finished.is_whole:
-            what = (
-                "it was stopped early"
-                if fitted == wanted
-                else f"{fitted} took its place"
-            )
+        if setback := finished.setback:
             warnings.warn(
-                f"time_budget={self.time_budget} left too little for a whole refit of "
-                f"{wanted}: {what}. Give more time.",
-                BudgetTooSmallWarning,
-                stacklevel=4,
+                setback.story(self.time_budget), setback.category, stacklevel=4
             )
         return finished
 

@@ -6,6 +6,7 @@ calibration each, their weights, and one rule from probabilities to labels.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from autoimb._columns import take
 from autoimb._evaluate import FoldResult, OutOfFold, predict_codes, refit
 from autoimb._shift import PriorShift, shifted
 from autoimb._threshold import Cut, Threshold, Tuned, tune_threshold
+from autoimb.exceptions import BudgetTooSmallWarning, RefitFailedWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from autoimb._select import Selection
     from autoimb._strategy import Strategy
     from autoimb._trials import TrialRecord
+    from autoimb.exceptions import AutoImbWarning
+
+logger = logging.getLogger(__name__)
 
 _WORTH_THREADS = 0.5  # seconds of a fit by one thread from which on more are used
 
@@ -97,6 +102,37 @@ class Calibrated:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Setback:
+    """What came between the best candidate and its refit: an error, or an early end."""
+
+    wanted: Strategy
+    fitted: Strategy
+    error: Exception | None = None
+
+    @property
+    def category(self) -> type[AutoImbWarning]:
+        """What to warn with."""
+        is_late = self.error is None or isinstance(self.error, TimeoutError)
+        return BudgetTooSmallWarning if is_late else RefitFailedWarning
+
+    def story(self, time_budget: float | str | None) -> str:
+        """Return what happened, and the way out."""
+        what = "it was stopped early"
+        if self.fitted != self.wanted:
+            what = f"{self.fitted} took its place"
+        if self.category is BudgetTooSmallWarning:
+            return (
+                f"{time_budget=} left too little for a whole refit of {self.wanted}: "
+                f"{what}. Give more time."
+            )
+        return (
+            f"{self.wanted} was the best in cross-validation but failed on all rows "
+            f"({type(self.error).__name__}: {self.error}): {what}. Leave it out of the "
+            "search, or mend it."
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Finished:
     """The model, and the out-of-fold scores that it was finished with."""
 
@@ -106,8 +142,8 @@ class Finished:
     oof: OutOfFold
     calibrated: Calibrated
     is_out_of_fold: bool
-    is_whole: bool = True
-    """Whether the refit could end as it wanted."""
+    setback: Setback | None = None
+    """Why the best one could not be refitted as it wanted."""
     left_out: NDArray[np.float64] | None = None
     """Confusions (B, 2, 2) of cuts tuned on bootstrap draws, on rows left out."""
 
@@ -134,12 +170,12 @@ def finish(
     """
     pos, deadline = problem.table.pos, Deadline(seconds)
     encoded: EncodedRows = {}
-    selection, pipeline, is_whole = _refitted(
+    selection, pipeline, setback = _refitted(
         selection, problem, n_threads, seconds, encoded
     )
     fitted = {selection.members[0]: pipeline}
     for member in selection.members[1:]:
-        further = _refitted_in_time(member, problem, n_threads, deadline, encoded)
+        further = _refitted_or_not(member, problem, n_threads, deadline, encoded)
         if further is not None:
             fitted[member] = further
     selection = replace(selection, members=tuple(fitted))
@@ -171,7 +207,7 @@ def finish(
         joined.oof,
         joined.calibrated,
         is_scored,
-        is_whole,
+        setback,
         tuned.left_out if is_scored else None,
     )
 
@@ -238,8 +274,8 @@ def _refitted(
     n_threads: int,
     seconds: float | None,
     encoded: EncodedRows,
-) -> tuple[Selection, Pipeline, bool]:
-    """Return the winner refitted on all rows, or the quickest if time does not allow.
+) -> tuple[Selection, Pipeline, Setback | None]:
+    """Return the winner refitted on all rows, or the quickest if that is not possible.
 
     The winner leaves the time that the quickest takes. The last resort has no limit
     but its own, if it can stop by itself: there must be some model.
@@ -250,26 +286,29 @@ def _refitted(
     elif not problem.can_stop(selection.winner.strategy):
         limit = None
     try:
-        fitted = refit(
+        pipeline, is_whole = refit(
             selection.winner.strategy,
             problem,
             n_threads=_threads(selection.winner, n_threads),
             seconds=limit,
             encoded=encoded,
         )
-    except TimeoutError:
+    except Exception as error:
         if fallback is None:
             raise
-        selection = fallback
-        limit = 1.0 if problem.can_stop(selection.winner.strategy) else None
-        fitted = refit(
-            selection.winner.strategy,
+        best, instead = selection.winner.strategy, fallback.winner.strategy
+        setback = Setback(best, instead, error)
+        limit = 1.0 if problem.can_stop(fallback.winner.strategy) else None
+        pipeline, _ = refit(
+            fallback.winner.strategy,
             problem,
-            n_threads=_threads(selection.winner, n_threads),
+            n_threads=_threads(fallback.winner, n_threads),
             seconds=limit,
             encoded=encoded,
         )
-    return selection, *fitted
+        return fallback, pipeline, setback
+    best = selection.winner.strategy
+    return selection, pipeline, None if is_whole else Setback(best, best)
 
 
 def _threads(record: TrialRecord, n_threads: int) -> int:
@@ -281,14 +320,17 @@ def _threads(record: TrialRecord, n_threads: int) -> int:
     return 1 if 0 < record.fit_seconds < _WORTH_THREADS else n_threads
 
 
-def _refitted_in_time(
+def _refitted_or_not(
     member: Member,
     problem: Problem,
     n_threads: int,
     deadline: Deadline,
     encoded: EncodedRows,
 ) -> Pipeline | None:
-    """Return a further member refitted on all rows, or None if there is no time."""
+    """Return a further member refitted on all rows, or None if it cannot be, in time.
+
+    The others answer without it.
+    """
     seconds = None if deadline.seconds is None else deadline.remaining
     if seconds is not None and seconds < member.record.fit_seconds:
         return None
@@ -300,7 +342,8 @@ def _refitted_in_time(
             seconds=seconds,
             encoded=encoded,
         )
-    except TimeoutError:
+    except Exception as error:  # noqa: BLE001  a committee can spare a member
+        logger.info("%s is no member: %s", member.strategy, error or "no time")
         return None
     return pipeline if is_whole else None
 

@@ -8,6 +8,7 @@ __all__ = [
     "BudgetError",
     "BudgetTooSmallWarning",
     "NoCandidateError",
+    "RefitFailedWarning",
     "StorageMismatchError",
     "UnreachableConstraintWarning",
 ]
@@ -43,6 +44,10 @@ class AccuracyWarning(AutoImbWarning):
 
 class BudgetTooSmallWarning(AutoImbWarning):
     """The time budget ended before any candidate was complete."""
+
+
+class RefitFailedWarning(AutoImbWarning):
+    """The best candidate failed on all rows; another one took its place."""
 
 
 class UnreachableConstraintWarning(AutoImbWarning):

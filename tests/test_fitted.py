@@ -18,6 +18,7 @@ from autoimb._select import Selection
 from autoimb._strategy import Strategy
 from autoimb._threshold import Argmax, Cut, resolve_threshold
 from autoimb._trials import TrialRecord
+from autoimb.exceptions import BudgetTooSmallWarning, RefitFailedWarning
 
 PLAIN = Strategy.of(CATALOGUE, family="logistic_regression")
 WEIGHTED = Strategy.of(CATALOGUE, family="logistic_regression", class_weight="balanced")
@@ -241,3 +242,61 @@ def test_what_is_quick_is_refitted_by_one_thread(monkeypatch, fit_seconds, n_thr
         n_threads=3,
     )
     assert given == [n_threads] * 2
+
+
+# --- refits that fail
+
+
+def failing(monkeypatch, strategy, error):
+    """Let the refit of one strategy fail."""
+
+    def refit_or_fail(wanted, *args, **kwargs):
+        if wanted == strategy:
+            raise error
+        return refit(wanted, *args, **kwargs)
+
+    monkeypatch.setattr(_fitted, "refit", refit_or_fail)
+
+
+def both_scored(problem):
+    """Return a selection of two members; the second is the quickest of all."""
+    first, second = (selection_of(problem, s) for s in (WEIGHTED, PLAIN))
+    other = replace(second.winner, number=1)
+    members = (Member(first.winner), Member(other))
+    return replace(first, members=members, quickest=other)
+
+
+def test_a_committee_can_spare_a_member_that_fails_on_all_rows(monkeypatch):
+    problem = problem_of(*numeric())
+    failing(monkeypatch, PLAIN, ValueError("a constant column"))
+    aim = resolve_threshold("f1", 2, 1)
+    found = finish(both_scored(problem), problem, aim, calibrated=True)
+    assert [m.strategy for m in found.model.members] == [WEIGHTED]
+    assert found.setback is None
+
+
+@pytest.mark.parametrize(
+    ("error", "category"),
+    [
+        (ValueError("a constant column"), RefitFailedWarning),
+        (TimeoutError(), BudgetTooSmallWarning),
+    ],
+)
+def test_another_takes_the_place_of_a_winner_that_fails(monkeypatch, error, category):
+    problem = problem_of(*numeric())
+    failing(monkeypatch, WEIGHTED, error)
+    aim = resolve_threshold("f1", 2, 1)
+    found = finish(both_scored(problem), problem, aim, calibrated=True)
+    assert [m.strategy for m in found.model.members] == [PLAIN]
+    assert found.selection.winner.strategy == PLAIN
+    assert found.setback.category is category
+    story = found.setback.story(time_budget=60)
+    assert str(PLAIN) in story
+    assert str(error) in story
+
+
+def test_where_nothing_can_take_its_place_the_error_is_raised(monkeypatch):
+    problem = problem_of(*numeric())
+    failing(monkeypatch, WEIGHTED, ValueError("a constant column"))
+    with pytest.raises(ValueError, match="a constant column"):
+        finished(problem)
