@@ -34,8 +34,8 @@ _FEWEST_FINALISTS = 4
 _REPEATS_SHARE = 0.25  # of the budget, for scoring finalists on further repeats
 _SLACK = 1.1  # to what further repeats are expected to take
 _REFITS_SHARE = 0.2  # of the budget, for refitting members beside the best
-_FEW_POSITIVES = 250  # below, a committee is taken unless it is clearly worse
-_CLEARLY = 1.0  # paired standard errors
+FEW_POSITIVES = 250  # below, a committee is taken unless it is clearly worse
+CLEARLY = 1.0  # paired standard errors
 _LAST_SECONDS = 1.0  # calibration, threshold, report
 _HONEST_SECONDS = 4e-7  # of the honest estimate, for each row of a repeat and draw
 _WORTH_HANDLING = 0.5  # paired standard errors that handling must gain within a family
@@ -192,13 +192,13 @@ def _is_taken(committee: Score, best: Score, problem: Problem) -> bool:
     """Whether a committee stands for the best candidate."""
     if _are_few(problem):
         noise = committee.se_of_difference(best)
-        return not committee.mean < best.mean - _CLEARLY * noise
+        return not committee.mean < best.mean - CLEARLY * noise
     return committee.mean > best.mean
 
 
 def _are_few(problem: Problem) -> bool:
     """Whether there are too few positives to tell candidates apart."""
-    return bool(problem.table.class_counts.min() < _FEW_POSITIVES)
+    return bool(problem.table.class_counts.min() < FEW_POSITIVES)
 
 
 def last_seconds(problem: Problem) -> float:

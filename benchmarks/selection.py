@@ -23,6 +23,7 @@ from sklearn.metrics import average_precision_score
 from autoimb._calibrate import fit_calibration
 from autoimb._committee import USUAL_SIZE, weigh
 from autoimb._metrics import resolve_metric
+from autoimb._select import CLEARLY, FEW_POSITIVES
 
 N_DRAWS = 60
 AP = resolve_metric("average_precision", 2)
@@ -245,6 +246,29 @@ def weighed(n: int, *, bags: bool = False) -> Rule:
     return rule
 
 
+def elected(n: int, clearly: float) -> Rule:
+    """That mean, or the best alone if the mean is clearly worse out of fold."""
+
+    def rule(case: Case, prior: Prior) -> np.ndarray:
+        chosen = best_of(case, case.both[:, 0], n)
+        behind = case.both[chosen] - case.both[chosen[0]]
+        weights = weigh(behind[:, 0], float(behind[1:, 1:].std(axis=1).mean()))
+        together = weights @ case.aligned[0][chosen] / weights.sum()
+        repeats = tuple(np.unique(case.fold_repeat))
+        ahead = case.mean(case.scores_by_fold(together), repeats) - case.both[chosen[0]]
+        least = -clearly * ahead[1:].std() if is_few(case) else 0.0
+        if ahead[0] < least:
+            return case.refit[chosen[0]]
+        return weights @ case.aligned[1][chosen] / weights.sum()
+
+    return rule
+
+
+def is_few(case: Case) -> bool:
+    """Whether there are too few positives to tell candidates apart."""
+    return bool(case.y.sum() < FEW_POSITIVES)
+
+
 def greedy(n_rounds: int = 20) -> Rule:
     """Members with replacement, each the one that gains most (Caruana et al. 2004)."""
 
@@ -286,7 +310,9 @@ RULES: dict[str, Rule] = {
     "mean of all 32": everybody,
     "greedy weights": greedy(),
     "weighed by distance, up to 8": weighed(8),
-    "weighed by distance, up to 12 (shipped)": weighed(USUAL_SIZE),
+    "weighed by distance, up to 12": weighed(USUAL_SIZE),
+    "the same, unless one SE behind the best (shipped)": elected(USUAL_SIZE, CLEARLY),
+    "the same, unless two SE behind the best": elected(USUAL_SIZE, 2 * CLEARLY),
     "weighed by distance, up to 12, fold models": weighed(USUAL_SIZE, bags=True),
     "weighed by distance, up to 16": weighed(16),
 }
