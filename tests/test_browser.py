@@ -386,6 +386,18 @@ def test_nothing_runs_over_the_edge(page, width, scheme):
     page.emulate_media(color_scheme=None)
 
 
+def test_paper_shows_what_was_chosen_and_no_buttons(page):
+    part(page, "explorer-miss").fill("25")
+    page.emulate_media(media="print")
+    for name in ("threshold", "miss", "cheapest-threshold"):
+        assert part(page, f"explorer-{name}").is_visible()
+    assert part(page, "explorer-miss").input_value() == "25"
+    for name in ("reset", "cheapest", "top"):
+        assert part(page, f"explorer-{name}").is_hidden()
+    assert part(page, "filter").is_hidden()
+    page.emulate_media(media="screen")
+
+
 def test_without_script_all_is_shown_and_nothing_pretends_to_work(browser, address):
     with browser.new_context(java_script_enabled=False) as context:
         page = context.new_page()
