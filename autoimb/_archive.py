@@ -114,10 +114,8 @@ def _from_json(
         strategy=Strategy.from_dict(saved["strategy"]),
         proposed=None if proposed is None else Strategy.from_dict(proposed),
         rungs=tuple(saved["rungs"]),
-        results=tuple(
-            FoldResult(**f, proba=arrays[k]) for k, f in folds if k in arrays
-        ),
-        heat=FoldResult(**heat, proba=arrays[_HEAT]) if _HEAT in arrays else None,
+        results=tuple(_fold(f, arrays[k]) for k, f in folds if k in arrays),
+        heat=_fold(heat, arrays[_HEAT]) if _HEAT in arrays else None,
         score=None
         if score is None
         else Score(
@@ -129,7 +127,14 @@ def _from_json(
 def _fold_to_json(result: FoldResult) -> dict[str, Any]:
     """Return what JSON can hold of a fold's result."""
     names = ("number", "status", "fit_seconds", "predict_seconds", "n_rounds")
-    return {name: getattr(result, name) for name in names}
+    counts = list(result.fitted_counts)
+    return {**{name: getattr(result, name) for name in names}, "fitted_counts": counts}
+
+
+def _fold(saved: Mapping[str, Any], proba: NDArray[np.float64]) -> FoldResult:
+    """Return the fold's result that was written so."""
+    counts = tuple(saved.get("fitted_counts", ()))  # searches from before lack them
+    return FoldResult(**{**saved, "fitted_counts": counts}, proba=proba)
 
 
 def _arrays(record: TrialRecord) -> list[tuple[str, NDArray[np.float64]]]:

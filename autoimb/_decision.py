@@ -180,12 +180,16 @@ class Judged:
         left_out, pos = self.decision.left_out, self.decision.pos
         if left_out is None or pos is None:
             return {}
+        # A draw that left out no positive has no recall, one without alerts no
+        # precision.
+        has_positives = left_out[:, pos].sum(axis=-1) > 0
+        has_alerts = left_out[:, :, pos].sum(axis=-1) > 0
         drawn = {
-            "precision": precision(left_out, pos),
-            "recall": recall(left_out, pos),
-            "f1": f_beta(left_out, pos, 1.0),
+            "precision": precision(left_out[has_alerts], pos),
+            "recall": recall(left_out[has_positives], pos),
+            "f1": f_beta(left_out[has_positives], pos, 1.0),
         }
-        return {name: _span(values) for name, values in drawn.items()}
+        return {name: _span(values) for name, values in drawn.items() if len(values)}
 
     @cached_property
     def at_default(self) -> dict[str, float]:

@@ -182,9 +182,14 @@ def finish(
     is_scored = bool(selection.winner.results)
     scored = _shared(tuple(fitted)) if is_scored else [(_in_sample(pipeline, problem),)]
     joined = _join(scored, selection.members, problem, wanted=calibrated and is_scored)
+    evidence = joined.calibrated
+    if not is_scored:
+        # Scores of rows that were learned by heart say nothing beyond their labels.
+        labels = np.eye(problem.table.n_classes)[joined.oof.y]
+        evidence = replace(evidence, cross_fitted=labels)
     tuned = choose_threshold(
         joined.oof,
-        joined.calibrated,
+        evidence,
         aim,
         pos,
         problem.seed,
@@ -205,7 +210,7 @@ def finish(
         model,
         selection,
         joined.oof,
-        joined.calibrated,
+        evidence,
         is_scored,
         setback,
         tuned.left_out if is_scored else None,
@@ -355,12 +360,16 @@ def _in_sample(pipeline: Pipeline, problem: Problem) -> FoldResult:
 
 
 def calibrate(oof: OutOfFold, pos: int | None, *, wanted: bool) -> Calibrated:
-    """Return the calibration chosen on out-of-fold scores; identity if not wanted."""
-    if not wanted:
-        return Calibrated(Identity(), oof.proba, oof.proba)
+    """Return the calibration chosen on out-of-fold scores; identity if not wanted.
+
+    The threshold is tuned on calibrated evidence all the same: scores after class
+    weights or resampling are no shares of positives.
+    """
     calibration, crossed = fit_calibration(
         oof.y, oof.proba, oof.weight, oof.groups, pos
     )
+    if not wanted:
+        calibration = Identity()
     return Calibrated(calibration, calibration(oof.proba), crossed)
 
 

@@ -119,16 +119,37 @@ class Judge:
         repeats = [_mean_of_known(np.array(scores)) for scores in by_repeat.values()]
         return float(np.mean(repeats))
 
+    def on_left_out(
+        self, results: Sequence[FoldResult], draws: NDArray[Any]
+    ) -> NDArray[np.float64]:
+        """Return the pooled metric on the rows that each of some draws left out.
+
+        A metric of labels has its cut tuned on the rows that were drawn.
+        """
+        drawn = self.counts[draws]
+        if self._is_fixed:
+            return self.pooled(results, (drawn == 0).astype(np.uint8))
+        return np.concatenate(
+            [
+                self.pooled(results, (one == 0).astype(np.uint8), tuned_on=one[0])
+                for one in np.split(drawn, len(drawn))
+            ]
+        )
+
     def pooled(
-        self, results: Sequence[FoldResult], counts: NDArray[Any]
+        self,
+        results: Sequence[FoldResult],
+        counts: NDArray[Any],
+        tuned_on: NDArray[Any] | None = None,
     ) -> NDArray[np.float64]:
         """Return the metric over all rows of a repeat at once, averaged over repeats.
 
-        `counts` (m, n) says how often each row counts. The mean over folds flatters
-        where a fold holds few positives: average precision is biased then.
+        `counts` (m, n) says how often each row counts, `tuned_on` (n,) how often for
+        the cut of a metric of labels. The mean over folds flatters where a fold holds
+        few positives: average precision is biased then.
         """
         parts: dict[int, list[tuple[FoldResult, IntArray]]] = {}
-        for result, labels in self._labelled(results):
+        for result, labels in self._labelled(results, tuned_on):
             parts.setdefault(self.folds[result.number].repeat, []).append(
                 (result, labels)
             )
@@ -203,15 +224,20 @@ class Judge:
         )
 
     def _labelled(
-        self, results: Sequence[FoldResult]
+        self, results: Sequence[FoldResult], tuned_on: NDArray[Any] | None = None
     ) -> Iterator[tuple[FoldResult, IntArray]]:
-        """Yield results with their rows' labels, for metrics of labels at one cut."""
+        """Yield results with their rows' labels, for metrics of labels at one cut.
+
+        The cut is the best one where each row counts as often as `tuned_on` says.
+        """
         if not isinstance(self.metric, LabelMetric):
             yield from ((r, np.argmax(r.scores, axis=1)) for r in results)
             return
         parts = [self.folds[result.number].val_idx for result in results]
         rows, proba = np.concatenate(parts), np.concatenate([r.scores for r in results])
         y, weight = self.table.y[rows], self.table.weights[rows]
+        if tuned_on is not None:
+            weight = weight * tuned_on[rows]
         labels = best_labels(y, proba, weight, self.metric, self.table.pos)
         ends = np.cumsum([len(part) for part in parts])[:-1]
         yield from zip(results, np.split(labels, ends), strict=True)

@@ -16,7 +16,7 @@ import numpy as np
 
 from autoimb._committee import USUAL_SIZE, Bench, Member, best_of, noise_of, weigh
 from autoimb._judge import most_draws
-from autoimb._metrics import ScorerMetric, no_skill
+from autoimb._metrics import LabelMetric, ScorerMetric, no_skill
 from autoimb._trials import TrialRecord
 
 if TYPE_CHECKING:
@@ -423,7 +423,8 @@ def honest_score(
     Each bootstrap draw picks its own winner, a committee where one won, and scores it
     on the rows that the draw left out (Tsamardinos, Greasidou & Borboudakis 2018,
     doi:10.1007/s10994-018-5714-4). What the real winner loses to it there is taken off
-    the winner's score: both see the same few rows, which alone would flatter both.
+    the winner's score: both see the same few rows, which alone would flatter both. A
+    metric of labels is scored at cuts that were tuned on the rows drawn.
     """
     table, metric = bench.problem.table, bench.judge.metric
     values = _replayed(complete, selection, bench)
@@ -458,20 +459,22 @@ def _replayed(
     noise = noise_of(best_of(records, USUAL_SIZE))
     drawn = np.array([r.score.drawn for r in records if r.score])
     ranks = np.argsort(-np.where(np.isfinite(drawn), drawn, -np.inf), axis=0)
-    left_out = (judge.counts == 0).astype(np.uint8)
-    picked = np.empty(len(left_out))
+    picked = np.empty(len(judge.counts))
     if len(selection.members) == 1:
         # Few candidates are ever the best: each is ranked once for all its draws.
         for place in np.unique(ranks[0]):
-            draws = ranks[0] == place
-            picked[draws] = judge.pooled(records[place].results, left_out[draws])
+            draws = np.flatnonzero(ranks[0] == place)
+            picked[draws] = judge.on_left_out(records[place].results, draws)
     else:
         for draw, order in enumerate(ranks.T):
             ranked = [records[i] for i in order]
             together = _picked(ranked, draw, selection, bench, noise)
-            picked[draw] = judge.pooled(together, left_out[draw : draw + 1])[0]
-    on_all = judge.pooled(winner, np.ones((1, left_out.shape[1]), dtype=np.uint8))
-    by_winner = judge.pooled(winner, left_out)
+            picked[draw] = judge.on_left_out(together, np.array([draw]))[0]
+    if isinstance(judge.metric, LabelMetric):
+        # On all rows the cut was tuned on the rows that it would be judged by.
+        return picked[np.isfinite(picked)]
+    on_all = judge.pooled(winner, np.ones((1, judge.counts.shape[1]), dtype=np.uint8))
+    by_winner = judge.on_left_out(winner, np.arange(len(judge.counts)))
     is_known = np.isfinite(picked) & np.isfinite(by_winner)
     known: NDArray[np.float64] = picked[is_known] + on_all - by_winner[is_known].mean()
     # To take off a mean can carry a draw past the best score that there is.

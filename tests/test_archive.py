@@ -40,7 +40,9 @@ RECORDS = {
     "fewer rounds than proposed": replace(
         COMPLETE,
         proposed=FOREST,
-        results=tuple(replace(r, n_rounds=40) for r in COMPLETE.results),
+        results=tuple(
+            replace(r, n_rounds=40, fitted_counts=(90, 90)) for r in COMPLETE.results
+        ),
     ),
     "tried on a sample": replace(
         COMPLETE,

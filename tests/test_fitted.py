@@ -218,6 +218,28 @@ def test_without_scores_nothing_is_calibrated_and_nothing_is_out_of_fold():
     assert set(labels) == {0, 1}
 
 
+def test_the_threshold_is_tuned_on_calibrated_evidence_even_if_none_is_shown():
+    """Scores after class weights are far above the share of positives."""
+    problem = problem_of(*numeric(600, 30))
+    shown, hidden = (finished(problem, calibrated=c) for c in (True, False))
+    assert hidden.model.members[0].calibration == Identity()
+    np.testing.assert_allclose(
+        hidden.calibrated.cross_fitted, shown.calibrated.cross_fitted
+    )
+    assert hidden.calibrated.proba[:, 1].mean() > 2 * 30 / 600
+    X = problem.table.X
+    labels = [f.model.threshold.apply(f.model.proba(X)) for f in (shown, hidden)]
+    assert (labels[0] != labels[1]).mean() < 0.01
+
+
+def test_scores_of_training_rows_are_no_evidence_beside_their_labels():
+    problem = problem_of(*numeric())
+    aim = resolve_threshold("f1", 2, problem.table.pos)
+    done = finish(Selection.unscored(WEIGHTED), problem, aim, calibrated=True)
+    labels = np.eye(2)[done.oof.y]
+    np.testing.assert_array_equal(done.calibrated.cross_fitted, labels)
+
+
 @pytest.mark.parametrize(
     ("fit_seconds", "n_threads"), [(0.1, 1), (0.4, 1), (2.0, 3), (0.0, 3)]
 )

@@ -276,3 +276,26 @@ def test_copies_of_a_row_say_no_more_than_the_row():
         for problem in (apart, together)
     ]
     assert noise[1] > 1.5 * noise[0]
+
+
+def test_what_draws_left_out_is_scored_at_the_cut_of_what_they_drew():
+    problem = problem_of(*numeric())
+    y, proba = problem.table.y, noisy_proba(problem)
+    judge = judge_of(problem, "f1")
+    found = judge.on_left_out(results_of(problem, proba), np.arange(5))
+    for value, counts in zip(found, judge.counts[:5], strict=True):
+        cuts, rest = np.sort(proba[:, 1]), counts == 0
+        drawn = [f1_score(y, proba[:, 1] >= c, sample_weight=counts) for c in cuts]
+        best = cuts[np.isclose(drawn, np.max(drawn))]
+        reached = [f1_score(y[rest], proba[rest, 1] >= c) for c in best]
+        assert np.isclose(value, reached).any()
+
+
+def test_a_ranking_metric_on_what_draws_left_out_is_pooled():
+    problem = problem_of(*numeric())
+    results = results_of(problem, noisy_proba(problem))
+    judge = judge_of(problem)
+    left_out = (judge.counts[:3] == 0).astype(np.uint8)
+    np.testing.assert_array_equal(
+        judge.on_left_out(results, np.arange(3)), judge.pooled(results, left_out)
+    )

@@ -80,6 +80,7 @@ def test_other_tables_are_refused(fitted):
     [
         (0.04, 0.02, "would buy about +0.040 ± 0.020 PR-AUC"),
         (0.01, 0.02, "hardly rise"),
+        (0.0, 0.0, "hardly rise"),
     ],
 )
 def test_a_gain_below_its_noise_is_called_so(gain, error, words):
