@@ -43,7 +43,7 @@ def fit_again(
     chosen = tuple(map(Member, records, weights))
     selection = Selection(
         winner=records[0],
-        do_nothing=records[0],
+        do_nothing=None,
         finalists=tuple(records),
         members=chosen,
         score=Bench(arena.problem, arena.judge).score(chosen),

@@ -99,6 +99,17 @@ class Calibrated:
     """Scores mapped by `calibration`: what the threshold will meet."""
     cross_fitted: NDArray[np.float64]
     """Scores mapped by calibrations that never saw the entry's own group."""
+    is_of_mean: bool = False
+    """Whether the scores are a mean of members that were calibrated one by one."""
+
+    @property
+    def label(self) -> str:
+        """What was done to the scores, as people call it."""
+        name = self.calibration.label
+        if not self.is_of_mean:
+            return name
+        is_bare = isinstance(self.calibration, Identity)
+        return "members one by one" if is_bare else f"{name} of the members' mean"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,17 +121,21 @@ class Setback:
     error: Exception | None = None
 
     @property
+    def is_late(self) -> bool:
+        """Whether more time would have helped."""
+        return self.error is None or isinstance(self.error, TimeoutError)
+
+    @property
     def category(self) -> type[AutoImbWarning]:
         """What to warn with."""
-        is_late = self.error is None or isinstance(self.error, TimeoutError)
-        return BudgetTooSmallWarning if is_late else RefitFailedWarning
+        return BudgetTooSmallWarning if self.is_late else RefitFailedWarning
 
     def story(self, time_budget: float | str | None) -> str:
         """Return what happened, and the way out."""
         what = "it was stopped early"
         if self.fitted != self.wanted:
             what = f"{self.fitted} took its place"
-        if self.category is BudgetTooSmallWarning:
+        if self.is_late:
             return (
                 f"{time_budget=} left too little for a whole refit of {self.wanted}: "
                 f"{what}. Give more time."
@@ -253,7 +268,7 @@ def _join(
         outer, crossed = fit_calibration(mean.y, crossed, mean.weight, mean.groups, pos)
     return _Joined(
         mean,
-        Calibrated(outer, outer(proba), crossed),
+        Calibrated(outer, outer(proba), crossed, is_of_mean=True),
         tuple(part.calibration for part in parts),
         outer,
     )

@@ -57,7 +57,7 @@ class HonestScore:
         What a random ranking, or the best constant answer, scores.
     do_nothing : float
         The same estimate of the best single candidate without any handling of the
-        imbalance, picked among those without.
+        imbalance, picked among those without; NaN where there is none.
     """
 
     estimate: float
@@ -73,7 +73,8 @@ class Selection:
 
     winner: TrialRecord
     """The best single candidate."""
-    do_nothing: TrialRecord
+    do_nothing: TrialRecord | None
+    """The best without handling; None where none was complete."""
     finalists: tuple[TrialRecord, ...]
     members: tuple[Member, ...]
     """What predicts: the best single candidate first, alone or among others."""
@@ -105,7 +106,7 @@ class Selection:
         """Return the selection of a candidate that stands in for a winner."""
         return cls(
             winner=record,
-            do_nothing=record,
+            do_nothing=None if record.strategy.is_handled else record,
             finalists=(),
             members=(Member(record),),
             score=record.score,
@@ -138,7 +139,7 @@ def select(
     members = _members(winner, finalists, bench, size, clock.earlier_by(last))
     return Selection(
         winner=winner,
-        do_nothing=max(plain, key=lambda r: r.mean, default=winner),
+        do_nothing=max(plain, key=lambda r: r.mean, default=None),
         finalists=tuple(sorted(finalists, key=lambda r: (-r.mean, r.number))),
         members=members,
         score=winner.score if len(members) == 1 else bench.score(members),
@@ -428,16 +429,24 @@ def honest_score(
     """
     table, metric = bench.problem.table, bench.judge.metric
     values = _replayed(complete, selection, bench)
-    plain = [record for record in complete if not record.strategy.is_handled]
-    alone = Selection.alone(selection.do_nothing)
     low, high = np.percentile(values, [2.5, 97.5]) if len(values) else (nan, nan)
     return HonestScore(
         estimate=_mean(values),
         low=float(low),
         high=float(high),
         no_skill=no_skill(metric, table.class_counts / len(table.y), table.pos),
-        do_nothing=_mean(_replayed(plain or [selection.do_nothing], alone, bench)),
+        do_nothing=_of_doing_nothing(complete, selection.do_nothing, bench),
     )
+
+
+def _of_doing_nothing(
+    complete: Sequence[TrialRecord], best: TrialRecord | None, bench: Bench
+) -> float:
+    """Return the estimate of the best without handling, NaN where there is none."""
+    if best is None:
+        return nan
+    plain = [record for record in complete if not record.strategy.is_handled]
+    return _mean(_replayed(plain or [best], Selection.alone(best), bench))
 
 
 def _mean(values: NDArray[np.float64]) -> float:

@@ -107,9 +107,9 @@ def test_equal_scores_go_to_the_earlier_trial():
     assert selected(other, one).winner is one
 
 
-def test_without_any_plain_candidate_the_winner_stands_in():
+def test_without_any_plain_candidate_nothing_is_known_of_doing_nothing():
     best = record(0, 0.6, handled=True)
-    assert selected(best).do_nothing is best
+    assert selected(best).do_nothing is None
 
 
 # --- finalists

@@ -154,14 +154,14 @@ def _edge(
 def _outcome_section(seen: Evidence) -> OutcomeSection:
     """Return the answer in numbers and sentences."""
     score, plain = seen.score, seen.selection.do_nothing
-    difference, noise = difference_of(score, plain.score)
+    difference, noise = difference_of(score, None if plain is None else plain.score)
     return OutcomeSection(
         metric_label=seen.judge.metric.label,
         winner=answer_name(seen),
         winner_score=None if score is None else score.mean,
         winner_se=None if score is None else score.se,
-        do_nothing=seen.space.label(plain.strategy),
-        do_nothing_score=plain.mean,
+        do_nothing="" if plain is None else seen.space.label(plain.strategy),
+        do_nothing_score=None if plain is None else plain.mean,
         difference=difference,
         difference_se=noise,
         no_skill=seen.honest.no_skill,

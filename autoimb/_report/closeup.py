@@ -27,7 +27,7 @@ def winner_section(seen: Evidence, code: str) -> WinnerSection | None:
     if not seen.finished.is_out_of_fold:
         return None
     return WinnerSection(
-        calibration_name=seen.finished.calibrated.calibration.label,
+        calibration_name=seen.finished.calibrated.label,
         class_labels=tuple(map(str, seen.profile.classes)),
         members=_members(seen),
         fold_rows=_fold_rows(seen),

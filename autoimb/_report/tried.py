@@ -153,7 +153,8 @@ def _family(seen: Evidence, name: str, records: Sequence[TrialRecord]) -> Family
     """Return how the candidates of one family did."""
     scores = [r.score for r in records if r.status == "complete" and r.score]
     best = max(scores, key=lambda score: score.mean, default=None)
-    behind, noise = difference_of(seen.selection.winner.score, best)
+    ahead = seen.complete[0].score if seen.complete else seen.selection.winner.score
+    behind, noise = difference_of(ahead, best)
     return FamilyRow(
         name=seen.space.catalogue.get("family", name).label,
         n_candidates=len(records),

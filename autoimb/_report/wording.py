@@ -10,6 +10,7 @@ from autoimb._threshold import Cut
 
 if TYPE_CHECKING:
     from autoimb._decision import Decision, Judged
+    from autoimb._fitted import Setback
     from autoimb._judge import Score
     from autoimb._report.evidence import Evidence
 
@@ -23,8 +24,23 @@ def sentences(seen: Evidence) -> list[str]:
             f"{seen.space.label(seen.selection.winner.strategy)} was fitted with its "
             "defaults: the time budget ended before any candidate was scored."
         ]
+    setback = seen.finished.setback
+    if setback is not None and setback.fitted != setback.wanted:
+        return [_about_stand_in(seen, setback), _about_guide(seen)]
     about = [_verdict(seen), _about_handling(seen), *_about_committee(seen)]
     return [*about, _about_guide(seen)]
+
+
+def _about_stand_in(seen: Evidence, setback: Setback) -> str:
+    """Return what answers instead of the best candidate, and why."""
+    name = seen.space.label
+    why = f"failed on all rows ({setback.error})"
+    if setback.is_late:
+        why = "could not be refitted on all rows in time"
+    return (
+        f"{_capital(name(setback.fitted))} stands in for the best candidate, "
+        f"{name(setback.wanted)}, which {why}. {_expectation(seen)}."
+    )
 
 
 def answer_name(seen: Evidence) -> str:
@@ -45,14 +61,15 @@ def difference_of(one: Score | None, other: Score | None) -> tuple[float, float]
 def _verdict(seen: Evidence) -> str:
     """Return what won, and what to expect of it and of doing nothing."""
     name, expected = answer_name(seen), _expectation(seen)
-    plain = seen.space.label(seen.selection.do_nothing.strategy)
+    plain = seen.selection.do_nothing
     if not seen.is_handled:
         return f"Doing nothing about the imbalance in training won: {name}. {expected}."
     instead = ""
-    if isfinite(seen.honest.do_nothing):
+    if plain is not None and isfinite(seen.honest.do_nothing):
         instead = (
-            f"; doing nothing about the imbalance, the best single model ({plain}) "
-            f"would have about {seen.honest.do_nothing:.3f}"
+            "; doing nothing about the imbalance, the best single model "
+            f"({seen.space.label(plain.strategy)}) would have about "
+            f"{seen.honest.do_nothing:.3f}"
         )
     # It had the better score, which the honest estimates need not confirm.
     ahead = not seen.honest.estimate < seen.honest.do_nothing
@@ -76,7 +93,13 @@ def _about_handling(seen: Evidence) -> str:
     """Return what handling the imbalance bought among single candidates."""
     winner, plain = seen.selection.winner, seen.selection.do_nothing
     label, name = seen.judge.metric.label, seen.space.label
-    if winner.strategy.is_handled:
+    if winner.strategy.is_handled and plain is None:
+        return (
+            f"Of single candidates the best is {name(winner.strategy)}, with a "
+            f"cross-validated {label} of {winner.mean:.3f}. No candidate without any "
+            "handling was complete, so what handling bought is not known."
+        )
+    if winner.strategy.is_handled and plain is not None:
         bought = difference_of(winner.score, plain.score)
         return (
             f"Of single candidates the best is {name(winner.strategy)}, with a "
@@ -153,11 +176,17 @@ def about_threshold(judged: Judged) -> list[str]:
     return [
         f"Calling a row {classes[rule.pos]!r} from a probability of "
         f"{rule.value:.3f} on has precision {after['precision']:.2f} and recall "
-        f"{after['recall']:.2f} (F1 {after['f1']:.2f}) out of fold; the usual 0.5 "
-        f"without calibration has {before['precision']:.2f} and "
+        f"{after['recall']:.2f} (F1 {after['f1']:.2f}) out of fold; the usual 0.5 on "
+        f"{_scores_as_they_come(judged)} has {before['precision']:.2f} and "
         f"{before['recall']:.2f} (F1 {before['f1']:.2f}).",
         *_about_expected(judged),
     ]
+
+
+def _scores_as_they_come(judged: Judged) -> str:
+    """Return what is cut at 0.5 where nothing is tuned."""
+    is_mean = judged.decision.calibrated.is_of_mean
+    return "the mean of the models" if is_mean else "scores before calibration"
 
 
 def _about_expected(judged: Judged) -> list[str]:
@@ -169,6 +198,7 @@ def _about_expected(judged: Judged) -> list[str]:
         f"{name} about {spans[name][0]:.2f} ({spans[name][1]:.2f} to "
         f"{spans[name][2]:.2f})"
         for name in ("precision", "recall")
+        if name in spans
     ]
     return [f"On new data expect {' and '.join(told)} of a threshold tuned so."]
 

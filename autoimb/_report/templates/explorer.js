@@ -67,7 +67,8 @@
       for (const name in found) part(name).textContent = num(found[name]);
       for (const name in cut) part(name).textContent = written(cut[name], 0);
       part("cost").textContent = num(costOf(cut, prices()));
-      part("code").textContent = `model.set_threshold(${threshold})`;
+      part("code").textContent =
+        threshold > 1 ? "# no threshold up to 1 raises no alert" : `model.set_threshold(${threshold})`;
       const boxes = { threshold, top: +(cut.tp + cut.fp).toFixed(2), cut: way[at] };
       for (const name in boxes) if (name !== typed) part(name).value = boxes[name];
       const spoken =
