@@ -60,9 +60,8 @@ def known_to(catalogue: Catalogue, members: Sequence[FittedMember]) -> Catalogue
             name = member.strategy.choice(axis).name
             if name not in catalogue.entries[axis]:
                 raise BadInputError(
-                    f"{name!r} was an object of your own when this model was fitted, "
-                    "and a saved model does not hold it: call fit again, or register "
-                    f"it as {name!r} first."
+                    f"{name!r} was registered where this model was fitted, and is not "
+                    f"here: register it as {name!r} first, or call fit again."
                 )
     return catalogue
 

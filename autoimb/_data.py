@@ -48,6 +48,12 @@ class Table:
         return replace(self, X=schema.canonical(X), schema=schema)
 
     @property
+    def given(self) -> tuple[str, ...]:
+        """What came with the rows beside labels and costs, by its name in `fit`."""
+        names = ("sample_weight", "groups")
+        return tuple(name for name in names if getattr(self, name) is not None)
+
+    @property
     def n_classes(self) -> int:
         """How many classes there are."""
         return len(self.classes)

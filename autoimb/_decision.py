@@ -112,6 +112,11 @@ class Decision:
         )
 
     @property
+    def needs_costs(self) -> bool:
+        """Whether the costs of the rows decide."""
+        return isinstance(self.asked, str) and self.asked == COST
+
+    @property
     def objective(self) -> str:
         """What the rule was chosen for, in words."""
         return getattr(self._aim(self.asked), "label", "set by the user")

@@ -18,7 +18,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from autoimb._again import fit_again, known_to
 from autoimb._arena import Arena, Limits
-from autoimb._catalogue import CATALOGUE
 from autoimb._clock import Deadline, check_limits
 from autoimb._columns import as_rows
 from autoimb._committee import most_members
@@ -26,7 +25,7 @@ from autoimb._data import Table, check_labels, check_table, codes_of
 from autoimb._decision import Decision, asked_threshold
 from autoimb._evaluate import Problem
 from autoimb._execution import open_executor, shared
-from autoimb._export import script_of
+from autoimb._export import code_of, script_of
 from autoimb._fitted import finish
 from autoimb._folds import make_folds
 from autoimb._guide import recommend
@@ -41,7 +40,12 @@ from autoimb._machine import (
 from autoimb._metrics import Metric, resolve_metric
 from autoimb._profile import profile_table
 from autoimb._progress import call_callbacks, progress_display
-from autoimb._report.build import build_report, settings_of, with_decision
+from autoimb._report.build import (
+    build_report,
+    refitted,
+    settings_of,
+    with_decision,
+)
 from autoimb._report.evidence import Evidence
 from autoimb._report.probes import with_probes
 from autoimb._search import search
@@ -181,7 +185,8 @@ default="auto"
         Smallest calibrated probability of `pos_label_` that is called positive; for
         more classes, weights on the probabilities; None for the most probable class.
     threshold_raw_ : float or None
-        The same cut on the score of `best_pipeline_`; None where it is not alone.
+        The same cut on what `best_pipeline_` answers: its probability, or the logistic
+        function of its decision value where it has none. None where it is not alone.
     threshold_interval_ : tuple of (float, float) or None
         5 to 95 % bootstrap range of the threshold.
     oof_proba_ : ndarray of shape (n_samples, n_classes)
@@ -397,7 +402,7 @@ default="auto"
         (600, 2)
         """
         check_is_fitted(self)
-        asked = self._decision.asked if costs is None else "cost"
+        asked = asked_threshold(self._decision.asked, has_costs=costs is not None)
         given = {"sample_weight": sample_weight, "groups": groups, "costs": costs}
         with self._arena_of(X, y, Deadline(None), **given) as arena:
             table, seed = arena.problem.table, arena.problem.seed
@@ -413,8 +418,9 @@ default="auto"
         decision = Decision.of(finished, table, asked, seed)
         if self._decision.shift is not None:
             decision = decision.expecting(self._decision.shift.after)
-        self._schema = table.schema
+        self._schema, self._given = table.schema, (self._given[0], table.given)
         self._take(finished, len(table.y))
+        self._report_data = refitted(self._report_data, finished, table)
         return self._decide(decision)
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -754,7 +760,7 @@ default="auto"
                 f"{self.classes_.tolist()}: call fit for other classes."
             )
         layout = self._layout(table, clock)
-        catalogue = known_to(self._catalogue or CATALOGUE, self.ensemble_)
+        catalogue = known_to(self._catalogue or self._wished(table), self.ensemble_)
         problem = self._problem(X, table, catalogue, layout)
         metric = resolve_metric(self.metric, table.n_classes)
         judge = Judge.of(metric, table, problem.folds, problem.seed)
@@ -763,6 +769,11 @@ default="auto"
             shared(problem, executor) as handle,
         ):
             yield Arena(problem, handle, judge, executor)
+
+    def _wished(self, table: Table) -> Catalogue:
+        """Return the catalogue with the user's own objects, as `fit` made it."""
+        wishes = wishes_of(self.get_params(deep=False))
+        return SearchSpace.fitting(self.profile_, table, wishes).catalogue
 
     def _layout(self, table: Table, clock: Deadline) -> Layout:
         """Return how many fits run at once, with how many threads."""
@@ -845,6 +856,7 @@ default="auto"
         self._catalogue: Catalogue | None = seen.space.catalogue
         self.classes_, self._pos, self._schema = table.classes, table.pos, table.schema
         pos = table.pos
+        self._given: tuple[tuple[str, ...], ...] = (table.given,)
         self.pos_label_: Any = None if pos is None else table.classes[pos]
         self.study_ = seen.outcome.study
         self.leaderboard_ = seen.leaderboard
@@ -886,9 +898,9 @@ default="auto"
 
     def _code(self) -> str:
         """Return Python that makes this model again."""
-        costs = "" if self._decision.costs is None else ", costs=costs"
+        costs = ("costs",) if self._decision.needs_costs else ()
         return self._decision.code(
-            f"from autoimb import AutoImbalance\n\nmodel = {self!r}.fit(X, y{costs})"
+            code_of(self, [(*given, *costs) for given in self._given])
         )
 
     def __sklearn_clone__(self) -> AutoImbalance:

@@ -1,6 +1,7 @@
 """What was chosen once is fitted on other rows, without a search."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,13 @@ from sklearn.naive_bayes import GaussianNB
 from tables import five_classes, mixed, numeric
 
 import autoimb
-from autoimb import AutoImbalance, Cost
-from autoimb.exceptions import BadInputError
+from autoimb import AutoImbalance, Cost, FBeta
+from autoimb._again import known_to
+from autoimb._calibrate import Identity
+from autoimb._catalogue import CATALOGUE
+from autoimb._fitted import FittedMember
+from autoimb._strategy import Choice, Strategy
+from autoimb.exceptions import BadInputError, RefitFailedWarning
 
 FAMILIES = ["logistic_regression", "xgboost", "k_neighbours"]
 
@@ -85,7 +91,7 @@ def test_other_classes_and_columns_are_errors(fitted):
         model.refit(X[:, :2], y)
 
 
-def test_a_model_of_ones_own_is_known_until_it_is_pickled():
+def test_a_model_of_ones_own_is_known_after_it_was_pickled_too():
     X, y = numeric(200, 40)
     model = AutoImbalance(
         families=[LogisticRegression(), GaussianNB()],
@@ -95,8 +101,16 @@ def test_a_model_of_ones_own_is_known_until_it_is_pickled():
     ).fit(X, y)
     proba = model.predict_proba(X)
     np.testing.assert_allclose(model.refit(X, y).predict_proba(X), proba, atol=1e-9)
-    with pytest.raises(BadInputError, match="object of your own"):
-        pickle.loads(pickle.dumps(model)).refit(X, y)
+    again = pickle.loads(pickle.dumps(model)).refit(X, y)
+    np.testing.assert_allclose(again.predict_proba(X), proba, atol=1e-9)
+
+
+def test_an_entry_that_is_not_registered_here_is_named():
+    strategy = Strategy.of(CATALOGUE, family="xgboost")
+    strategy = replace(strategy, family=Choice.of("mine", {}))
+    member = FittedMember(strategy, 1.0, None, Identity())
+    with pytest.raises(BadInputError, match="register it as 'mine' first"):
+        known_to(CATALOGUE, [member])
 
 
 def test_an_unfitted_model_says_so():
@@ -104,3 +118,100 @@ def test_an_unfitted_model_says_so():
 
     with pytest.raises(NotFittedError):
         clone(quick()).refit(*numeric())
+
+
+def test_costs_and_another_aim_exclude_each_other_as_in_fit():
+    X, y = numeric(300, 40)
+    costs = np.where(np.eye(2)[y] == 1, 0.0, [[1.0, 5.0]])
+    model = quick(n_trials=1).fit(X, y, costs=costs).set_threshold("mcc")
+    with pytest.raises(BadInputError, match="exclude each other"):
+        model.refit(X, y, costs=costs)
+
+
+# --- the code that a report shows
+
+
+def run_code(model, **names):
+    """Return the model that the report's code makes."""
+    exec(model.report().data.winner.code, names)
+    return names["model"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"metric": FBeta(2)},
+        {"threshold": Cost(fp=1, fn=9)},
+        {"families": [LogisticRegression(C=0.1), "k_neighbours"]},
+        {"families": None, "estimator": LogisticRegression(C=0.1)},
+    ],
+)
+def test_the_code_makes_the_model_again(options):
+    X, y = numeric(200, 40)
+    options = {k: v for k, v in {"families": FAMILIES, **options}.items() if v}
+    model = AutoImbalance(n_trials=2, n_jobs=1, random_state=0, **options).fit(X, y)
+    same = run_code(model, X=X, y=y)
+    np.testing.assert_allclose(same.predict_proba(X), model.predict_proba(X))
+    np.testing.assert_array_equal(same.predict(X), model.predict(X))
+
+
+def test_the_code_gives_what_fit_and_refit_were_given():
+    X, y = numeric(300, 40)
+    weight, groups = np.linspace(1, 2, 300), np.arange(300) // 2
+    part = slice(200)
+    model = quick(n_trials=1).fit(X[part], y[part], sample_weight=weight[part])
+    model.refit(X, y, groups=groups)
+    given = {"X": X[part], "y": y[part], "sample_weight": weight[part]}
+    same = run_code(model, **given, X_all=X, y_all=y, groups=groups)
+    np.testing.assert_allclose(same.predict_proba(X), model.predict_proba(X))
+    assert "300 rows, 40" in model.report().data.settings["fitted again on"]
+
+
+def test_costs_that_no_longer_count_are_not_in_the_code():
+    X, y = numeric(200, 40)
+    costs = np.where(np.eye(2)[y] == 1, 0.0, [[1.0, 5.0]])
+    model = quick(n_trials=1).fit(X, y, costs=costs)
+    np.testing.assert_array_equal(
+        run_code(model, X=X, y=y, costs=costs).predict(X), model.predict(X)
+    )
+    model.set_threshold("mcc")
+    np.testing.assert_array_equal(
+        run_code(model, X=X, y=y).predict(X), model.predict(X)
+    )
+
+
+# --- what a report says of a winner that is not the best, or has nothing beside it
+
+
+class FailsOnAllRows(LogisticRegression):
+    """Can be fitted on the rows of folds only."""
+
+    def fit(self, X, y, sample_weight=None):
+        if len(X) == 300:
+            raise ValueError("too many rows")
+        return super().fit(X, y, sample_weight)
+
+
+def test_what_stands_in_for_the_best_is_not_called_the_best():
+    X, y = numeric(300, 40)
+    families = [FailsOnAllRows(), "k_neighbours"]
+    with pytest.warns(RefitFailedWarning, match="too many rows"):
+        model = quick(families=families, n_trials=2, ensemble_size=1).fit(X, y)
+    assert model.best_strategy_.family.name == "k_neighbours"
+    said = " ".join(model.report().data.outcome.sentences)
+    assert "stands in for the best candidate" in said
+    assert "too many rows" in said
+    assert "wins" not in said
+    behind = {row.name: row.behind for row in model.report().data.search.families}
+    assert min(behind.values()) == 0
+
+
+def test_what_handles_the_imbalance_is_never_shown_as_doing_nothing():
+    X, y = numeric(300, 40)
+    forest = {"families": "balanced_random_forest", "n_trials": 1, "cv": 2}
+    model = quick(**forest).fit(X, y)
+    found = model.report().data.outcome
+    assert np.isnan(model.honest_score_.do_nothing)
+    assert found.do_nothing_score is None
+    assert found.difference is None
+    assert "what handling bought is not known" in " ".join(found.sentences)

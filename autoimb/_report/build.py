@@ -29,7 +29,9 @@ from autoimb._report.wording import answer_name, difference_of, sentences
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from autoimb._data import Table
     from autoimb._decision import Decision
+    from autoimb._fitted import Finished
     from autoimb._metrics import Metric
     from autoimb._profile import DatasetProfile
     from autoimb._report.evidence import Evidence
@@ -86,6 +88,20 @@ def with_decision(data: ReportData, decision: Decision, code: str) -> ReportData
         return data
     winner = replace(data.winner, **decided(decision), code=code)
     return replace(data, winner=winner)
+
+
+def refitted(data: ReportData, finished: Finished, table: Table) -> ReportData:
+    """Return the report after the winner was fitted on other rows."""
+    rarest = int(table.class_counts.min())
+    settings = {
+        **(data.settings or {}),
+        "fitted again on": f"{len(table.y):,} rows, {rarest:,} of the rarest class, "
+        f"fingerprint {table.fingerprint}; data and search are those of the first fit",
+    }
+    winner = data.winner
+    if winner is not None:
+        winner = replace(winner, calibration_name=finished.calibrated.label)
+    return replace(data, settings=settings, winner=winner)
 
 
 def _data_section(profile: DatasetProfile) -> DataSection:
