@@ -212,6 +212,7 @@ default="auto"
     """
 
     _report_data: ReportData
+    _given: tuple[tuple[str, ...], ...]
 
     def __init__(
         self,
@@ -856,7 +857,7 @@ default="auto"
         self._catalogue: Catalogue | None = seen.space.catalogue
         self.classes_, self._pos, self._schema = table.classes, table.pos, table.schema
         pos = table.pos
-        self._given: tuple[tuple[str, ...], ...] = (table.given,)
+        self._given = (table.given,)
         self.pos_label_: Any = None if pos is None else table.classes[pos]
         self.study_ = seen.outcome.study
         self.leaderboard_ = seen.leaderboard
