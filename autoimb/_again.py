@@ -48,9 +48,17 @@ def fit_again(
         members=chosen,
         score=Bench(arena.problem, arena.judge).score(chosen),
     )
-    return finish(
+    finished = finish(
         selection, arena.problem, aim, calibrated=calibrated, n_threads=n_threads
     )
+    lost = [m for m in chosen if m not in finished.selection.members]
+    if lost:
+        cause = finished.setback.error if finished.setback else None
+        raise NoCandidateError(
+            f"{lost[0].strategy} failed on all rows, though not on those of folds: "
+            "call fit to choose anew."
+        ) from cause
+    return finished
 
 
 def known_to(catalogue: Catalogue, members: Sequence[FittedMember]) -> Catalogue:

@@ -49,8 +49,8 @@ class Table:
 
     @property
     def given(self) -> tuple[str, ...]:
-        """What came with the rows beside labels and costs, by its name in `fit`."""
-        names = ("sample_weight", "groups")
+        """What came with rows and labels, by its name in `fit`."""
+        names = ("sample_weight", "groups", "costs")
         return tuple(name for name in names if getattr(self, name) is not None)
 
     @property

@@ -899,10 +899,9 @@ default="auto"
 
     def _code(self) -> str:
         """Return Python that makes this model again."""
-        costs = ("costs",) if self._decision.needs_costs else ()
-        return self._decision.code(
-            code_of(self, [(*given, *costs) for given in self._given])
-        )
+        idle = set() if self._decision.needs_costs else {"costs"}
+        given = [[name for name in of if name not in idle] for of in self._given]
+        return self._decision.code(code_of(self, given))
 
     def __sklearn_clone__(self) -> AutoImbalance:
         """Return a clone that shares the executor: it cannot be copied."""

@@ -7,6 +7,7 @@ calibration each, their weights, and one rule from probabilities to labels.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -121,9 +122,20 @@ class Setback:
     error: Exception | None = None
 
     @property
+    def is_replaced(self) -> bool:
+        """Whether another one answers."""
+        return self.fitted != self.wanted
+
+    @property
     def is_late(self) -> bool:
         """Whether more time would have helped."""
         return self.error is None or isinstance(self.error, TimeoutError)
+
+    @property
+    def cause(self) -> str:
+        """The error's name and the first line of what it says."""
+        first_line = str(self.error).partition("\n")[0]
+        return f"{type(self.error).__name__}: {first_line}".removesuffix(": ")
 
     @property
     def category(self) -> type[AutoImbWarning]:
@@ -133,7 +145,7 @@ class Setback:
     def story(self, time_budget: float | str | None) -> str:
         """Return what happened, and the way out."""
         what = "it was stopped early"
-        if self.fitted != self.wanted:
+        if self.is_replaced:
             what = f"{self.fitted} took its place"
         if self.is_late:
             return (
@@ -142,8 +154,7 @@ class Setback:
             )
         return (
             f"{self.wanted} was the best in cross-validation but failed on all rows "
-            f"({type(self.error).__name__}: {self.error}): {what}. Leave it out of the "
-            "search, or mend it."
+            f"({self.cause}): {what}. Leave it out of the search, or mend it."
         )
 
 
@@ -295,40 +306,52 @@ def _refitted(
     seconds: float | None,
     encoded: EncodedRows,
 ) -> tuple[Selection, Pipeline, Setback | None]:
-    """Return the winner refitted on all rows, or the quickest if that is not possible.
+    """Return the winner refitted on all rows, or what can be instead.
 
-    The winner leaves the time that the quickest takes. The last resort has no limit
-    but its own, if it can stop by itself: there must be some model.
+    The winner leaves the time that the quickest takes, which then stands in for it. The
+    last resort has no limit but its own, if it can stop by itself: there must be some
+    model. A winner that fails is followed by the best that does not.
     """
+    deadline, best = Deadline(seconds), selection.winner.strategy
     fallback, limit = selection.fallback, seconds
     if fallback is not None and seconds is not None:
         limit = max(1.0, seconds - fallback.winner.refit_seconds)
     elif not problem.can_stop(selection.winner.strategy):
         limit = None
     try:
-        pipeline, is_whole = refit(
-            selection.winner.strategy,
-            problem,
-            n_threads=_threads(selection.winner, n_threads),
-            seconds=limit,
-            encoded=encoded,
-        )
-    except Exception as error:
+        pipeline, is_whole = _refit_best(selection, problem, n_threads, limit, encoded)
+    except TimeoutError as error:
         if fallback is None:
             raise
-        best, instead = selection.winner.strategy, fallback.winner.strategy
-        setback = Setback(best, instead, error)
-        limit = 1.0 if problem.can_stop(fallback.winner.strategy) else None
-        pipeline, _ = refit(
-            fallback.winner.strategy,
-            problem,
-            n_threads=_threads(fallback.winner, n_threads),
-            seconds=limit,
-            encoded=encoded,
-        )
-        return fallback, pipeline, setback
-    best = selection.winner.strategy
+        instead = fallback.winner.strategy
+        limit = 1.0 if seconds is not None and problem.can_stop(instead) else None
+        pipeline, _ = _refit_best(fallback, problem, n_threads, limit, encoded)
+        return fallback, pipeline, Setback(best, instead, error)
+    except Exception as error:
+        for other in selection.successors:
+            limit = None if seconds is None else max(1.0, deadline.remaining)
+            with suppress(Exception):
+                pipeline, _ = _refit_best(other, problem, n_threads, limit, encoded)
+                return other, pipeline, Setback(best, other.winner.strategy, error)
+        raise
     return selection, pipeline, None if is_whole else Setback(best, best)
+
+
+def _refit_best(
+    selection: Selection,
+    problem: Problem,
+    n_threads: int,
+    seconds: float | None,
+    encoded: EncodedRows,
+) -> tuple[Pipeline, bool]:
+    """Return the best one refitted on all rows, and whether it is whole."""
+    return refit(
+        selection.winner.strategy,
+        problem,
+        n_threads=_threads(selection.winner, n_threads),
+        seconds=seconds,
+        encoded=encoded,
+    )
 
 
 def _threads(record: TrialRecord, n_threads: int) -> int:

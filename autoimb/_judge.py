@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _MAX_DRAWS = 100
 _MAX_CELLS = 5_000_000  # rows times draws: bounds time and memory on large tables
-_MAX_SCORER_DRAWS = 15  # a scorer of the user's is called once a draw and fold
+_MAX_SLOW_DRAWS = 15  # a scorer of the user's is called once a draw and fold
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +83,11 @@ class Judge:
         cls, metric: Metric, table: Table, folds: tuple[Fold, ...], seed: int
     ) -> Judge:
         """Return a judge with freshly drawn bootstrap counts."""
-        limit = _MAX_SCORER_DRAWS if isinstance(metric, ScorerMetric) else _MAX_DRAWS
+        # Labels of many classes take a search for their weights with every draw.
+        is_slow = isinstance(metric, ScorerMetric) or (
+            isinstance(metric, LabelMetric) and table.pos is None
+        )
+        limit = _MAX_SLOW_DRAWS if is_slow else _MAX_DRAWS
         n_draws = min(limit, most_draws(len(table.y)))
         counts = (
             _draw(table.y, n_draws, seed)

@@ -88,11 +88,29 @@ class Selection:
         """The selection of the quickest candidate, None if there is no other."""
         if self.quickest is None or self.quickest.strategy == self.winner.strategy:
             return None
+        return self._led_by(Member(self.quickest))
+
+    @property
+    def successors(self) -> Iterator[Selection]:
+        """What may stand in for a best one that fails, best first.
+
+        The other members together, without one more each time, then finalists alone.
+        """
+        for place in range(1, len(self.members)):
+            yield self._led_by(*self.members[place:])
+        for record in self.finalists:
+            if record.strategy != self.winner.strategy:
+                yield self._led_by(Member(record))
+
+    def _led_by(self, *members: Member) -> Selection:
+        """Return the selection of others, the best of them first."""
+        best = members[0].record
+        alone = len(members) == 1
         return replace(
             self,
-            winner=self.quickest,
-            members=(Member(self.quickest),),
-            score=self.quickest.score,
+            winner=best,
+            members=members,
+            score=best.score if alone else None,
             quickest=None,
         )
 
@@ -435,14 +453,14 @@ def honest_score(
         low=float(low),
         high=float(high),
         no_skill=no_skill(metric, table.class_counts / len(table.y), table.pos),
-        do_nothing=_of_doing_nothing(complete, selection.do_nothing, bench),
+        do_nothing=estimate_of_plain(complete, selection.do_nothing, bench),
     )
 
 
-def _of_doing_nothing(
+def estimate_of_plain(
     complete: Sequence[TrialRecord], best: TrialRecord | None, bench: Bench
 ) -> float:
-    """Return the estimate of the best without handling, NaN where there is none."""
+    """Return the honest estimate of the best without handling, NaN if there is none."""
     if best is None:
         return nan
     plain = [record for record in complete if not record.strategy.is_handled]

@@ -142,7 +142,7 @@ def run_code(model, **names):
     [
         {"metric": FBeta(2)},
         {"threshold": Cost(fp=1, fn=9)},
-        {"families": [LogisticRegression(C=0.1), "k_neighbours"]},
+        {"families": [LogisticRegression(C=np.inf), "k_neighbours"]},
         {"families": None, "estimator": LogisticRegression(C=0.1)},
     ],
 )
@@ -160,9 +160,10 @@ def test_the_code_gives_what_fit_and_refit_were_given():
     weight, groups = np.linspace(1, 2, 300), np.arange(300) // 2
     part = slice(200)
     model = quick(n_trials=1).fit(X[part], y[part], sample_weight=weight[part])
-    model.refit(X, y, groups=groups)
+    model.refit(X, y, groups=groups, sample_weight=weight)
     given = {"X": X[part], "y": y[part], "sample_weight": weight[part]}
-    same = run_code(model, **given, X_all=X, y_all=y, groups=groups)
+    later = {"X_all": X, "y_all": y, "groups_all": groups, "sample_weight_all": weight}
+    same = run_code(model, **given, **later)
     np.testing.assert_allclose(same.predict_proba(X), model.predict_proba(X))
     assert "300 rows, 40" in model.report().data.settings["fitted again on"]
 
@@ -171,6 +172,7 @@ def test_costs_that_no_longer_count_are_not_in_the_code():
     X, y = numeric(200, 40)
     costs = np.where(np.eye(2)[y] == 1, 0.0, [[1.0, 5.0]])
     model = quick(n_trials=1).fit(X, y, costs=costs)
+    assert "costs=costs" in model.report().data.winner.code
     np.testing.assert_array_equal(
         run_code(model, X=X, y=y, costs=costs).predict(X), model.predict(X)
     )
@@ -181,6 +183,20 @@ def test_costs_that_no_longer_count_are_not_in_the_code():
 
 
 # --- what a report says of a winner that is not the best, or has nothing beside it
+
+
+class OfThisScript(AutoImbalance):
+    """Its parents' code cannot be imported from a script."""
+
+    __module__ = "__main__"
+
+
+def test_a_class_of_the_script_itself_is_there_already():
+    X, y = numeric(200, 40)
+    model = OfThisScript(n_trials=1, families=FAMILIES, n_jobs=1, random_state=0)
+    code = model.fit(X, y).report().data.winner.code
+    assert "import" not in code
+    assert "model = OfThisScript(" in code
 
 
 class FailsOnAllRows(LogisticRegression):
@@ -202,6 +218,7 @@ def test_what_stands_in_for_the_best_is_not_called_the_best():
     assert "stands in for the best candidate" in said
     assert "too many rows" in said
     assert "wins" not in said
+    assert "best single" not in said
     behind = {row.name: row.behind for row in model.report().data.search.families}
     assert min(behind.values()) == 0
 

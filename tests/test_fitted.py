@@ -298,13 +298,20 @@ def test_a_committee_can_spare_a_member_that_fails_on_all_rows(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("error", "category"),
+    ("error", "category", "words"),
     [
-        (ValueError("a constant column"), RefitFailedWarning),
-        (TimeoutError(), BudgetTooSmallWarning),
+        (
+            ValueError("a constant\ncolumn"),
+            RefitFailedWarning,
+            "ValueError: a constant)",
+        ),
+        (MemoryError(), RefitFailedWarning, "(MemoryError)"),
+        (TimeoutError(), BudgetTooSmallWarning, "left too little"),
     ],
 )
-def test_another_takes_the_place_of_a_winner_that_fails(monkeypatch, error, category):
+def test_another_takes_the_place_of_a_winner_that_fails(
+    monkeypatch, error, category, words
+):
     problem = problem_of(*numeric())
     failing(monkeypatch, WEIGHTED, error)
     aim = resolve_threshold("f1", 2, 1)
@@ -314,7 +321,21 @@ def test_another_takes_the_place_of_a_winner_that_fails(monkeypatch, error, cate
     assert found.setback.category is category
     story = found.setback.story(time_budget=60)
     assert str(PLAIN) in story
-    assert str(error) in story
+    assert words in story
+
+
+def test_a_winner_that_fails_leaves_its_committee(monkeypatch):
+    problem = problem_of(*numeric())
+    third = Strategy.of(CATALOGUE, family="k_neighbours")
+    failing(monkeypatch, WEIGHTED, ValueError("a constant column"))
+    selection, other = both_scored(problem), selection_of(problem, third).winner
+    members = (*selection.members, Member(replace(other, number=2)))
+    # The best is the quickest as well.
+    selection = replace(selection, members=members, quickest=selection.winner)
+    aim = resolve_threshold("f1", 2, 1)
+    found = finish(selection, problem, aim, calibrated=True)
+    assert [m.strategy for m in found.model.members] == [PLAIN, third]
+    assert found.setback.fitted == PLAIN
 
 
 def test_where_nothing_can_take_its_place_the_error_is_raised(monkeypatch):

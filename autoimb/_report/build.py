@@ -185,7 +185,7 @@ def _outcome_section(seen: Evidence) -> OutcomeSection:
         honest_low=seen.honest.low,
         honest_high=seen.honest.high,
         honest_do_nothing=seen.honest.do_nothing,
-        doing_nothing_won=not seen.is_handled,
+        doing_nothing_won=not (seen.is_handled or seen.is_stand_in),
         sentences=tuple(sentences(seen)),
         pos_label="" if seen.profile.pos_label is None else str(seen.profile.pos_label),
     )

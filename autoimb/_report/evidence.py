@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from autoimb._committee import Bench
-from autoimb._select import HonestScore, honest_score
+from autoimb._select import HonestScore, estimate_of_plain, honest_score
 from autoimb._trials import TrialRecord, complete, leaderboard, with_finalists
 
 if TYPE_CHECKING:
@@ -53,13 +53,18 @@ class Evidence:
     @cached_property
     def honest(self) -> HonestScore:
         """What to expect on new data: of the fitted model, if that is not the best."""
-        selection = self.selection
-        is_best = selection.quickest is not None
-        return honest_score(
-            self.outcome.complete if is_best else [selection.winner],
-            selection,
-            self.bench,
-        )
+        selection, complete = self.selection, self.outcome.complete
+        if selection.quickest is not None:
+            return honest_score(complete, selection, self.bench)
+        plain = estimate_of_plain(complete, selection.do_nothing, self.bench)
+        found = honest_score([selection.winner], selection, self.bench)
+        return replace(found, do_nothing=plain)
+
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether something else than the best answers, since that failed."""
+        setback = self.finished.setback
+        return setback is not None and setback.is_replaced
 
     @cached_property
     def records(self) -> list[TrialRecord]:

@@ -67,7 +67,7 @@ def _advice(curve: LearningCurve, label: str, minority: str) -> str:
     """Return what collecting more rows would buy."""
     rows = f"rows of class {minority!r}" if minority else "minority rows"
     measured = f"measured on {curve.n_minority[0]} to {curve.n_minority[-1]} of them"
-    if not curve.gain > curve.gain_error:
+    if curve.gain <= curve.gain_error:
         return (
             f"The scores hardly rise with the number of {rows} ({measured}): twice as "
             f"many would buy {curve.gain:+.3f} ± {curve.gain_error:.3f} {label}. "

@@ -25,8 +25,8 @@ def sentences(seen: Evidence) -> list[str]:
             "defaults: the time budget ended before any candidate was scored."
         ]
     setback = seen.finished.setback
-    if setback is not None and setback.fitted != setback.wanted:
-        return [_about_stand_in(seen, setback), _about_guide(seen)]
+    if setback is not None and setback.is_replaced:
+        return [_about_stand_in(seen, setback)]
     about = [_verdict(seen), _about_handling(seen), *_about_committee(seen)]
     return [*about, _about_guide(seen)]
 
@@ -34,11 +34,11 @@ def sentences(seen: Evidence) -> list[str]:
 def _about_stand_in(seen: Evidence, setback: Setback) -> str:
     """Return what answers instead of the best candidate, and why."""
     name = seen.space.label
-    why = f"failed on all rows ({setback.error})"
+    why = f"failed on all rows ({setback.cause})"
     if setback.is_late:
         why = "could not be refitted on all rows in time"
     return (
-        f"{_capital(name(setback.fitted))} stands in for the best candidate, "
+        f"{_capital(answer_name(seen))} stands in for the best candidate, "
         f"{name(setback.wanted)}, which {why}. {_expectation(seen)}."
     )
 
