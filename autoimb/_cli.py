@@ -49,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("always", AutoImbWarning)
             warnings.showwarning = _show_warning
+            _check_destinations(arguments)
             arguments.run(arguments)
     except (AutoImbError, OSError) as error:
         message = " ".join(str(error).split())
@@ -58,6 +59,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("stopped before anything was complete", file=sys.stderr)
         return 130
     return 0
+
+
+def _check_destinations(arguments: argparse.Namespace) -> None:
+    """Raise before the work, not after it, if its result could not be written."""
+    for name in ("out", "report"):
+        path = getattr(arguments, name, None)
+        if path is not None and not path.parent.is_dir():
+            raise BadInputError(
+                f"--{name} {path}: there is no folder {str(path.parent)!r}, make it "
+                "first."
+            )
+    if path := getattr(arguments, "report", None):
+        from autoimb._report.render import check_format
+
+        check_format(path)
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

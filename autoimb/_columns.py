@@ -55,6 +55,18 @@ _OBJECT_KINDS: tuple[tuple[Any, Kind], ...] = (
 )
 
 
+def since_1970(dates: Any, unit: Literal["h", "D"]) -> NDArray[np.float64]:
+    """Return dates as hours or days since 1970; NaT becomes NaN.
+
+    pandas would count in nanoseconds, which reach from 1677 to 2262 only: an open end
+    is often written as the year 9999.
+    """
+    when = np.asarray(dates, dtype="datetime64[us]")
+    passed = when - np.datetime64(0, "us")
+    days: NDArray[np.float64] = passed / np.timedelta64(1, unit)
+    return days
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One input column: its name, and how its values are to be read."""

@@ -140,7 +140,10 @@ def check_labels(y: Any) -> NDArray[Any]:
     if values.dtype != object or not any(isinstance(v, tuple) for v in values[:1]):
         if values.dtype.kind == "f" and np.isinf(values).any():
             raise BadInputError("y contains infinity: labels must be finite.")
-        check_classification_targets(_comparable(values))
+        try:
+            check_classification_targets(_comparable(values))
+        except ValueError as error:
+            raise BadInputError(f"y holds no classes: {error}") from None
     return values
 
 

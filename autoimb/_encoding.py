@@ -40,6 +40,8 @@ from sklearn.preprocessing import (
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from autoimb._columns import since_1970
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -99,7 +101,7 @@ def datetime_parts(frame: Any) -> NDArray[np.float64]:
     parts = []
     for name in pd.DataFrame(frame).columns:
         when = pd.to_datetime(frame[name]).dt
-        days = (frame[name] - pd.Timestamp(0)) / pd.Timedelta(days=1)
+        days = since_1970(frame[name], "D")
         parts += [days, when.month, when.day_of_week, when.hour]
     return np.column_stack([np.asarray(part, dtype=np.float64) for part in parts])
 
@@ -117,8 +119,7 @@ def hours(frame: Any) -> NDArray[np.float64]:
     ndarray of shape (n_samples, n_columns)
     """
     frame = pd.DataFrame(frame)
-    since = [(frame[n] - pd.Timestamp(0)) / pd.Timedelta(hours=1) for n in frame]
-    return np.column_stack([np.asarray(part, dtype=np.float64) for part in since])
+    return np.column_stack([since_1970(frame[name], "h") for name in frame])
 
 
 class DealtFolds:
@@ -168,7 +169,9 @@ def make_encoder(view: View, schema: Schema) -> ColumnTransformer | None:
     ]
     blocks = [block for block in blocks if block[2]]
     everything = [(_, step, at) for _, step, at in blocks if step == "passthrough"]
-    if everything == blocks and not schema.positions("constant"):
+    is_all = everything == blocks and not schema.positions("constant")
+    # Models of numbers read a matrix, whatever names its columns have.
+    if is_all and not schema.is_frame:
         return None
     return ColumnTransformer(
         [(name, step, _as_slice(at)) for name, step, at in blocks],

@@ -52,7 +52,7 @@ from autoimb._search import search
 from autoimb._select import Selection, last_seconds, reserve
 from autoimb._space import SearchSpace, wishes_of
 from autoimb._standin import chosen
-from autoimb._study import Ledger, fingerprint_of, resolve_storage
+from autoimb._study import Ledger, fingerprint_of, resolve_storage, shown
 from autoimb._threshold import resolve_threshold
 from autoimb.exceptions import (
     AccuracyWarning,
@@ -856,8 +856,7 @@ default="auto"
         table, model, winner = seen.problem.table, seen.finished.model, seen.selection
         self._catalogue: Catalogue | None = seen.space.catalogue
         self.classes_, self._pos, self._schema = table.classes, table.pos, table.schema
-        pos = table.pos
-        self._given = (table.given,)
+        pos, self._given = table.pos, (table.given,)
         self.pos_label_: Any = None if pos is None else table.classes[pos]
         self.study_ = seen.outcome.study
         self.leaderboard_ = seen.leaderboard
@@ -901,7 +900,9 @@ default="auto"
         """Return Python that makes this model again."""
         idle = set() if self._decision.needs_costs else {"costs"}
         given = [[name for name in of if name not in idle] for of in self._given]
-        return self._decision.code(code_of(self, given))
+        bare = copy(self)
+        bare.storage = shown(self.storage)
+        return self._decision.code(code_of(bare, given))
 
     def __sklearn_clone__(self) -> AutoImbalance:
         """Return a clone that shares the executor: it cannot be copied."""

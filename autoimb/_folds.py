@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numbers
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +19,7 @@ from sklearn.model_selection import StratifiedKFold
 from autoimb.exceptions import BadInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -79,7 +79,10 @@ def make_folds(
         return _stratified_folds(table, None, random_state, n_repeats)
     folds = tuple(_given_folds(table, cv))
     if not folds:
-        raise BadInputError(f"{cv=} gives no folds.")
+        is_used_up = isinstance(cv, Iterator)  # an earlier fit may have read it
+        hint = " Pass list(cv): it can be read once only." if is_used_up else ""
+        raise BadInputError(f"{cv=} gives no folds.{hint}")
+    _check_groups(folds, table)
     flaws = _flaws(folds, table)
     if flaws:
         raise BadInputError(f"{flaws[0]} Use stratified folds, such as cv=5.")
@@ -230,6 +233,21 @@ def _group_counts(table: Table) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     cells = codes * table.n_classes + table.y
     counts = np.bincount(cells, minlength=len(names) * table.n_classes)
     return codes, counts.reshape(len(names), table.n_classes)
+
+
+def _check_groups(folds: Iterable[Fold], table: Table) -> None:
+    """Raise if rows of one group are on both sides of a fold: that is a leak."""
+    if table.groups is None:
+        return
+    codes, names = pd.factorize(np.asarray(table.groups), use_na_sentinel=False)
+    for fold in folds:
+        torn = np.intersect1d(codes[fold.train_idx], codes[fold.val_idx])
+        if len(torn):
+            raise BadInputError(
+                f"cv= trains and validates on rows of group {names[torn[0]]!r}, which "
+                "flatters every score: pass a number such as cv=5, which keeps groups "
+                "whole, or a splitter that does, such as StratifiedGroupKFold."
+            )
 
 
 def _flaws(folds: Iterable[Fold], table: Table) -> list[str]:

@@ -69,6 +69,19 @@ class Mass(NamedTuple):
         return self._replace(weight=shift.row_weights(y, self.weight))
 
 
+def as_evidence(weight: FloatArray, row_ids: IntArray) -> FloatArray:
+    """Return weights (n,) that add up to the rows that they are worth.
+
+    Alike, they are worth all rows whatever their scale; unevenly, fewer: the effective
+    sample size of Kish (Survey Sampling, 1965, section 11.7). Entries of a row, which
+    share a number in `row_ids`, are worth one together.
+    """
+    of_row = np.bincount(np.unique(row_ids, return_inverse=True)[1], weight)
+    n_effective = of_row.sum() ** 2 / np.square(of_row).sum()
+    worth: FloatArray = weight * (n_effective / weight.sum())
+    return worth
+
+
 def soft_labels(
     y: IntArray, proba_crossfitted: FloatArray, n_rarest: int
 ) -> FloatArray:

@@ -333,6 +333,8 @@ def brier_score(y: IntArray, proba: FloatArray, weight: FloatArray) -> float:
     return scale * float(np.average(squares, weights=weight))
 
 
+_MOST_COPIES = 20  # of a row in the mean, where weights are told by repeating rows
+
 # scikit-learn scorers ----------------------------------------------------------------
 
 
@@ -382,8 +384,13 @@ def _score_repeated(
     y: IntArray,
     weight: FloatArray,
 ) -> float:
-    smallest = weight[weight > 0].min(initial=np.inf)
-    rows = np.repeat(np.arange(len(y)), np.rint(weight / smallest).astype(int))
+    times = weight / weight[weight > 0].min(initial=np.inf)
+    if times.sum() > _MOST_COPIES * len(y):
+        times *= _MOST_COPIES * len(y) / times.sum()
+    times = np.where(weight > 0, np.maximum(np.rint(times), 1), 0).astype(int)
+    rows = np.repeat(np.arange(len(y)), times)
+    if len(np.unique(y[rows])) < len(np.unique(y)):
+        return np.nan  # what a scorer makes of a class that was not drawn is unknown
     return scorer(model, rows[:, np.newaxis], y[rows])
 
 

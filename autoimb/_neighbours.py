@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from autoimb._columns import Matrix, Schema, take
+from autoimb._columns import Matrix, Schema, since_1970, take
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,9 +144,6 @@ def as_numbers(X: Matrix, schema: Schema) -> NDArray[np.float64]:
         return X[:, positions]  # type: ignore[no-any-return]
     dates = set(schema.positions("datetime", "time of day"))
     columns = [
-        (X.iloc[:, i] - pd.Timestamp(0)) / pd.Timedelta(days=1)
-        if i in dates
-        else X.iloc[:, i]
-        for i in positions
+        since_1970(X.iloc[:, i], "D") if i in dates else X.iloc[:, i] for i in positions
     ]
     return np.column_stack([np.empty((len(X), 0)), *columns])

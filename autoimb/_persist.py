@@ -66,11 +66,11 @@ run nothing on loading but its own constructor and `__setstate__`."""
 
 
 def save(model: Any, path: str | Path) -> None:
-    """Write a fitted `AutoImbalance` without its study and its executor."""
+    """Write a fitted `AutoImbalance` without its study, storage and executor."""
     import skops.io
 
     bare = copy(model)
-    bare.executor = None
+    bare.executor = bare.storage = bare.study_name = None
     bare.study_ = bare._catalogue = None
     bare.set_callbacks()
     bare.leaderboard_ = model.leaderboard_.astype(object).to_dict("list")

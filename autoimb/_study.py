@@ -96,6 +96,19 @@ def resolve_storage(storage: Any, study_name: str | None) -> Storage | None:
     return Storage(storage, study_name or DEFAULT_NAME)
 
 
+def shown(storage: Any) -> Any:
+    """Return a storage as others may see it: an address without its password."""
+    if not isinstance(storage, str):
+        return storage
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(storage).render_as_string(hide_password=True)
+    except ArgumentError:
+        return storage
+
+
 def _database_file(backend: Any) -> Path | None:
     """Return the file of a database, None if it is not in one."""
     where = getattr(backend, "url", backend)  # Optuna's RDBStorage knows its own
@@ -387,7 +400,7 @@ def _check_same(
     if other:
         differing = " and ".join(_OTHER.get(part, f"another {part}") for part in other)
         raise StorageMismatchError(
-            f"the study {storage.name!r} in {storage.backend!r} was made with "
+            f"the study {storage.name!r} in {shown(storage.backend)!r} was made with "
             f"{differing}, so its scores do not compare with new ones. Choose another "
             "study_name, or pass what it was made with."
         )

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from ._confusion import BoolArray, FloatArray, IntArray
-from ._mass import Mass, Rows, soft_labels
+from ._mass import Mass, Rows, as_evidence, soft_labels
 from ._metrics import (
     BLOCK_BYTES,
     METRICS,
@@ -495,6 +495,8 @@ def tune_threshold(
     rows = Rows.of(y, row_ids)
     class_counts = np.bincount(rows.label, minlength=proba.shape[1])
     n_rarest = int(class_counts[class_counts > 0].min())
+    if isinstance(objective, Constraint):
+        weight = as_evidence(weight, row_ids)
     mass = Mass(soft_labels(y, proba_crossfitted, n_rarest), weight)
     row_costs = None if costs is None else costs[kept]
     mass = mass.told(objective, y, shift, row_costs)

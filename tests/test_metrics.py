@@ -276,6 +276,31 @@ def test_a_scorer_without_weights_is_given_repeated_rows():
     np.testing.assert_allclose(got, want)
 
 
+def test_a_scorer_is_not_asked_about_a_class_that_was_not_drawn():
+    def gain(estimator, X, y):
+        _, fp, _, tp = sk.confusion_matrix(y, estimator.predict(X)).ravel()
+        return float(tp - fp)
+
+    y, proba, y_pred, weights = predictions(4)
+    weights[0, y == 1] = 0
+    scores = resolve_metric(gain, 2).score_many(y, proba, weights, pos=1, y_pred=y_pred)
+    assert np.isnan(scores[0])
+    assert np.isfinite(scores[1:]).all()
+
+
+def test_very_uneven_weights_do_not_repeat_rows_without_end():
+    seen = []
+
+    def share(estimator, X, y):
+        seen.append(len(y))
+        return float(np.mean(y))
+
+    y, proba, y_pred, _ = predictions(1)
+    weights = np.geomspace(1e-9, 1, len(y))[np.newaxis]
+    resolve_metric(share, 2).score_many(y, proba, weights, pos=1, y_pred=y_pred)
+    assert len(y) < max(seen) < 25 * len(y)
+
+
 def test_scorers_answer_decision_function_and_are_quiet_without_positives():
     y, proba, _, weights = predictions(4)
     by_margin = make_scorer(sk.roc_auc_score, response_method="decision_function")

@@ -12,6 +12,7 @@ import autoimb
 from autoimb import AutoImbalance
 from autoimb._catalogue import CATALOGUE
 from autoimb._persist import FORMAT
+from autoimb._study import shown
 from autoimb.exceptions import BadInputError, StorageMismatchError
 
 
@@ -126,3 +127,16 @@ def test_other_files_are_told_apart(tmp_path):
     skops.io.dump({"format": FORMAT + 1, "model": 0}, tmp_path / "newer.skops")
     with pytest.raises(StorageMismatchError, match="Upgrade autoimb"):
         autoimb.load(tmp_path / "newer.skops")
+
+
+def test_where_the_search_was_kept_is_not_saved_nor_shown(table, tmp_path):
+    storage = f"sqlite:///{tmp_path / 'search.db'}"
+    X, y = table
+    model = AutoImbalance(
+        n_trials=1, families="logistic_regression", n_jobs=1, storage=storage
+    ).fit(X, y)
+    model.save(tmp_path / "model.skops")
+    assert autoimb.load(tmp_path / "model.skops").storage is None
+    assert shown("postgresql://me:secret@host/db") == "postgresql://me:***@host/db"
+    assert shown(storage) == storage
+    assert shown(None) is None

@@ -14,7 +14,7 @@ from scipy.stats import beta
 from sklearn.metrics import confusion_matrix
 
 from autoimb import _metrics, _objectives, _threshold
-from autoimb._mass import Rows, soft_labels
+from autoimb._mass import Rows, as_evidence, soft_labels
 from autoimb._metrics import METRICS, FBeta
 from autoimb._objectives import (
     Cost,
@@ -450,6 +450,23 @@ def test_a_constraint_out_of_reach_is_said_once_and_the_nearest_cut_taken():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         tune_threshold(y, proba, proba, np.ones(300), PrecisionAtLeast(0.2), **how)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_weights_are_no_evidence_whatever_their_scale(scale):
+    y, proba = binary(n=300)
+    how = {"pos": 1, "row_ids": np.arange(300), "seed": 0, "n_bootstrap": 3}
+    goal = PrecisionAtLeast(0.3)
+    plain = tune_threshold(y, proba, proba, np.ones(300), goal, **how).rule
+    found = tune_threshold(y, proba, proba, np.full(300, scale), goal, **how).rule
+    assert found == plain
+
+
+def test_uneven_weights_are_worth_fewer_rows():
+    weight = np.array([1.0, 1.0, 2.0, 0.0])
+    assert as_evidence(weight, np.arange(4)).sum() == pytest.approx(16 / 6)
+    twice = as_evidence(np.repeat(weight, 2) / 2, np.repeat(np.arange(4), 2))
+    assert twice.sum() == pytest.approx(16 / 6)
 
 
 def test_more_classes_get_weights_and_no_interval():

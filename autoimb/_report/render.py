@@ -409,13 +409,7 @@ class Report:
             The suffix is none of the three.
         """
         target = Path(path)
-        render = _RENDERERS.get(target.suffix.lower())
-        if render is None:
-            msg = (
-                f"cannot tell the report's format from {str(path)!r}: "
-                f"let it end in {', '.join(sorted(_RENDERERS))}"
-            )
-            raise BadInputError(msg)
+        render = check_format(target)
         target.write_text(render(self.data), encoding="utf-8", newline="\n")
         return target
 
@@ -442,6 +436,17 @@ class Report:
         outcome = self.data.outcome
         won = f", winner={outcome.winner!r}" if outcome else ""
         return f"Report({self.data.title!r}{won})"
+
+
+def check_format(path: Path) -> Callable[[ReportData], str]:
+    """Return what writes the format of a file; raise if its suffix names none."""
+    render = _RENDERERS.get(path.suffix.lower())
+    if render is None:
+        raise BadInputError(
+            f"cannot tell the report's format from {str(path)!r}: "
+            f"let it end in {', '.join(sorted(_RENDERERS))}"
+        )
+    return render
 
 
 _RENDERERS: dict[str, Callable[[ReportData], str]] = {
