@@ -91,7 +91,7 @@ class AutoImbalance(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     estimator : estimator or None, default=None
         A classifier or pipeline of your own. It is then the only model family: the
         search decides what to do about the imbalance around it. It reads X as you
-        pass it.
+        pass it, and the classes as codes 0..k-1; weights by class in it go by label.
     metric : str, FBeta or scorer, default="average_precision"
         What the search maximises: ``"average_precision"`` (PR-AUC), ``"roc_auc"``,
         ``"f1"``, ``"f1_macro"``, ``"f1_weighted"``, ``"mcc"``, ``"gmean"``,

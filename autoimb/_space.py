@@ -16,7 +16,13 @@ import pandas as pd
 from autoimb._catalogue import AXES, CATALOGUE, Axis, Catalogue
 from autoimb._catalogue.entry import BASELINE, Categorical, Domain, Entry
 from autoimb._catalogue.portfolio import ORDER
-from autoimb._catalogue.ready import given_weights, ready_family, ready_resampler
+from autoimb._catalogue.ready import (
+    given_weights,
+    in_codes,
+    is_ready,
+    ready_family,
+    ready_resampler,
+)
 from autoimb._strategy import Choice, Strategy
 from autoimb.exceptions import BadInputError
 
@@ -306,9 +312,13 @@ def _meant(catalogue: Catalogue, axis: Axis, word: str) -> list[str]:
 
 def _entry_of(axis: str, item: Any, table: Table) -> Entry:
     """Return the catalogue entry for a ready-made object or an entry itself."""
+    codes = {label: code for code, label in enumerate(table.classes.tolist())}
     if isinstance(item, Entry):
-        return item
+        own = getattr(item, "make", None)
+        return replace(item, make=in_codes(own, codes)) if is_ready(own) else item
     name = type(item).__name__
+    if is_ready(item):
+        item = in_codes(item, codes)
     if axis == "family" and hasattr(item, "fit") and hasattr(item, "get_params"):
         return ready_family(item, name)
     if axis == "resampler" and hasattr(item, "fit_resample"):

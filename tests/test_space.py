@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from imblearn.under_sampling import NearMiss
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 from sklearn.svm import LinearSVC
 from tables import five_classes, mixed, numeric, profile_of, space_of
 
@@ -147,6 +149,24 @@ def test_given_class_weights_are_read_by_label():
     table = check_table(X, y)
     pipeline = chosen.build(space.catalogue, table.schema, table.y, seed=0)
     assert pipeline["model"].class_weight == {0: 1.0, 1: 7.5}
+
+
+@pytest.mark.parametrize("wished", ["entry", "object"])
+def test_a_model_s_own_weights_are_read_by_label(wished):
+    """Models meet codes in place of labels."""
+    X, y = mixed()
+    own = make_pipeline(
+        OneHotEncoder(handle_unknown="ignore"),
+        LogisticRegression(class_weight={"yes": 7.5, "no": 1.0}),
+    )
+    family = ready_family(own, "mine") if wished == "entry" else own
+    space = space_of(X, y, family=family)
+    (name,) = space.names["family"]
+    made = space.catalogue.get("family", name).make
+    assert made[-1].class_weight == {1: 7.5, 0: 1.0}
+    assert own[-1].class_weight == {"yes": 7.5, "no": 1.0}
+    with pytest.raises(BadInputError, match=r"names \['maybe'\], which y does not"):
+        space_of(X, y, family=LogisticRegression(class_weight={"maybe": 2.0}))
 
 
 def test_class_weights_for_a_label_that_does_not_occur_are_refused():

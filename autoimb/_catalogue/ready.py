@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from autoimb._catalogue.entry import ClassWeight, Family, Resampler
+from autoimb.exceptions import BadInputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from autoimb._encoding import View
+
+
+_BY_CLASS = ("class_weight", "class_weights", "sampling_strategy")
+"""What the parameters end in whose dictionaries speak of classes."""
 
 
 def ready_family(
@@ -35,6 +40,30 @@ def ready_resampler(sampler: Any, name: str, **extra: Any) -> Resampler:
     """Return the entry of a ready-made resampler, with a seed where it has none."""
     fields = {"label": name, "view": "dense", **extra}
     return Resampler(name=name, make=_ReadySampler(sampler), **fields)
+
+
+def is_ready(thing: Any) -> bool:
+    """Whether something is an estimator or a resampler, and no class of them."""
+    return hasattr(thing, "get_params") and not isinstance(thing, type)
+
+
+def in_codes(ready: Any, codes: Mapping[Any, int]) -> Any:
+    """Return a copy whose weights and numbers by class name codes, not labels.
+
+    Models here meet codes 0..k-1 in place of the user's labels.
+    """
+    told = {}
+    for name, value in ready.get_params().items():
+        if not (name.endswith(_BY_CLASS) and isinstance(value, dict)):
+            continue
+        unknown = [label for label in value if label not in codes]
+        if unknown:
+            raise BadInputError(
+                f"{name} of {ready!r} names {unknown}, which y does not hold; its "
+                f"classes are {list(codes)[:20]}."
+            )
+        told[name] = {codes[label]: given for label, given in value.items()}
+    return clone(ready).set_params(**told) if told else ready
 
 
 def given_weights(weights: Mapping[int, float]) -> ClassWeight:
