@@ -264,6 +264,24 @@ def one_row(args):
     print_table("one row", rows)
 
 
+def committee(args):
+    """Print the seconds of one row's `predict_proba` by what wins on some tables."""
+    from autoimb import AutoImbalance
+
+    rows = {}
+    for source in args.sources:
+        X, y = table_of(source)
+        model = AutoImbalance(
+            time_budget=args.time_budget, n_jobs=args.n_jobs, random_state=args.seed
+        ).fit(X, y)
+        one = timeit.repeat(partial(model.predict_proba, X[:1]), number=1, repeat=50)
+        rows[Path(source).name.split(".")[0]] = {
+            "members": len(model.ensemble_),
+            "ms": 1000 * float(np.median(one)),
+        }
+    print_table("one row", rows)
+
+
 def print_table(title, rows):
     """Print rows of named numbers as a Markdown table."""
     columns = list(next(iter(rows.values())))
@@ -278,7 +296,7 @@ def main():
     np.set_printoptions(precision=4)
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for run in (overhead, throughput, growth, start, fit_once):
+    for run in (overhead, throughput, growth, start, committee, fit_once):
         name = "fit" if run is fit_once else run.__name__
         command = commands.add_parser(name, help=run.__doc__)
         command.set_defaults(run=run)

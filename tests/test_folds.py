@@ -161,16 +161,16 @@ def test_groups_of_one_row_are_as_good_as_none():
 def test_folds_of_ones_own_that_tear_a_group_are_refused():
     rows = table(40, 40, groups=np.arange(80) // 2)
     with pytest.raises(BadInputError, match=r"rows of group \d+, which flatters"):
-        make_folds(rows, KFold(4, shuffle=True, random_state=0))
-    assert len(make_folds(rows, GroupKFold(4))) == 4
+        make_folds(rows, KFold(4, shuffle=True, random_state=0), random_state=0)
+    assert len(make_folds(rows, GroupKFold(4), random_state=0)) == 4
 
 
 def test_an_iterator_that_was_read_before_is_said_to_be_one():
     rows = table(40, 40)
     pairs = StratifiedKFold(4).split(rows.X, rows.y)
-    assert len(make_folds(rows, pairs)) == 4
+    assert len(make_folds(rows, pairs, random_state=0)) == 4
     with pytest.raises(BadInputError, match=r"Pass list\(cv\)"):
-        make_folds(rows, pairs)
+        make_folds(rows, pairs, random_state=0)
 
 
 def test_rare_rows_are_spread_though_few_groups_hold_them():
