@@ -244,7 +244,7 @@ def _check_groups(folds: Iterable[Fold], table: Table) -> None:
         torn = np.intersect1d(codes[fold.train_idx], codes[fold.val_idx])
         if len(torn):
             raise BadInputError(
-                f"cv= trains and validates on rows of group {names[torn[0]]!r}, which "
+                f"cv= trains and validates on rows of group {names.tolist()[torn[0]]!r}, which "
                 "flatters every score: pass a number such as cv=5, which keeps groups "
                 "whole, or a splitter that does, such as StratifiedGroupKFold."
             )
