@@ -243,8 +243,9 @@ def _check_groups(folds: Iterable[Fold], table: Table) -> None:
     for fold in folds:
         torn = np.intersect1d(codes[fold.train_idx], codes[fold.val_idx])
         if len(torn):
+            torn_one = names.tolist()[torn[0]]
             raise BadInputError(
-                f"cv= trains and validates on rows of group {names.tolist()[torn[0]]!r}, which "
+                f"cv= trains and validates on rows of group {torn_one!r}, which "
                 "flatters every score: pass a number such as cv=5, which keeps groups "
                 "whole, or a splitter that does, such as StratifiedGroupKFold."
             )
