@@ -101,12 +101,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--splits", type=int, default=12, help="of each set")
+    parser.add_argument("--first-split", type=int, default=0, help="to go on from")
     parser.add_argument("--time-budget", type=float, default=10.0)
     parser.add_argument("--out", type=Path, default=Path("coverage.csv"))
     args = parser.parse_args()
     jobs = [
         (path, seed)
-        for seed in range(args.splits)
+        for seed in range(args.first_split, args.splits)
         for path in sorted(args.folder.glob("*.csv.gz"))
     ]
     found = Parallel(n_jobs=-1, verbose=1)(
