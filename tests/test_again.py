@@ -185,6 +185,15 @@ def test_costs_that_no_longer_count_are_not_in_the_code():
 # --- what a report says of a winner that is not the best, or has nothing beside it
 
 
+def test_a_password_is_not_in_the_code():
+    X, y = numeric(200, 40)
+    model = quick(n_trials=1).fit(X, y)
+    model.storage = "postgresql://me:secret@host/db"
+    code = model.set_threshold("mcc").report().data.winner.code
+    assert "secret" not in code
+    assert "postgresql://me:***@host/db" in code
+
+
 class OfThisScript(AutoImbalance):
     """Its parents' code cannot be imported from a script."""
 

@@ -259,3 +259,13 @@ def test_dates_become_day_month_weekday_and_hour(when):
     expected = [days, when.month, when.weekday(), when.hour]
     np.testing.assert_allclose(parts[0], expected, atol=1e-6)
     assert np.isnan(parts[1]).all()
+
+
+def test_a_frame_of_numbers_reaches_models_as_a_matrix():
+    """Its columns may have names that models refuse."""
+    rows = np.random.default_rng(0).normal(size=(40, 2))
+    frame = pd.DataFrame(rows.astype(object), columns=["size [m2]", "age"])
+    table = check_table(frame, np.arange(40) % 2)
+    assert table.schema.is_frame
+    encoder = make_encoder("native", table.schema)
+    np.testing.assert_allclose(encoder.fit_transform(table.X, table.y), rows)

@@ -272,3 +272,14 @@ def test_more_than_two_classes_have_no_explorer():
     model = fitted(five_classes())
     assert explorer_in(model) is None
     assert 'id="explore"' not in Report(model.report().data)._repr_html_()
+
+
+def test_draws_without_alerts_or_positives_do_not_count():
+    """0/0 is no precision of 0, and no recall of 0."""
+    left_out = np.array([[[8, 2], [1, 3]], [[10, 0], [4, 0]], [[9, 1], [0, 0]]])
+    decision = replace(judged(*rows()).decision, left_out=left_out)
+    found = Judged(decision).expected
+    assert found["precision"][0] == pytest.approx((3 / 5 + 0) / 2)
+    assert found["recall"][0] == pytest.approx((3 / 4 + 0) / 2)
+    silent = replace(decision, left_out=left_out[1:2])
+    assert "precision" not in Judged(silent).expected

@@ -71,9 +71,10 @@ def _verdict(seen: Evidence) -> str:
             f"({seen.space.label(plain.strategy)}) would have about "
             f"{seen.honest.do_nothing:.3f}"
         )
-    # It had the better score, which the honest estimates need not confirm.
-    ahead = not seen.honest.estimate < seen.honest.do_nothing
-    won = "wins" if ahead else "had the best score"
+    # A committee may be behind within noise; the honest estimate may not confirm it.
+    bought, _ = difference_of(seen.score, None if plain is None else plain.score)
+    is_behind = seen.honest.estimate < seen.honest.do_nothing or bought < 0
+    won = "was chosen" if is_behind else "wins"
     return f"{_capital(name)} {won}. {expected}{instead}."
 
 
