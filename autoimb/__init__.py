@@ -34,6 +34,7 @@ imports only from modules above it in this list.
 ``_footprint``      how much memory a candidate takes
 ``_forecast``       how long a candidate takes
 ``_trials``         what became of every candidate
+``_files``          files written as a whole
 ``_archive``        finished trials on disk
 ``_study``          the search as Optuna sees it
 ``_arena``          where candidates compete
@@ -50,6 +51,7 @@ imports only from modules above it in this list.
 ``_decision``       another threshold or class distribution, with no refit
 ``_export``         the winner as code that needs no autoimb
 ``_report``         the strategy report
+``_allowed``        what a saved model may hold
 ``_persist``        saved models
 ``_progress``       the live display
 ``_estimator``      `AutoImbalance`

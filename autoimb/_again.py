@@ -71,6 +71,13 @@ def known_to(catalogue: Catalogue, members: Sequence[FittedMember]) -> Catalogue
                     f"{name!r} was registered where this model was fitted, and is not "
                     f"here: register it as {name!r} first, or call fit again."
                 )
+            # A file could name constructor arguments that no search proposes.
+            given = member.strategy.choice(axis).params
+            known = catalogue.get(axis, name).params
+            if unknown := [key for key, _ in given if key not in known]:
+                raise BadInputError(
+                    f"{name!r} has no parameters {unknown} here: call fit again."
+                )
     return catalogue
 
 

@@ -8,21 +8,20 @@ then moved there, so that a process that dies leaves no half of one.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autoimb._evaluate import FoldResult
+from autoimb._files import replacing
 from autoimb._judge import Score
 from autoimb._strategy import Strategy
 from autoimb._trials import TrialRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
-    from typing import IO
 
     from numpy.typing import NDArray
 
@@ -41,12 +40,10 @@ class Archive:
         self.folder.mkdir(parents=True, exist_ok=True)
         arrays = dict(_arrays(record))
         if arrays:
-            _replace(
-                self._scores(record.number),
-                lambda f: np.savez(f, allow_pickle=False, **arrays),
-            )
-        text = json.dumps(_to_json(record)).encode()
-        _replace(self._record(record.number), lambda file: file.write(text))
+            with replacing(self._scores(record.number)) as file:
+                np.savez(file, allow_pickle=False, **arrays)
+        with replacing(self._record(record.number)) as file:
+            file.write(json.dumps(_to_json(record)).encode())
 
     def forget_scores(self, number: int) -> None:
         """Drop the scores of a trial that no later stage will look at."""
@@ -71,16 +68,6 @@ class Archive:
 
     def _scores(self, number: int) -> Path:
         return self.folder / f"trial-{number:05d}.npz"
-
-
-def _replace(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Write a file as a whole or not at all."""
-    draft = path.with_name(f".{path.name}.draft")
-    with draft.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
 
 
 def _to_json(record: TrialRecord) -> dict[str, Any]:

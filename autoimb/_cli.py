@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from autoimb import __version__
+from autoimb._files import without_formulas, write_csv
 from autoimb.exceptions import AutoImbError, AutoImbWarning, BadInputError
 
 if TYPE_CHECKING:
@@ -205,7 +206,8 @@ def _add_predict(commands: Any) -> None:
         "--out",
         type=Path,
         metavar="FILE",
-        help="CSV with label and probabilities (default: standard output)",
+        help="CSV with label and probabilities (default: standard output); text that a "
+        "spreadsheet would take for a formula begins with an apostrophe there",
     )
 
 
@@ -341,10 +343,11 @@ def _predict(arguments: argparse.Namespace) -> None:
         columns=[f"probability_{label}" for label in model.classes_],
     )
     proba.insert(0, "label", model.predict(rows))
+    proba = without_formulas(proba)
     if arguments.out is None:
         print(proba.to_csv(index=False), end="")
         return
-    proba.to_csv(arguments.out, index=False)
+    write_csv(proba, arguments.out)
     print(f"{len(proba):,} rows: {arguments.out.resolve()}")
 
 

@@ -23,7 +23,7 @@ classification and prediction problems", SIGKDD Explorations 3 (2001), eq. 4 and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,6 @@ from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
-    FunctionTransformer,
     OneHotEncoder,
     OrdinalEncoder,
     StandardScaler,
@@ -86,40 +85,71 @@ class FillEmptyColumns(TransformerMixin, BaseEstimator):
         return tags
 
 
-def datetime_parts(frame: Any) -> NDArray[np.float64]:
-    """Return day number, month, weekday and hour of each datetime column.
+class _Stateless(TransformerMixin, BaseEstimator):
+    """A step that learns nothing from the rows."""
 
-    Parameters
-    ----------
-    frame : DataFrame of shape (n_samples, n_columns)
-        Columns of dtype ``datetime64``; NaT becomes NaN.
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Return self."""
+        return self
 
-    Returns
-    -------
-    ndarray of shape (n_samples, 4 * n_columns)
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+class DatetimeParts(_Stateless):
+    """Day number, month, weekday and hour of each datetime column.
+
+    A class, as are the steps below: a saved model names no function of autoimb.
     """
-    parts = []
-    for name in pd.DataFrame(frame).columns:
-        when = pd.to_datetime(frame[name]).dt
-        days = since_1970(frame[name], "D")
-        parts += [days, when.month, when.day_of_week, when.hour]
-    return np.column_stack([np.asarray(part, dtype=np.float64) for part in parts])
+
+    def transform(self, frame: Any) -> NDArray[np.float64]:
+        """Return the parts of dates.
+
+        Parameters
+        ----------
+        frame : DataFrame of shape (n_samples, n_columns)
+            Columns of dtype ``datetime64``; NaT becomes NaN.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 4 * n_columns)
+        """
+        parts = []
+        for name in pd.DataFrame(frame).columns:
+            when = pd.to_datetime(frame[name]).dt
+            days = since_1970(frame[name], "D")
+            parts += [days, when.month, when.day_of_week, when.hour]
+        return np.column_stack([np.asarray(part, dtype=np.float64) for part in parts])
 
 
-def hours(frame: Any) -> NDArray[np.float64]:
-    """Return the hour of the day, with its fraction, of each column of times.
+class HoursOfDay(_Stateless):
+    """The hour of the day, with its fraction, of each column of times."""
 
-    Parameters
-    ----------
-    frame : DataFrame of shape (n_samples, n_columns)
-        Times of the first day of 1970; NaT becomes NaN.
+    def transform(self, frame: Any) -> NDArray[np.float64]:
+        """Return hours.
 
-    Returns
-    -------
-    ndarray of shape (n_samples, n_columns)
-    """
-    frame = pd.DataFrame(frame)
-    return np.column_stack([since_1970(frame[name], "h") for name in frame])
+        Parameters
+        ----------
+        frame : DataFrame of shape (n_samples, n_columns)
+            Times of the first day of 1970; NaT becomes NaN.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_columns)
+        """
+        frame = pd.DataFrame(frame)
+        return np.column_stack([since_1970(frame[name], "h") for name in frame])
+
+
+class NamedColumns(_Stateless):
+    """Rows as a table with column names."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+
+    def transform(self, X: Any) -> pd.DataFrame:
+        """Return a frame whose columns have the names."""
+        return pd.DataFrame(X, columns=self.names)
 
 
 class DealtFolds:
@@ -143,12 +173,7 @@ class DealtFolds:
         return N_CROSS_FITS
 
 
-def named_columns(X: Any, names: list[str]) -> pd.DataFrame:
-    """Return rows as a table with column names."""
-    return pd.DataFrame(X, columns=names)
-
-
-def make_frame(schema: Schema) -> FunctionTransformer | None:
+def make_frame(schema: Schema) -> NamedColumns | None:
     """Return the step that gives a matrix its column names; None where it needs none.
 
     Rows are kept as one matrix where all columns are numbers; those of an array are
@@ -158,7 +183,7 @@ def make_frame(schema: Schema) -> FunctionTransformer | None:
     is_array = names == [str(position) for position in range(len(names))]
     if schema.as_given or schema.is_frame or is_array:
         return None
-    return FunctionTransformer(named_columns, kw_args={"names": names})
+    return NamedColumns(names)
 
 
 def make_encoder(view: View, schema: Schema) -> ColumnTransformer | None:
@@ -211,9 +236,9 @@ def _native_steps(schema: Schema) -> dict[str, Any]:
             handle_unknown="use_encoded_value", unknown_value=np.nan
         ),
         "numeric": FillEmptyColumns() if schema.has_missing else "passthrough",
-        "datetime": make_pipeline(_dates(), FillEmptyColumns()),
-        "time_of_day": make_pipeline(_hours(), FillEmptyColumns()),
-        "time_of_day_shares": make_pipeline(_hours(), _shares()),
+        "datetime": make_pipeline(DatetimeParts(), FillEmptyColumns()),
+        "time_of_day": make_pipeline(HoursOfDay(), FillEmptyColumns()),
+        "time_of_day_shares": make_pipeline(HoursOfDay(), _shares()),
         "high_cardinality": _shares(),
     }
 
@@ -223,9 +248,9 @@ def _mixed_steps(_schema: Schema) -> dict[str, Any]:
     return {
         "categorical": _codes(),
         "numeric": _filled_and_scaled(),
-        "datetime": make_pipeline(_dates(), _filled_and_scaled()),
-        "time_of_day": make_pipeline(_hours(), _filled_and_scaled()),
-        "time_of_day_shares": make_pipeline(_hours(), _shares(), StandardScaler()),
+        "datetime": make_pipeline(DatetimeParts(), _filled_and_scaled()),
+        "time_of_day": make_pipeline(HoursOfDay(), _filled_and_scaled()),
+        "time_of_day_shares": make_pipeline(HoursOfDay(), _shares(), StandardScaler()),
         "high_cardinality": make_pipeline(_shares(), StandardScaler()),
     }
 
@@ -279,13 +304,3 @@ def _filled_and_scaled() -> Any:
     )
     # The imputer has made a copy already.
     return make_pipeline(imputer, StandardScaler(copy=False))
-
-
-def _dates() -> FunctionTransformer:
-    """Return the step from datetime columns to numbers."""
-    return FunctionTransformer(datetime_parts)
-
-
-def _hours() -> FunctionTransformer:
-    """Return the step from times of day to numbers."""
-    return FunctionTransformer(hours)

@@ -687,13 +687,20 @@ default="auto"
     def save(self, path: str | Path) -> None:
         """Save the fitted model, its out-of-fold scores and its report.
 
-        The file is read by `autoimb.load`. It holds no pickle: skops checks every type
-        on loading. The Optuna study is left out.
+        The file is read by `autoimb.load`. It holds no pickle: every type is checked
+        on loading. The Optuna study is left out, and so is the folder where a pipeline
+        of your own caches fits.
 
         Parameters
         ----------
         path : str or Path
-            Where to write; ``model.skops`` by custom.
+            Where to write; ``model.skops`` by custom. An earlier file is replaced once
+            all is written.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; an earlier one is as it was.
         """
         from autoimb._persist import save
 

@@ -12,8 +12,11 @@ import contextlib
 import mmap
 import os
 import pickle
+import shutil
 import signal
 import tempfile
+import threading
+import time
 from abc import ABC, abstractmethod
 from concurrent.futures import BrokenExecutor, Executor, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -23,6 +26,11 @@ from typing import TYPE_CHECKING, Any
 
 from autoimb._clock import interrupted_after
 
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -30,6 +38,9 @@ if TYPE_CHECKING:
 
 _THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _PAGE = mmap.ALLOCATIONGRANULARITY
+_PREFIX = "autoimb-data-"
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+_ALIVE_SECONDS = 1.0  # between two looks of a worker at whether its parent lives
 _MANY = 64  # tasks that an executor of unknown size is given at once
 
 
@@ -147,6 +158,14 @@ def _start_worker(n_threads: int) -> None:
     # The variables are for libraries that are loaded later, the limit for the others.
     os.environ.update(dict.fromkeys(_THREAD_COUNTS, str(n_threads)))
     threadpoolctl.threadpool_limits(n_threads)
+    threading.Thread(target=_end_with_parent, args=[os.getppid()], daemon=True).start()
+
+
+def _end_with_parent(parent: int) -> None:
+    """End this process once its parent is dead, even in the middle of a fit."""
+    while os.getppid() == parent:
+        time.sleep(_ALIVE_SECONDS)
+    os._exit(1)
 
 
 def _warm_up() -> None:
@@ -239,13 +258,70 @@ def shared(value: Any, executor: Executor) -> Iterator[Shared]:
     payload = cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)
     parts = [memoryview(payload), *(buffer.raw() for buffer in buffers)]
     sizes = tuple(part.nbytes for part in parts)
-    with tempfile.TemporaryDirectory(prefix="autoimb-") as folder:
-        path = Path(folder) / "shared"
+    with _data_folder() as folder:
+        path = folder / "shared"
         with path.open("wb") as file:
             for start, part in zip(_starts(sizes), parts, strict=True):
                 file.seek(start)
                 file.write(part)
         yield Mapped(str(path), sizes)
+
+
+@contextlib.contextmanager
+def _data_folder() -> Iterator[Path]:
+    """Yield a folder that only this user can read, and remove it at the end.
+
+    If this process is killed, loky's tracker removes the folder as soon as the workers
+    have noticed; if the machine fails, the next fit does.
+    """
+    from loky.backend import resource_tracker
+
+    _remove_stale_folders()
+    folder, lock = _locked_folder()
+    resource_tracker.register(str(folder), "folder")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        resource_tracker.unregister(str(folder), "folder")
+        if lock is not None:
+            os.close(lock)
+
+
+def _locked_folder() -> tuple[Path, int | None]:
+    """Return a new folder and its lock, which is held for as long as the process lives.
+
+    Windows has no locks of folders: there the lock is None.
+    """
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        if fcntl is None:
+            return folder, None
+        with contextlib.suppress(FileNotFoundError):  # swept before it was locked
+            lock = os.open(folder, _FOLDER)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if folder.exists():
+                return folder, lock
+            os.close(lock)
+
+
+def _remove_stale_folders() -> None:
+    """Remove what dead processes of this user left behind.
+
+    Nobody but their owner can put another folder in their place, since the temporary
+    directory is sticky, and links are not followed.
+    """
+    if fcntl is None:
+        return
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):  # of another user, in use, or gone
+            lock = os.open(folder, _FOLDER)
+            try:
+                if os.fstat(lock).st_uid == os.getuid():
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder)
+            finally:
+                os.close(lock)
 
 
 def _starts(sizes: tuple[int, ...]) -> list[int]:

@@ -1,97 +1,92 @@
-"""Saved models: skops files, which are checked type by type and hold no pickle."""
+"""Saved models: skops files, which are checked node by node and hold no pickle."""
 
 from __future__ import annotations
 
+import json
 from copy import copy
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import ZIP_DEFLATED, BadZipFile
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pandas as pd
+from sklearn.utils.validation import check_is_fitted
 
-from autoimb.exceptions import BadInputError, StorageMismatchError
+from autoimb._allowed import MODEL, NONE, check_file, keeps_cache
+from autoimb._files import replacing
+from autoimb.exceptions import AutoImbError, BadInputError, StorageMismatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from os import PathLike
+
+    from autoimb._allowed import Audit
 
 FORMAT = 1
 """Raised when an older autoimb could no longer read what is written."""
-
-_UNDER = "imblearn.under_sampling._prototype_selection"
-_FOREIGN = frozenset(
-    {
-        "catboost.core.CatBoostClassifier",
-        "collections.OrderedDict",
-        "imblearn.combine._smote_enn.SMOTEENN",
-        "imblearn.combine._smote_tomek.SMOTETomek",
-        "imblearn.ensemble._easy_ensemble.EasyEnsembleClassifier",
-        "imblearn.ensemble._forest.BalancedRandomForestClassifier",
-        "imblearn.ensemble._weight_boosting.RUSBoostClassifier",
-        "imblearn.over_sampling._random_over_sampler.RandomOverSampler",
-        "imblearn.over_sampling._smote.base.SMOTE",
-        "imblearn.over_sampling._smote.base.SMOTEN",
-        "imblearn.over_sampling._smote.base.SMOTENC",
-        "imblearn.over_sampling._smote.cluster.KMeansSMOTE",
-        "imblearn.over_sampling._smote.filter.BorderlineSMOTE",
-        "imblearn.over_sampling._smote.filter.SVMSMOTE",
-        "imblearn.pipeline.Pipeline",
-        "imblearn.under_sampling._prototype_generation._cluster_centroids"
-        ".ClusterCentroids",
-        f"{_UNDER}._condensed_nearest_neighbour.CondensedNearestNeighbour",
-        f"{_UNDER}._edited_nearest_neighbours.AllKNN",
-        f"{_UNDER}._edited_nearest_neighbours.EditedNearestNeighbours",
-        f"{_UNDER}._edited_nearest_neighbours.RepeatedEditedNearestNeighbours",
-        f"{_UNDER}._instance_hardness_threshold.InstanceHardnessThreshold",
-        f"{_UNDER}._nearmiss.NearMiss",
-        f"{_UNDER}._neighbourhood_cleaning_rule.NeighbourhoodCleaningRule",
-        f"{_UNDER}._one_sided_selection.OneSidedSelection",
-        f"{_UNDER}._random_under_sampler.RandomUnderSampler",
-        f"{_UNDER}._tomek_links.TomekLinks",
-        "lightgbm.basic.Booster",
-        "lightgbm.sklearn.LGBMClassifier",
-        "numpy.dtype",
-        "scipy.sparse._csr.csr_matrix",
-        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-        "sklearn.metrics._dist_metrics.EuclideanDistance64",
-        "sklearn.metrics._dist_metrics.ManhattanDistance64",
-        "sklearn.neighbors._kd_tree.KDTree",
-        "sklearn.tree._tree.Tree",
-        "sklearn.utils._bunch.Bunch",
-        "xgboost.core.Booster",
-        "xgboost.sklearn.XGBClassifier",
-    }
-)
-"""Types of other packages that the built-in catalogue leads to: each was reviewed to
-run nothing on loading but its own constructor and `__setstate__`."""
+_MOST_NAMES = 5  # in a message about what no model holds
 
 
-def save(model: Any, path: str | Path) -> None:
+def save(model: Any, path: str | PathLike[str]) -> None:
     """Write a fitted `AutoImbalance` without its study, storage and executor."""
     import skops.io
 
-    bare = copy(model)
-    bare.executor = bare.storage = bare.study_name = None
-    bare.study_ = bare._catalogue = None
-    bare.set_callbacks()
+    bare = _detached(copy(model))
     bare.leaderboard_ = model.leaderboard_.astype(object).to_dict("list")
-    skops.io.dump(
-        {"format": FORMAT, "model": bare},
-        path,
-        compression=ZIP_DEFLATED,  # trees shrink to a fraction
-        compresslevel=1,
-    )
+    made = BytesIO(skops.io.dumps({"format": FORMAT, "model": bare}))
+    with (
+        replacing(path) as file,
+        ZipFile(made) as loose,
+        ZipFile(file, "w", ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
+        for name in loose.namelist():
+            content = loose.read(name)
+            if name == "schema.json":
+                content = json.dumps(_simpler(json.loads(content))).encode()
+            archive.writestr(name, content)  # trees shrink to a fraction
 
 
-def load(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
+def _detached(model: Any) -> Any:
+    """Return the model after taking away what belongs to one process or machine."""
+    model.executor = model.storage = model.study_name = None
+    model.study_ = model._catalogue = None
+    model.set_callbacks()
+    return model
+
+
+def _simpler(node: Any) -> Any:
+    """Return a part of skops' schema without what `load` refuses.
+
+    A ``defaultdict`` (LightGBM has one) becomes a dict, and pipelines lose the folder
+    in which they cache fits.
+    """
+    if isinstance(node, list):
+        return [_simpler(part) for part in node]
+    if not isinstance(node, dict):
+        return node
+    if node.get("__loader__") == "DefaultDictNode":
+        return _simpler({**node["content"]["main"], "__id__": node["__id__"]})
+    simpler = {key: _simpler(part) for key, part in node.items()}
+    if keeps_cache(simpler):
+        simpler["content"]["content"]["memory"] = NONE
+    return simpler
+
+
+def load(path: str | PathLike[str], *, trusted: Sequence[str] = ()) -> Any:
     """Read a model that `AutoImbalance.save` wrote.
+
+    No code that the file names is run: the file is checked first, and may only hold
+    data and instances of the classes that saved models are made of.
 
     Parameters
     ----------
-    path : str or Path
+    path : str or path-like
         The file.
     trusted : sequence of str, default=()
-        Further types to allow, for a model of your own that autoimb does not know. A
-        file from someone else may name any type here: look before you allow it.
+        Names of classes and functions of your own that the model is made of, such as
+        ``"my_package.MyModel"``. A file from someone else may name anything here, and
+        what is allowed may run any code. What belongs to Python itself or to autoimb
+        cannot be allowed.
 
     Returns
     -------
@@ -101,8 +96,8 @@ def load(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
     Raises
     ------
     BadInputError
-        If there is no such file, or it is no autoimb model, or it holds types that are
-        neither known nor allowed.
+        If there is no such file, or it is no autoimb model, or it holds what is neither
+        known nor allowed.
     StorageMismatchError
         If a newer autoimb wrote it.
 
@@ -124,40 +119,72 @@ def load(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
     """
     import skops.io
 
+    name = str(path)
     if not Path(path).is_file():
-        raise BadInputError(f"there is no file {str(path)!r}.")
+        raise BadInputError(f"there is no file {name!r}.")
     try:
-        unknown = skops.io.get_untrusted_types(file=path)
-        strange = [name for name in unknown if not _is_known(name, trusted)]
-        if strange:
-            raise BadInputError(
-                f"{str(path)!r} holds types that autoimb does not know: {strange}. If "
-                f"you trust them: autoimb.load({str(path)!r}, trusted={strange})."
-            )
-        bundle = skops.io.load(path, trusted=unknown)
-    except (ValueError, KeyError, OSError, TypeError, BadZipFile) as error:
-        if isinstance(error, BadInputError):
-            raise
+        # Read once: what is checked is what is loaded.
+        data = Path(path).read_bytes()
+        schema, audit = check_file(data, trusted)
+        _check_root(schema, trusted, name)
+        _check_names(audit, name)
+        model = _model_of(skops.io.loads(data, trusted=sorted(audit.named)))
+    except AutoImbError:
+        raise
+    except Exception as error:  # a broken file may raise any
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise BadInputError(
-            f"{str(path)!r} is not a model that autoimb saved: {error}"
+            f"{name!r} is not a model that autoimb saved: {reason}"
         ) from error
-    return _model_of(bundle, path)
+    return model
 
 
-def _is_known(name: str, trusted: Sequence[str]) -> bool:
-    """Whether a type may be loaded."""
-    return name.startswith("autoimb.") or name in _FOREIGN or name in trusted
-
-
-def _model_of(bundle: Any, path: str | Path) -> Any:
-    """Return the model of a bundle that this version can read."""
-    if not isinstance(bundle, dict) or "format" not in bundle:
-        raise BadInputError(f"{str(path)!r} is a skops file, but no autoimb model.")
-    if bundle["format"] > FORMAT:
+def _check_root(schema: Mapping[str, Any], trusted: Sequence[str], name: str) -> None:
+    """Raise unless the schema is that of a model which this version can read."""
+    parts = schema.get("content")
+    is_dict = (schema["__module__"], schema["__class__"]) == ("builtins", "dict")
+    if not is_dict or not isinstance(parts, dict) or set(parts) != {"format", "model"}:
+        raise BadInputError(f"{name!r} is a skops file, but no autoimb model.")
+    format_ = json.loads(parts["format"]["content"])
+    if type(format_) is not int:
+        raise BadInputError(f"{name!r} has no number as its format.")
+    if format_ > FORMAT:
         raise StorageMismatchError(
-            f"a newer autoimb wrote {str(path)!r}: its format is {bundle['format']}, "
-            f"this one reads up to {FORMAT}. Upgrade autoimb."
+            f"a newer autoimb wrote {name!r}: its format is {format_}, this one reads "
+            f"up to {FORMAT}. Upgrade autoimb."
         )
+    model = parts["model"]
+    made_by = f"{model['__module__']}.{model['__class__']}"
+    if model["__loader__"] != "ObjectNode" or made_by not in {MODEL, *trusted}:
+        raise BadInputError(f"{name!r} is a skops file, but no autoimb model.")
+
+
+def _check_names(audit: Audit, name: str) -> None:
+    """Raise if a file names what is neither known nor allowed."""
+    if audit.forbidden:
+        raise BadInputError(
+            f"{name!r} is not a model that autoimb saved, and may be an attack: it "
+            f"holds {sorted(audit.forbidden)[:_MOST_NAMES]}, which no model holds."
+        )
+    if audit.strange:
+        strange = sorted(audit.strange)
+        raise BadInputError(
+            f"{name!r} holds classes or functions that autoimb does not know: "
+            f"{strange}. They can run any code. If they are your own: "
+            f"autoimb.load({name!r}, trusted={strange})."
+        )
+
+
+def _model_of(bundle: Any) -> Any:
+    """Return the model of a bundle; raise if something else came out."""
+    if type(bundle) is not dict or bundle.keys() != {"format", "model"}:
+        raise TypeError("it holds no dict of a format and a model.")
     model = bundle["model"]
-    model.leaderboard_ = pd.DataFrame(model.leaderboard_).astype({"rank": "Int64"})
+    # The class itself is further down the list of modules.
+    if MODEL not in {f"{c.__module__}.{c.__qualname__}" for c in type(model).__mro__}:
+        raise TypeError(f"it holds a {type(model).__name__}.")
+    check_is_fitted(model)
+    _detached(model).leaderboard_ = pd.DataFrame(model.leaderboard_).astype(
+        {"rank": "Int64"}
+    )
     return model

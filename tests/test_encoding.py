@@ -14,9 +14,9 @@ from autoimb._columns import MANY_CATEGORIES, take
 from autoimb._data import check_table
 from autoimb._encoding import (
     N_CROSS_FITS,
+    DatetimeParts,
     DealtFolds,
     FillEmptyColumns,
-    datetime_parts,
     make_encoder,
     make_one_hot,
 )
@@ -254,7 +254,7 @@ def test_a_column_that_is_empty_in_one_fold_fails_no_view():
 @example(dt.datetime(9999, 12, 31))
 @example(dt.datetime(1, 1, 1))
 def test_dates_become_day_month_weekday_and_hour(when):
-    parts = datetime_parts(pd.DataFrame({"seen": pd.Series([when, pd.NaT])}))
+    parts = DatetimeParts().transform(pd.DataFrame({"seen": pd.Series([when, pd.NaT])}))
     days = (when - dt.datetime(1970, 1, 1)) / dt.timedelta(days=1)
     expected = [days, when.month, when.weekday(), when.hour]
     np.testing.assert_allclose(parts[0], expected, atol=1e-6)

@@ -59,6 +59,8 @@ def _given(value: Any) -> Iterator[tuple[str, Any]]:
     settings = _settings(value, expected)
     in_order = {name: settings[name] for name in expected if name in settings}
     for name, argument in {**in_order, **settings}.items():
+        if not str(name).isidentifier():  # no text of a file becomes code
+            raise cannot_write(value)
         parameter = expected.get(name)
         if parameter is None or not _is_alike(argument, parameter.default):
             yield "" if _is_positional(parameter) else f"{name}=", argument

@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from autoimb._files import replacing
 from autoimb._report import bars, figures, formats
 from autoimb._report.flowchart import flowchart
 from autoimb.exceptions import BadInputError
@@ -407,10 +408,14 @@ class Report:
         ------
         BadInputError
             The suffix is none of the three.
+        OSError
+            The file cannot be written; an earlier one is as it was.
         """
         target = Path(path)
         render = check_format(target)
-        target.write_text(render(self.data), encoding="utf-8", newline="\n")
+        page = render(self.data).encode()
+        with replacing(target) as file:
+            file.write(page)
         return target
 
     def to_dict(self) -> dict[str, Any]:
