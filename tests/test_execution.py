@@ -1,8 +1,11 @@
 """Clock, executors and shared data: a task can be late or die without harm."""
 
 import os
+import signal
+import stat
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import Executor, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -157,6 +160,64 @@ def test_a_second_problem_takes_the_place_of_the_first(pool):
     for value in (np.arange(5), np.arange(7)):
         with shared(value, pool) as handle:
             np.testing.assert_array_equal(pool.submit(handle.get).result(60), value)
+
+
+SHARES = """
+import sys, time
+import numpy as np
+from autoimb._execution import WorkerPool, shared
+
+pool = WorkerPool(1)
+with shared(np.zeros(10), pool) as handle:
+    print(handle.path, flush=True)
+    pool.submit(time.sleep, 60).result()
+"""
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_folder_of_data_is_removed_when_the_process_is_killed(number, temporary):
+    process = subprocess.Popen(
+        [sys.executable, "-c", SHARES],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    folder = Path(process.stdout.readline().strip()).parent
+    assert folder.parent == temporary
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    process.send_signal(number)
+    process.stdout.close()
+    assert process.wait(timeout=30) == -number
+    deadline = time.monotonic() + 30
+    while folder.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not folder.exists()
+
+
+def test_folders_that_the_dead_left_are_removed_and_no_others(temporary, pool):
+    stale = temporary / "autoimb-data-stale"
+    (stale / "inner").mkdir(parents=True)
+    elsewhere = temporary / "elsewhere"
+    elsewhere.mkdir()
+    link = temporary / "autoimb-data-link"
+    link.symlink_to(elsewhere)
+    file = temporary / "autoimb-data-file"
+    file.touch()
+    with shared(1, pool) as outer:
+        assert not stale.exists()
+        assert {link, file, elsewhere} <= set(temporary.iterdir())
+        with shared(2, pool) as inner:
+            assert Path(outer.path).exists()
+            assert Path(inner.path).exists()
+    assert set(temporary.iterdir()) == {link, file, elsewhere}
 
 
 def test_other_executors_get_the_value_itself():
