@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -225,13 +226,16 @@ SELDOM = {
 }
 
 
-def test_the_list_of_classes_is_what_saving_leads_to(tmp_path):
+@pytest.mark.slow
+def test_the_list_of_classes_is_what_saving_leads_to(table, tmp_path):
     path, found = tmp_path / "model.skops", set()
     fits = [
         fit(mixed_table(), families="logistic_regression", n_trials=3),
         fit(mixed_table(3), families="hist_gradient_boosting"),
         fit(mixed_table(3), families="logistic_regression", threshold=None),
         fit(mixed_table(), families="mlp"),
+        fit(table, families="logistic_regression"),
+        fit(table, estimator=GaussianNB()),
     ]
     fits[0].report(*mixed_table(), time_budget=3)
     fits[1].set_prior([0.2, 0.3, 0.5])
