@@ -55,18 +55,17 @@ MANY_TREES = {  # skops writes a file a node array
 )
 def test_every_family_survives_saving(table, tmp_path, family, capsys):
     """Nothing has to be trusted by hand, in Python and on the command line."""
-    model = fit(table, families=family)
+    X = pd.DataFrame(table[0]).add_prefix("x")
+    model = fit((X, table[1]), families=family)
     path, rows = tmp_path / "model.skops", tmp_path / "rows.csv"
     model.save(path)
-    pd.DataFrame(table[0]).to_csv(rows, index=False)
+    same = autoimb.load(path)
+    np.testing.assert_array_equal(same.predict_proba(X), model.predict_proba(X))
+    np.testing.assert_array_equal(same.predict(X), model.predict(X))
+    X.to_csv(rows, index=False)
     assert main(["predict", str(path), str(rows)]) == 0
     labels = pd.read_csv(StringIO(capsys.readouterr().out))["label"]
-    np.testing.assert_array_equal(labels, model.predict(table[0]))
-    same = autoimb.load(tmp_path / "model.skops")
-    np.testing.assert_array_equal(
-        same.predict_proba(table[0]), model.predict_proba(table[0])
-    )
-    np.testing.assert_array_equal(same.predict(table[0]), model.predict(table[0]))
+    np.testing.assert_array_equal(labels, model.predict(X))
 
 
 def test_out_of_fold_scores_report_and_leaderboard_are_saved(table, tmp_path):
