@@ -1,6 +1,6 @@
 """The command line: demo · fit · predict · profile · report · catalogue.
 
-Bad input ends with status 2 and one clear line, never with a traceback.
+Bad input ends with exit status 2 and an error message of one line, without a traceback.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from autoimb import __version__
-from autoimb._files import without_formulas, write_csv
+from autoimb._execution.files import without_formulas, write_csv
 from autoimb.exceptions import AutoImbError, AutoImbWarning, BadInputError
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", AutoImbWarning)
-            warnings.showwarning = _show_warning
+            warnings.showwarning = lambda message, *_, **__: print(
+                f"warning: {message}", file=sys.stderr
+            )
             _check_destinations(arguments)
             arguments.run(arguments)
     except (AutoImbError, OSError) as error:
@@ -57,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"autoimb {arguments.command}: {message}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped before anything was complete", file=sys.stderr)
+        print("interrupted before any candidate was complete", file=sys.stderr)
         return 130
     return 0
 
@@ -77,13 +79,8 @@ def _check_destinations(arguments: argparse.Namespace) -> None:
         check_format(path)
 
 
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """Print a warning as one line."""
-    print(f"warning: {message}", file=sys.stderr)
-
-
 def _make_parser() -> argparse.ArgumentParser:
-    """Return the parser with one sub-parser a command."""
+    """Return the parser, with a sub-parser for each command."""
     parser = argparse.ArgumentParser(
         prog="autoimb",
         description="Find, fit and explain a classifier for a rare class.",
@@ -91,199 +88,22 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_demo, _add_fit, _add_predict, _add_profile, _add_report):
-        add(commands)
-    _add_catalogue(commands)
+    for name, (run, summary, example, options) in _COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=summary,
+            epilog=f"example:\n  {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.set_defaults(run=run)
+        for flag, settings in options.items():
+            command.add_argument(flag, **settings)
     return parser
 
 
-def _add_command(
-    commands: Any, name: str, run: Any, summary: str, example: str
-) -> argparse.ArgumentParser:
-    """Return a new sub-parser whose help ends with an example."""
-    command: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=summary,
-        epilog=f"example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.set_defaults(run=run)
-    return command
-
-
-def _add_demo(commands: Any) -> None:
-    """Add ``autoimb demo``."""
-    command = _add_command(
-        commands,
-        "demo",
-        _demo,
-        "Run the whole flow on real data that ships with scikit-learn.",
-        "autoimb demo --time-budget 30",
-    )
-    command.add_argument(
-        "--time-budget",
-        type=float,
-        default=_DEMO_SECONDS,
-        metavar="SECONDS",
-        help="seconds for the whole fit (default: %(default)g)",
-    )
-    command.add_argument(
-        "--report",
-        type=Path,
-        default=Path("autoimb-demo.html"),
-        metavar="FILE",
-        help="where to write the report (default: %(default)s)",
-    )
-
-
-def _add_fit(commands: Any) -> None:
-    """Add ``autoimb fit``."""
-    command = _add_command(
-        commands,
-        "fit",
-        _fit,
-        "Search for the best strategy, fit it, and save model and report.",
-        "autoimb fit loans.csv --target default --out model.skops "
-        "--report report.html --time-budget 120",
-    )
-    _add_table_arguments(command)
-    command.add_argument("--out", type=Path, metavar="MODEL", help="saved model")
-    command.add_argument(
-        "--report", type=Path, metavar="FILE", help="report: .html, .md or .json"
-    )
-    command.add_argument(
-        "--metric",
-        default="average_precision",
-        help="what the search maximises (default: %(default)s, that is PR-AUC)",
-    )
-    command.add_argument(
-        "--threshold",
-        default="f1",
-        help="what the threshold maximises: a metric such as f1, mcc or gmean; or a "
-        "number from 0 to 1 (default: %(default)s)",
-    )
-    command.add_argument(
-        "--time-budget",
-        type=float,
-        metavar="SECONDS",
-        help="seconds for the whole fit (default: 60, none with --n-trials)",
-    )
-    command.add_argument(
-        "--n-trials", type=int, metavar="N", help="number of candidates to try"
-    )
-    command.add_argument(
-        "--families",
-        nargs="+",
-        metavar="NAME",
-        help="model families (see: autoimb catalogue; default: all that fit)",
-    )
-    command.add_argument("--n-jobs", type=int, metavar="N", help="worker processes")
-    command.add_argument(
-        "--storage",
-        metavar="URL",
-        help="where to keep the search, such as sqlite:///search.db: run the same "
-        "command again and it goes on from there",
-    )
-    command.add_argument(
-        "--study-name", metavar="NAME", help="name of the search in the storage"
-    )
-    command.add_argument("--seed", type=int, metavar="N", help="random state")
-
-
-def _add_predict(commands: Any) -> None:
-    """Add ``autoimb predict``."""
-    command = _add_command(
-        commands,
-        "predict",
-        _predict,
-        "Label the rows of a table with a saved model.",
-        "autoimb predict model.skops new_loans.csv --out scores.csv",
-    )
-    command.add_argument("model", type=Path, help="model that autoimb fit saved")
-    command.add_argument("data", type=Path, help="CSV (may be .gz) or Parquet file")
-    command.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="CSV with label and probabilities (default: standard output); text that a "
-        "spreadsheet would take for a formula begins with an apostrophe there",
-    )
-
-
-def _add_profile(commands: Any) -> None:
-    """Add ``autoimb profile``."""
-    command = _add_command(
-        commands,
-        "profile",
-        _profile,
-        "Say what a table is like and what the flowchart advises; nothing is fitted.",
-        "autoimb profile loans.csv --target default",
-    )
-    _add_table_arguments(command)
-
-
-def _add_report(commands: Any) -> None:
-    """Add ``autoimb report``."""
-    command = _add_command(
-        commands,
-        "report",
-        _report,
-        "Write the report of a saved model.",
-        "autoimb report model.skops --out report.html",
-    )
-    command.add_argument(
-        "--data",
-        type=Path,
-        metavar="TABLE",
-        help="the training table: adds what more rows and what columns are worth",
-    )
-    command.add_argument("--target", metavar="COLUMN", help="its column of labels")
-    command.add_argument(
-        "--time-budget",
-        type=float,
-        default=30.0,
-        metavar="SECONDS",
-        help="seconds for that (default: %(default)g)",
-    )
-    command.add_argument("model", type=Path, help="model that autoimb fit saved")
-    command.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help=".html, .md or .json",
-    )
-
-
-def _add_catalogue(commands: Any) -> None:
-    """Add ``autoimb catalogue``."""
-    command = _add_command(
-        commands,
-        "catalogue",
-        _catalogue,
-        "List everything that can be tried; with a table, what fits it and why.",
-        "autoimb catalogue --data loans.csv --target default",
-    )
-    command.add_argument("--data", type=Path, help="CSV (may be .gz) or Parquet file")
-    command.add_argument("--target", metavar="COLUMN", help="column of labels")
-
-
-def _add_table_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the arguments that name a table, its labels and its class of interest."""
-    command.add_argument("data", type=Path, help="CSV (may be .gz) or Parquet file")
-    command.add_argument(
-        "--target", required=True, metavar="COLUMN", help="column of labels"
-    )
-    command.add_argument(
-        "--pos-label",
-        metavar="LABEL",
-        help="class of interest of two (default: the rarer one)",
-    )
-
-
 def _demo(arguments: argparse.Namespace) -> None:
-    """Fit the digits: which of them are an 8."""
+    """Fit a model that tells the digit 8 from the other digits."""
     from sklearn.datasets import load_digits
 
     from autoimb import AutoImbalance
@@ -308,7 +128,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     from autoimb import AutoImbalance
 
     X, y = _read_labelled(arguments.data, arguments.target)
-    given = {
+    options = {
         "time_budget": arguments.time_budget,
         "n_trials": arguments.n_trials,
         "families": arguments.families,
@@ -322,7 +142,7 @@ def _fit(arguments: argparse.Namespace) -> None:
         threshold=_number_or_name(arguments.threshold),
         pos_label=_label_in(y, arguments.pos_label),
         verbose=1,
-        **{name: value for name, value in given.items() if value is not None},
+        **{name: value for name, value in options.items() if value is not None},
     ).fit(X, y)
     _print_summary(model)
     if arguments.out is not None:
@@ -356,10 +176,8 @@ def _profile(arguments: argparse.Namespace) -> None:
     from autoimb import profile, recommend
 
     X, y = _read_labelled(arguments.data, arguments.target)
-    found = profile(X, y, pos_label=_label_in(y, arguments.pos_label))
-    print(found)
-    print()
-    print(recommend(found))
+    described = profile(X, y, pos_label=_label_in(y, arguments.pos_label))
+    print(described, recommend(described), sep="\n\n")
 
 
 def _report(arguments: argparse.Namespace) -> None:
@@ -368,34 +186,24 @@ def _report(arguments: argparse.Namespace) -> None:
 
     model = load(arguments.model)
     if arguments.data is not None:
-        if arguments.target is None:
-            raise BadInputError("--data needs --target COLUMN.")
         X, y = _read_labelled(arguments.data, arguments.target)
         model.report(X, y, time_budget=arguments.time_budget)
     _write_report(model, arguments.out)
 
 
 def _catalogue(arguments: argparse.Namespace) -> None:
-    """Print the catalogue."""
-    from autoimb import catalogue, profile
-
-    found = None
-    if arguments.data is not None:
-        if arguments.target is None:
-            raise BadInputError("--data needs --target COLUMN.")
-        found = profile(*_read_labelled(arguments.data, arguments.target))
-    _print_catalogue(catalogue(found))
-
-
-def _print_catalogue(entries: pd.DataFrame) -> None:
-    """Print a table an axis: what is tuned, or with a data set what does not fit."""
+    """Print a table for each axis: what is tuned, or why an entry does not fit."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    detail, title = "parameters", "tuned"
-    if "reason" in entries:
+    from autoimb import catalogue, profile
+
+    described, detail, title = None, "parameters", "tuned"
+    if arguments.data is not None:
+        described = profile(*_read_labelled(arguments.data, arguments.target))
         detail, title = "reason", "does not fit, as it"
+    entries = catalogue(described)
     console = Console(highlight=False)
     for axis, of_axis in entries.groupby("axis", sort=False):
         table = Table(title=_AXIS_TITLES[str(axis)], title_justify="left")
@@ -411,7 +219,7 @@ def _print_catalogue(entries: pd.DataFrame) -> None:
 
 
 def _print_summary(model: AutoImbalance) -> None:
-    """Print what the data are like, what won, and what to expect."""
+    """Print the profile of the data, what won, and what to expect of it."""
     print()
     print(model.profile_)
     for sentence in model.report().data.sentences:
@@ -421,13 +229,17 @@ def _print_summary(model: AutoImbalance) -> None:
 
 
 def _write_report(model: AutoImbalance, path: Path) -> None:
-    """Save the report and say where it is."""
+    """Save the report and print its path."""
     model.report().save(path)
     print(f"report: {path.resolve()}")
 
 
-def _read_labelled(path: Path, target: str) -> tuple[pd.DataFrame, pd.Series[Any]]:
+def _read_labelled(
+    path: Path, target: str | None
+) -> tuple[pd.DataFrame, pd.Series[Any]]:
     """Return the features and the labels of a file."""
+    if target is None:
+        raise BadInputError("--data needs --target COLUMN.")
     table = _read_table(path)
     if target not in table.columns:
         names = ", ".join(map(str, table.columns[:20]))
@@ -461,8 +273,13 @@ _READERS: dict[str, Any] = {".parquet": pd.read_parquet, ".pq": pd.read_parquet}
 
 
 def _columns_of(model: AutoImbalance, table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Return the columns that the model was fitted on, in its order."""
-    names = [str(name) for name in getattr(model, "feature_names_in_", table.columns)]
+    """Return the columns that the model was fitted on, in its order.
+
+    A model that was fitted without column names reads them by position.
+    """
+    if not hasattr(model, "feature_names_in_"):
+        return table.set_axis(range(table.shape[1]), axis="columns")
+    names = [str(name) for name in model.feature_names_in_]
     missing = [name for name in names if name not in table.columns]
     if missing:
         raise BadInputError(
@@ -473,7 +290,7 @@ def _columns_of(model: AutoImbalance, table: pd.DataFrame, path: Path) -> pd.Dat
 
 
 def _number_or_name(text: str) -> float | str:
-    """Return a number if the text is one."""
+    """Return the number that a text holds, or else the text."""
     try:
         return float(text)
     except ValueError:
@@ -481,7 +298,7 @@ def _number_or_name(text: str) -> float | str:
 
 
 def _label_in(y: pd.Series[Any], text: str | None) -> Any:
-    """Return the label of y that is written like this."""
+    """Return the label of y whose text this is; None without a text."""
     if text is None:
         return None
     for label in y.dropna().unique():
@@ -491,3 +308,142 @@ def _label_in(y: pd.Series[Any], text: str | None) -> Any:
         f"--pos-label {text!r} is not in the target; it holds "
         f"{', '.join(map(str, y.dropna().unique()[:20]))}."
     )
+
+
+_TABLE = {"type": Path, "help": "CSV (may be .gz) or Parquet file"}
+_TARGET = {"metavar": "COLUMN", "help": "column of labels"}
+_SECONDS = {"type": float, "metavar": "SECONDS"}
+_NUMBER = {"type": int, "metavar": "N"}
+_MODEL = {"type": Path, "help": "model that autoimb fit saved"}
+_REPORT = {
+    "type": Path,
+    "metavar": "FILE",
+    "help": "where to write the report: .html, .md or .json",
+}
+_LABELLED_TABLE: dict[str, dict[str, Any]] = {
+    "data": _TABLE,
+    "--target": {**_TARGET, "required": True},
+    "--pos-label": {
+        "metavar": "LABEL",
+        "help": "class of interest of two (default: the rarer one)",
+    },
+}
+_COMMANDS: dict[str, tuple[Any, str, str, dict[str, dict[str, Any]]]] = {
+    "demo": (
+        _demo,
+        "Run the whole flow on real data that ships with scikit-learn.",
+        "autoimb demo --time-budget 30",
+        {
+            "--time-budget": {
+                **_SECONDS,
+                "default": _DEMO_SECONDS,
+                "help": "seconds for the whole fit (default: %(default)g)",
+            },
+            "--report": {
+                **_REPORT,
+                "default": Path("autoimb-demo.html"),
+                "help": "where to write the report (default: %(default)s)",
+            },
+        },
+    ),
+    "fit": (
+        _fit,
+        "Search for the best strategy, fit it, and save model and report.",
+        "autoimb fit loans.csv --target default --out model.skops "
+        "--report report.html --time-budget 120",
+        {
+            **_LABELLED_TABLE,
+            "--out": {
+                "type": Path,
+                "metavar": "MODEL",
+                "help": "where to save the model",
+            },
+            "--report": _REPORT,
+            "--metric": {
+                "default": "average_precision",
+                "help": "metric that the search maximises (default: %(default)s, that "
+                "is PR-AUC)",
+            },
+            "--threshold": {
+                "default": "f1",
+                "help": "metric that the threshold maximises, such as f1, mcc or "
+                "gmean; or the threshold itself, from 0 to 1 (default: %(default)s)",
+            },
+            "--time-budget": {
+                **_SECONDS,
+                "help": "seconds for the whole fit (default: 60; no limit with "
+                "--n-trials)",
+            },
+            "--n-trials": {**_NUMBER, "help": "number of candidates to try"},
+            "--families": {
+                "nargs": "+",
+                "metavar": "NAME",
+                "help": "model families to try (autoimb catalogue lists them)",
+            },
+            "--n-jobs": {**_NUMBER, "help": "number of worker processes"},
+            "--storage": {
+                "metavar": "URL",
+                "help": "where to store the search, such as sqlite:///search.db; the "
+                "same command run again continues a stored search",
+            },
+            "--study-name": {
+                "metavar": "NAME",
+                "help": "name of the search in the storage",
+            },
+            "--seed": {**_NUMBER, "help": "seed of all random draws"},
+        },
+    ),
+    "predict": (
+        _predict,
+        "Predict labels and class probabilities with a saved model.",
+        "autoimb predict model.skops new_loans.csv --out scores.csv",
+        {
+            "model": _MODEL,
+            "data": _TABLE,
+            "--out": {
+                "type": Path,
+                "metavar": "FILE",
+                "help": "CSV with label and probabilities (default: standard output); "
+                "text that a spreadsheet would take for a formula begins with an "
+                "apostrophe there",
+            },
+        },
+    ),
+    "profile": (
+        _profile,
+        "Describe a table, and print what the flowchart advises. Nothing is fitted.",
+        "autoimb profile loans.csv --target default",
+        _LABELLED_TABLE,
+    ),
+    "report": (
+        _report,
+        "Write the report of a saved model.",
+        "autoimb report model.skops --out report.html",
+        {
+            "model": _MODEL,
+            "--out": {**_REPORT, "required": True},
+            "--data": {
+                "type": Path,
+                "metavar": "TABLE",
+                "help": "the training table: the report then also says what more rows "
+                "and what each column are worth",
+            },
+            "--target": {
+                "metavar": "COLUMN",
+                "help": "column of that table with labels",
+            },
+            "--time-budget": {
+                **_SECONDS,
+                "default": 30.0,
+                "help": "seconds for the fits that --data needs (default: %(default)g)",
+            },
+        },
+    ),
+    "catalogue": (
+        _catalogue,
+        "List all that can be tried; with a table, also what does not fit it, and why.",
+        "autoimb catalogue --data loans.csv --target default",
+        {"--data": _TABLE, "--target": _TARGET},
+    ),
+}
+"""By name: what it runs, its summary, an example, and its arguments."""

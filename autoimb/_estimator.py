@@ -1,4 +1,4 @@
-"""`AutoImbalance`: the whole flow behind scikit-learn's interface."""
+"""`AutoImbalance`: the whole flow, with the interface of a scikit-learn classifier."""
 
 from __future__ import annotations
 
@@ -16,62 +16,64 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from autoimb._again import fit_again, known_to
-from autoimb._arena import Arena, Limits
-from autoimb._clock import Deadline, check_limits
-from autoimb._columns import as_rows
-from autoimb._committee import most_members
-from autoimb._data import Table, check_labels, check_table, codes_of
-from autoimb._decision import Decision, asked_threshold
-from autoimb._evaluate import Problem
-from autoimb._execution import open_executor, shared
-from autoimb._export import code_of, script_of
-from autoimb._fitted import finish
-from autoimb._folds import make_folds
-from autoimb._guide import recommend
-from autoimb._judge import Judge
-from autoimb._machine import (
-    SHORT_SECONDS,
+from autoimb._evaluate.context import EvaluationContext
+from autoimb._evaluate.problem import Problem
+from autoimb._evaluate.scoring import Scoring
+from autoimb._execution.deadline import Deadline, resolve_time_budget
+from autoimb._execution.executors import open_executor
+from autoimb._execution.resources import (
+    SHORT_BUDGET_S,
     Layout,
+    choose_layout,
     free_memory,
     resolve_device,
     resolve_n_jobs,
 )
-from autoimb._metrics import Metric, resolve_metric
-from autoimb._profile import profile_table
-from autoimb._progress import call_callbacks, progress_display
-from autoimb._report.build import (
-    build_report,
-    refitted,
-    settings_of,
-    with_decision,
+from autoimb._execution.shared_data import share
+from autoimb._export import fit_code, prediction_script
+from autoimb._fit.decision import check_threshold
+from autoimb._fit.finish import finish
+from autoimb._fit.refit_on_new_rows import refit_members
+from autoimb._metrics.metrics import resolve_metric
+from autoimb._report.build import build_report, settings_of, with_decision, with_refit
+from autoimb._report.extra_sections import with_extra_sections
+from autoimb._report.fit_results import FitResults
+from autoimb._search.progress import call_callbacks, progress_display
+from autoimb._search.search import search
+from autoimb._search.study import (
+    StudyRecords,
+    fingerprint_of,
+    resolve_storage,
+    without_password,
 )
-from autoimb._report.evidence import Evidence
-from autoimb._report.probes import with_probes
-from autoimb._search import search
-from autoimb._select import Selection, last_seconds, reserve
-from autoimb._space import SearchSpace, wishes_of
-from autoimb._standin import chosen
-from autoimb._study import Ledger, fingerprint_of, resolve_storage, shown
-from autoimb._threshold import resolve_threshold
-from autoimb.exceptions import (
-    AccuracyWarning,
-    BadInputError,
-)
+from autoimb._select.ensemble import resolve_ensemble_size
+from autoimb._select.fallback import select_or_fall_back
+from autoimb._select.time_reserve import last_seconds, reserved_seconds
+from autoimb._strategy.flowchart import recommend
+from autoimb._strategy.search_space import SearchSpace, requested_entries
+from autoimb._table.columns import as_rows
+from autoimb._table.folds import make_folds
+from autoimb._table.profile import profile_table
+from autoimb._table.table import check_labels, check_table, codes_of
+from autoimb.exceptions import AccuracyWarning, BadInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from concurrent.futures import Executor
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
 
     from autoimb._catalogue import Catalogue
-    from autoimb._fitted import Finished, FittedModel
-    from autoimb._objectives import Objective
+    from autoimb._fit.decision import Decision
+    from autoimb._fit.finish import FittedSelection
+    from autoimb._fit.fitted_model import FittedModel
+    from autoimb._metrics.metrics import Metric
     from autoimb._report import Report, ReportData
-    from autoimb._threshold import Threshold
-    from autoimb._trials import Progress, SearchOutcome
+    from autoimb._search.trials import Progress, SearchOutcome
+    from autoimb._select.selection import Selection
+    from autoimb._strategy.strategy import Strategy
+    from autoimb._table.table import Table
 
 _FAST_COST = 1.0  # relative cost of the families that so little time is spent on
 _CACHE_BYTES = 2**27  # of encoded rows that a worker keeps
@@ -89,9 +91,9 @@ class AutoImbalance(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     estimator : estimator or None, default=None
-        A classifier or pipeline of your own. It is then the only model family: the
-        search decides what to do about the imbalance around it. It reads X as you
-        pass it, and the classes as codes 0..k-1; weights by class in it go by label.
+        A classifier or pipeline of your own. It is then the only model family, and the
+        search decides which resampler, class weight or loss it gets. It is fitted on X
+        as you pass it and on label codes 0..k-1; class weights inside it go by label.
     metric : str, FBeta or scorer, default="average_precision"
         What the search maximises: ``"average_precision"`` (PR-AUC), ``"roc_auc"``,
         ``"f1"``, ``"f1_macro"``, ``"f1_weighted"``, ``"mcc"``, ``"gmean"``,
@@ -113,18 +115,20 @@ class AutoImbalance(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         `random_state` and `n_trials` alone, not on `n_jobs`.
     families, resamplers, class_weights, losses : "auto", "all", str, object or list, \
 default="auto"
-        What each axis of the search may hold. "auto" is what paid off on real tables,
-        "all" everything that fits the data; or names from `autoimb.catalogue`, ready
-        estimators or samplers, and for `class_weights` a dict of label to weight.
-        Doing nothing is always among the candidates.
+        The choices on each axis of the search. "auto" is what paid off on real tables,
+        "all" is everything that fits the data. Else names from `autoimb.catalogue`,
+        estimators or resamplers of your own, and for `class_weights` a dict of label
+        to weight. The baseline, which does nothing about the imbalance, is always
+        among the candidates.
     cv : int, splitter, iterable or None, default=None
         Cross-validation folds. None chooses their number by the minority rows, from 3
         folds on large tables to 8 folds with repeats on small ones.
     ensemble_size : int or "auto", default="auto"
-        How many candidates the winner may be the mean of, each weighed by how far it
-        is behind the best. "auto" is up to 12, or 1 where `estimator` is given; 1 is
-        the best single candidate. The mean is taken where it scores better, and with
-        few rows of the rarest class unless it is clearly worse.
+        The most members of an ensemble, which is the weighted mean of several
+        candidates; the weight falls with the distance to the best. "auto" is 12, or 1
+        if `estimator` is given; 1 is the best single candidate. The ensemble is taken
+        if it scores better than that candidate; with few rows of the smallest class it
+        is taken unless it is clearly worse.
     calibrate : bool, default=True
         Whether `predict_proba` is calibrated by a strictly increasing map, chosen on
         out-of-fold scores.
@@ -134,8 +138,8 @@ default="auto"
         Worker processes. None is every CPU that this process may use, 1 runs in this
         process, -1 is every CPU.
     executor : concurrent.futures.Executor or None, default=None
-        Where to run instead, for example ``dask_client.get_executor()``. It is
-        neither cloned nor pickled.
+        Where to run the fits instead, for example ``dask_client.get_executor()``. A
+        clone shares it, and a pickle leaves it out.
     storage : str, BaseStorage or None, default=None
         Where the search is kept, as an Optuna storage or its URL such as
         ``"sqlite:///search.db"``. Each finished trial is written as it ends, its
@@ -159,15 +163,15 @@ default="auto"
         The class of interest; None for more than two classes.
     n_features_in_ : int
         Number of columns seen by `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, where X had any.
     profile_ : DatasetProfile
         What the data are like.
     recommendation_ : Recommendation
         What the flowchart advises, and why.
     leaderboard_ : DataFrame
-        One row a candidate: rank, strategy, family, resampler, class_weight, loss,
-        mean, se, folds, fit_seconds, status, reason.
+        One row for each candidate: rank, strategy, family, resampler, class_weight,
+        loss, mean, se, folds, fit_seconds, status, reason.
     best_strategy_ : Strategy
         The best single candidate; ``print`` shows it in words.
     best_score_ : float
@@ -176,23 +180,24 @@ default="auto"
         Bias-corrected estimate with an interval, the no-skill level, and the score of
         the best candidate without any handling.
     best_pipeline_ : Pipeline
-        The best single candidate as a plain pipeline, refitted on all rows. It
-        predicts label codes 0..k-1 and uncalibrated scores.
+        The best single candidate as a pipeline of scikit-learn or imbalanced-learn,
+        refitted on all rows. It predicts label codes 0..k-1 and uncalibrated scores.
     ensemble_ : tuple of FittedMember
-        What predicts: candidates with their weights and calibrations, the best single
-        one first.
+        The members whose weighted mean predicts, with their weights and calibrations:
+        the best single candidate first, alone or with others.
     threshold_ : float, ndarray of shape (n_classes,) or None
         Smallest calibrated probability of `pos_label_` that is called positive; for
         more classes, weights on the probabilities; None for the most probable class.
     threshold_raw_ : float or None
-        The same cut on what `best_pipeline_` answers: its probability, or the logistic
-        function of its decision value where it has none. None where it is not alone.
+        The threshold that gives the same labels on the scores of `best_pipeline_`: its
+        probability, or the logistic function of its decision value if it has none.
+        None for an ensemble.
     threshold_interval_ : tuple of (float, float) or None
         5 to 95 % bootstrap range of the threshold.
     oof_proba_ : ndarray of shape (n_samples, n_classes)
         Calibrated out-of-fold probabilities, NaN for rows never validated.
     study_ : optuna.Study
-        The search as Optuna saw it.
+        The study in which Optuna kept the search.
 
     See Also
     --------
@@ -212,7 +217,8 @@ default="auto"
     """
 
     _report_data: ReportData
-    _given: tuple[tuple[str, ...], ...]
+    _row_arguments: tuple[tuple[str, ...], ...]
+    """Names of the arguments beside X and y: of `fit`, and of the last `refit`."""
 
     def __init__(
         self,
@@ -269,7 +275,7 @@ default="auto"
         groups: ArrayLike | None = None,
         costs: ArrayLike | None = None,
     ) -> AutoImbalance:
-        """Search, choose, refit, calibrate and tune the threshold.
+        """Search, select, refit, calibrate and tune the threshold.
 
         Parameters
         ----------
@@ -279,8 +285,8 @@ default="auto"
         y : array-like of shape (n_samples,)
             Labels of any hashable kind, two or more classes.
         sample_weight : array-like of shape (n_samples,), default=None
-            Row weights, which enter fits, scores, calibration and threshold. Samplers
-            that make new rows then leave the search.
+            Row weights, which enter fits, scores, calibration and threshold. Resamplers
+            that make new rows are then left out of the search.
         groups : array-like of shape (n_samples,), default=None
             Rows of one group are never split between training and validation.
         costs : array-like of shape (n_samples, n_classes), default=None
@@ -315,44 +321,46 @@ default="auto"
         >>> model.fit(X[:120], y[:120]).classes_
         array([0, 1, 2])
         """
-        clock = Deadline(check_limits(self.time_budget, self.n_trials))
-        size = most_members(self.ensemble_size, is_given=self.estimator is not None)
-        table = self._check(
-            X, y, sample_weight=sample_weight, groups=groups, costs=costs
+        deadline = Deadline(resolve_time_budget(self.time_budget, self.n_trials))
+        size = resolve_ensemble_size(
+            self.ensemble_size, has_estimator=self.estimator is not None
         )
-        metric = self._resolve_metric(table)
-        asked = asked_threshold(self.threshold, has_costs=costs is not None)
-        aim = resolve_threshold(
-            asked, table.n_classes, table.pos, has_costs=costs is not None
-        )
-        layout = self._layout(table, clock)
+        rows_of = {"sample_weight": sample_weight, "groups": groups, "costs": costs}
+        table = self._check(X, y, self.pos_label, reset=True, **rows_of)
+        metric = self._check_metric(table)
+        threshold = check_threshold(self.threshold, table)
+        layout = self._layout(table, deadline)
         with open_executor(self.executor, layout) as executor:
-            self.profile_ = profile_table(table)
-            self.recommendation_ = recommend(self.profile_)
-            space = SearchSpace.fitting(
-                self.profile_, table, wishes_of(self.get_params(deep=False))
+            profile = profile_table(table)
+            recommendation = recommend(profile)
+            space = SearchSpace.for_data(
+                profile, table, requested_entries(self.get_params(deep=False))
             )
-            problem = self._problem(X, table, space.catalogue, layout)
-            judge = Judge.of(metric, table, problem.folds, problem.seed)
-            ledger = self._ledger(problem, space)
-            with shared(problem, executor) as handle:
-                arena = Arena(problem, handle, judge, executor)
-                outcome = self._search(space, arena, ledger, clock, size)
-                selection = chosen(space, outcome, arena, clock, size=size)
-        ledger.update(selection.finalists)
-        finished = self._finish(selection, problem, aim, clock)
-        evidence = Evidence(
-            profile=self.profile_,
-            recommendation=self.recommendation_,
-            space=space,
-            problem=problem,
-            judge=judge,
-            outcome=outcome,
-            selection=finished.selection,
-            finished=finished,
-            decision=Decision.of(finished, table, asked, problem.seed),
+            problem = self._problem(X, table, space.catalogue, layout, metric)
+            study_records = self._open_study(problem, space)
+            with _evaluation_context(problem, metric, executor) as context:
+                first = space.first_trials(recommendation)
+                outcome = self._search(
+                    space, first, context, study_records, deadline, size=size
+                )
+                selection = select_or_fall_back(
+                    space, outcome, context, deadline, size=size
+                )
+        study_records.update(selection.finalists)
+        finished = self._finish(selection, problem, threshold, deadline)
+        return self._set_fitted(
+            FitResults(
+                profile=profile,
+                recommendation=recommendation,
+                space=space,
+                problem=problem,
+                scoring=context.scoring,
+                outcome=outcome,
+                selection=finished.selection,
+                finished=finished,
+                decision=finished.decision,
+            )
         )
-        return self._keep(evidence)
 
     def refit(
         self,
@@ -363,7 +371,7 @@ default="auto"
         groups: ArrayLike | None = None,
         costs: ArrayLike | None = None,
     ) -> AutoImbalance:
-        """Fit what was chosen on other rows, without a search.
+        """Fit the selected strategies on other rows, without a search.
 
         Members and their weights stay; they are cross-validated on these rows for
         calibration and threshold, and fitted on all of them. `leaderboard_`,
@@ -372,8 +380,8 @@ default="auto"
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
-            All rows to learn from, the old ones too if they still hold; columns as in
-            `fit`.
+            All rows to fit on, those of `fit` too if they are still valid; columns as
+            in `fit`.
         y : array-like of shape (n_samples,)
             Their labels: the classes of `fit`.
         sample_weight, groups, costs : array-like, default=None
@@ -382,14 +390,14 @@ default="auto"
         Returns
         -------
         AutoImbalance
-            The estimator itself. What `set_prior` expects, it still does.
+            The estimator itself. The class distribution of `set_prior` still applies.
 
         Raises
         ------
         BadInputError
             If X or y do not fit what was seen before.
         NoCandidateError
-            If a chosen strategy cannot be fitted on these rows.
+            If a selected strategy cannot be fitted on these rows.
 
         Examples
         --------
@@ -403,26 +411,25 @@ default="auto"
         (600, 2)
         """
         check_is_fitted(self)
-        asked = asked_threshold(self._decision.asked, has_costs=costs is not None)
-        given = {"sample_weight": sample_weight, "groups": groups, "costs": costs}
-        with self._arena_of(X, y, Deadline(None), **given) as arena:
-            table, seed = arena.problem.table, arena.problem.seed
-            finished = fit_again(
+        rows_of = {"sample_weight": sample_weight, "groups": groups, "costs": costs}
+        with self._context_of(X, y, Deadline(None), **rows_of) as context:
+            table = context.problem.table
+            finished = refit_members(
                 self.ensemble_,
-                arena,
-                resolve_threshold(
-                    asked, table.n_classes, table.pos, has_costs=costs is not None
-                ),
-                calibrated=self.calibrate,
+                context,
+                check_threshold(self._decision.requested, table),
+                calibrates_output=self.calibrate,
                 n_threads=resolve_n_jobs(self.n_jobs),
             )
-        decision = Decision.of(finished, table, asked, seed)
+        decision = finished.decision
         if self._decision.shift is not None:
-            decision = decision.expecting(self._decision.shift.after)
-        self._schema, self._given = table.schema, (self._given[0], table.given)
-        self._take(finished, len(table.y))
-        self._report_data = refitted(self._report_data, finished, table)
-        return self._decide(decision)
+            decision = decision.for_prior(self._decision.shift.after)
+        self._schema = table.schema
+        self._row_arguments = (self._row_arguments[0], table.optional_inputs)
+        self._set_model(finished.model, decision, len(table.y))
+        report = with_refit(self._report_data, finished, table)
+        self._report_data = with_decision(report, decision, self._code())
+        return self
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return labels at the tuned threshold.
@@ -438,7 +445,7 @@ default="auto"
             Labels from `classes_`.
         """
         proba = self.predict_proba(X)
-        codes = self._threshold.apply(proba)
+        codes = self._model.threshold.apply(proba)
         return self.classes_[codes]
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -477,7 +484,7 @@ default="auto"
         Returns
         -------
         float
-            The larger, the better.
+            The score; larger is better.
         """
         proba = self.predict_proba(X)
         codes = codes_of(check_labels(y), self.classes_)
@@ -487,12 +494,12 @@ default="auto"
             proba,
             np.asarray(weights, dtype=np.float64)[np.newaxis],
             pos=self._pos,
-            y_pred=self._threshold.apply(proba),
+            y_pred=self._model.threshold.apply(proba),
         )
         return float(scores[0])
 
     def set_threshold(self, threshold: Any) -> AutoImbalance:
-        """Choose the threshold anew, from the out-of-fold scores and with no refit.
+        """Choose another threshold on the out-of-fold scores, without a refit.
 
         The model is then as if it had been fitted with this `threshold`.
 
@@ -524,7 +531,7 @@ default="auto"
         True
         """
         check_is_fitted(self)
-        decision = self._decision.aiming_at(threshold)
+        decision = self._decision.for_threshold(threshold)
         self.threshold = threshold
         return self._decide(decision)
 
@@ -546,7 +553,7 @@ default="auto"
         Returns
         -------
         AutoImbalance
-            The estimator itself. A later `fit` or a clone knows nothing of it.
+            The estimator itself. A later `fit` or a clone does not keep the prior.
 
         Raises
         ------
@@ -578,7 +585,7 @@ default="auto"
         True
         """
         check_is_fitted(self)
-        return self._decide(self._decision.expecting(prior))
+        return self._decide(self._decision.for_prior(prior))
 
     def report(
         self,
@@ -591,9 +598,10 @@ default="auto"
     ) -> Report:
         """Return the strategy report: what was tried, what won, why, what it bought.
 
-        With the training table it also says what more rows of the rare class would buy
-        and what each column is worth, which takes further fits of the best single
-        strategy. Both stay part of the report, also when the model is saved.
+        With the training table it also says how much more rows of the rare class would
+        improve the score and how much each column contributes to it, which takes
+        further fits of the best single strategy. Both stay part of the report, also
+        when the model is saved.
 
         Parameters
         ----------
@@ -625,20 +633,21 @@ default="auto"
         >>> model = AutoImbalance(
         ...     n_trials=2, families="logistic_regression", n_jobs=1, random_state=0
         ... ).fit(X, y)
-        >>> model.report().data.growth is None
+        >>> model.report().data.learning_curve is None
         True
-        >>> len(model.report(X, y).data.growth.points)
+        >>> len(model.report(X, y).data.learning_curve.points)
         5
         """
         from autoimb._report import Report
 
         check_is_fitted(self)
         if X is not None:
-            clock, known = Deadline(time_budget), self._report_data
-            given = {"sample_weight": sample_weight, "groups": groups}
-            with self._arena_of(X, y, clock, **given) as arena:
-                strategy = self.best_strategy_
-                self._report_data = with_probes(known, strategy, arena, clock)
+            deadline = Deadline(time_budget)
+            rows_of = {"sample_weight": sample_weight, "groups": groups}
+            with self._context_of(X, y, deadline, **rows_of) as context:
+                self._report_data = with_extra_sections(
+                    self._report_data, self.best_strategy_, context, deadline
+                )
         return Report(self._report_data)
 
     def export_code(self) -> str:
@@ -662,10 +671,10 @@ default="auto"
 
         Notes
         -----
-        Losses, nets, ensembles and samplers that only autoimb has are imported from
+        Losses, nets, ensembles and resamplers that only autoimb has are imported from
         it, and a comment at the top of the script says which. Class weights and the
-        rows that a sampler aims at are numbers that suit the training table. A winner
-        whose refit was cut short by `time_budget` is fitted as a whole.
+        numbers of rows that a resampler makes are those of the training table. A winner
+        whose refit was stopped early by `time_budget` is fitted as a whole.
 
         Examples
         --------
@@ -682,7 +691,7 @@ default="auto"
         True
         """
         check_is_fitted(self)
-        return script_of(self._model, self._schema, self._decision)
+        return prediction_script(self._model, self._schema, self._decision)
 
     def save(self, path: str | Path) -> None:
         """Save the fitted model, its out-of-fold scores and its report.
@@ -702,19 +711,21 @@ default="auto"
         OSError
             If the file cannot be written; an earlier one is as it was.
         """
-        from autoimb._persist import save
+        from autoimb._persist.saved_model import save
 
         check_is_fitted(self)
         save(self, path)
 
-    def _check(self, X: Any, y: Any, **extra: Any) -> Table:
-        """Return the checked table and keep what scikit-learn keeps of X."""
+    def _check(
+        self, X: Any, y: Any, pos_label: Any, *, reset: bool, **rows_of: Any
+    ) -> Table:
+        """Return the checked table; `reset` sets the names and number of columns."""
         rows = as_rows(X)
-        validate_data(self, rows, skip_check_array=True)
-        return check_table(rows, y, pos_label=self.pos_label, **extra)
+        validate_data(self, rows, skip_check_array=True, reset=reset)
+        return check_table(rows, y, pos_label=pos_label, **rows_of)
 
-    def _resolve_metric(self, table: Table) -> Metric:
-        """Return the search metric; warn where it cannot see a rare class."""
+    def _check_metric(self, table: Table) -> Metric:
+        """Return the search metric; warn if it cannot see a rare class."""
         metric = resolve_metric(self.metric, table.n_classes)
         if metric.name == "accuracy":
             share = table.class_counts.max() / len(table.y)
@@ -726,96 +737,69 @@ default="auto"
             )
         return metric
 
+    def _layout(self, table: Table, deadline: Deadline) -> Layout:
+        """Return how many fits run at once, and with how many threads."""
+        n_cells = len(table.y) * len(table.schema.columns)
+        return choose_layout(
+            resolve_n_jobs(self.n_jobs), n_cells, deadline.time_limit_s
+        )
+
     def _problem(
-        self, X: Any, table: Table, catalogue: Catalogue, layout: Layout
+        self,
+        X: Any,
+        table: Table,
+        catalogue: Catalogue,
+        layout: Layout,
+        metric: Metric,
     ) -> Problem:
-        """Return what every evaluation shares."""
-        seed = self._seed()
+        """Return what every evaluation shares.
+
+        Without `random_state` a stored search keeps the seed that it began with.
+        """
+        seed = None
+        storage = resolve_storage(self.storage, self.study_name)
+        if storage is not None and self.random_state is None:
+            seed = storage.seed()
+        if seed is None:
+            seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         folds = make_folds(table, self.cv, random_state=seed)
         if self.estimator is not None:
-            table = table.with_rows_as_given(X)
+            table = table.with_raw_rows(X)
         return Problem(
             table,
             catalogue,
             folds,
             seed,
             device=resolve_device(self.device),
-            metric=resolve_metric(self.metric, table.n_classes),
+            metric=metric,
             n_threads=layout.n_threads,
             cache_bytes=_CACHE_BYTES,
         )
 
-    def _seed(self) -> int:
-        """Return the seed of everything; a stored search without one keeps its own."""
+    def _open_study(self, problem: Problem, space: SearchSpace) -> StudyRecords:
+        """Return the stored study of this search if there is one, or a new study."""
         storage = resolve_storage(self.storage, self.study_name)
-        if storage is not None and self.random_state is None:
-            known = storage.seed()
-            if known is not None:
-                return known
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
-
-    @contextmanager
-    def _arena_of(
-        self, X: Any, y: Any, clock: Deadline, **of_rows: Any
-    ) -> Iterator[Arena]:
-        """Yield rows like those of `fit` with their folds and workers."""
-        rows = as_rows(X)
-        validate_data(self, rows, skip_check_array=True, reset=False)
-        table = check_table(rows, y, pos_label=self.pos_label_, **of_rows)
-        if not np.array_equal(table.classes, self.classes_):
-            raise BadInputError(
-                f"y holds the classes {table.classes.tolist()}, and fit saw "
-                f"{self.classes_.tolist()}: call fit for other classes."
-            )
-        layout = self._layout(table, clock)
-        catalogue = known_to(self._catalogue or self._wished(table), self.ensemble_)
-        problem = self._problem(X, table, catalogue, layout)
-        metric = resolve_metric(self.metric, table.n_classes)
-        judge = Judge.of(metric, table, problem.folds, problem.seed)
-        with (
-            open_executor(self.executor, layout) as executor,
-            shared(problem, executor) as handle,
-        ):
-            yield Arena(problem, handle, judge, executor)
-
-    def _wished(self, table: Table) -> Catalogue:
-        """Return the catalogue with the user's own objects, as `fit` made it."""
-        wishes = wishes_of(self.get_params(deep=False))
-        return SearchSpace.fitting(self.profile_, table, wishes).catalogue
-
-    def _layout(self, table: Table, clock: Deadline) -> Layout:
-        """Return how many fits run at once, with how many threads."""
-        n_cells = len(table.y) * len(table.schema.columns)
-        return Layout.suiting(resolve_n_jobs(self.n_jobs), n_cells, clock.seconds)
-
-    def _ledger(self, problem: Problem, space: SearchSpace) -> Ledger:
-        """Return the study to go on with, or a new one."""
-        storage = resolve_storage(self.storage, self.study_name)
-        return Ledger.open(storage, fingerprint_of(problem, space), problem.seed)
+        return StudyRecords.open(storage, fingerprint_of(problem, space), problem.seed)
 
     def _search(
         self,
         space: SearchSpace,
-        arena: Arena,
-        ledger: Ledger,
-        clock: Deadline,
+        first: Sequence[Strategy],
+        context: EvaluationContext,
+        study_records: StudyRecords,
+        deadline: Deadline,
+        *,
         size: int,
     ) -> SearchOutcome:
-        """Return what the search found in its share of the budget."""
-        first, n_trials = space.first_trials(self.recommendation_), self.n_trials
-        if clock.seconds is not None and clock.seconds < SHORT_SECONDS:
+        """Return what the search found in its share of the time budget."""
+        n_trials = self.n_trials
+        if deadline.time_limit_s is not None and deadline.time_limit_s < SHORT_BUDGET_S:
             first = space.cheaper_than(_FAST_COST, first)
             n_trials = min(n_trials or len(first), len(first))
-        limits = Limits(
-            clock=clock,
-            n_trials=n_trials,
-            reserve=partial(reserve, arena=arena, clock=clock, size=size),
-            # Somebody else's executor may be on another machine.
-            memory=inf if self.executor else _FREE_SHARE * free_memory(),
-        )
-        label = arena.judge.metric.label
         with (
-            progress_display(self.verbose, label, space.label) as show,
+            progress_display(
+                self.verbose, context.scoring.metric.label, space.label
+            ) as show,
             call_callbacks(self, n_trials) as call,
         ):
 
@@ -826,9 +810,15 @@ default="auto"
             return search(
                 space,
                 first,
-                arena=arena,
-                ledger=ledger,
-                limits=limits,
+                context=context,
+                study_records=study_records,
+                deadline=deadline,
+                n_trials=n_trials,
+                seconds_after_search=partial(
+                    reserved_seconds, context=context, deadline=deadline, size=size
+                ),
+                # The user's executor may run tasks on another machine.
+                memory=inf if self.executor else _FREE_SHARE * free_memory(),
                 on_progress=watch,
             )
 
@@ -836,80 +826,100 @@ default="auto"
         self,
         selection: Selection,
         problem: Problem,
-        aim: Threshold | Objective,
-        clock: Deadline,
-    ) -> Finished:
-        """Return the winner refitted, calibrated and with its threshold, in time."""
+        threshold: Any,
+        deadline: Deadline,
+    ) -> FittedSelection:
+        """Return the selection refitted, calibrated and with its threshold, in time."""
         seconds, n_threads = None, 1
-        if clock.seconds is not None:
-            seconds = max(1.0, clock.remaining - last_seconds(problem))
+        if deadline.time_limit_s is not None:
+            seconds = max(1.0, deadline.remaining_s - last_seconds(problem))
             n_threads = resolve_n_jobs(self.n_jobs)
         finished = finish(
             selection,
             problem,
-            aim,
-            calibrated=self.calibrate,
+            threshold,
+            calibrates_output=self.calibrate,
             n_threads=n_threads,
             seconds=seconds,
         )
-        if setback := finished.setback:
-            warnings.warn(
-                setback.story(self.time_budget), setback.category, stacklevel=4
-            )
+        if failure := finished.refit_failure:
+            message = failure.message(self.time_budget)
+            warnings.warn(message, failure.warning_category, stacklevel=4)
         return finished
 
-    def _keep(self, seen: Evidence) -> AutoImbalance:
-        """Set the fitted attributes and return self."""
-        table, model, winner = seen.problem.table, seen.finished.model, seen.selection
-        self._catalogue: Catalogue | None = seen.space.catalogue
-        self.classes_, self._pos, self._schema = table.classes, table.pos, table.schema
-        pos, self._given = table.pos, (table.given,)
-        self.pos_label_: Any = None if pos is None else table.classes[pos]
-        self.study_ = seen.outcome.study
-        self.leaderboard_ = seen.leaderboard
-        self.best_strategy_ = winner.winner.strategy
-        self.best_score_ = winner.winner.mean
-        self.honest_score_ = seen.honest
-        self._take(seen.finished, len(table.y))
-        self._set_decision(seen.decision, model)
-        settings = settings_of(self.get_params(deep=False), seen.judge.metric)
-        self._report_data = build_report(seen, settings=settings, code=self._code())
+    def _set_fitted(self, results: FitResults) -> AutoImbalance:
+        """Set all fitted attributes but those of the columns, and return self."""
+        table, winner = results.problem.table, results.selection.winner
+        self.classes_ = table.classes
+        self.pos_label_: Any = None if table.pos is None else table.classes[table.pos]
+        self.profile_ = results.profile
+        self.recommendation_ = results.recommendation
+        self.study_ = results.outcome.study
+        self.leaderboard_ = results.leaderboard
+        self.best_strategy_ = winner.strategy
+        self.best_score_ = winner.mean
+        self.honest_score_ = results.honest
+        self._pos, self._schema = table.pos, table.schema
+        self._catalogue: Catalogue | None = results.space.catalogue
+        self._row_arguments = (table.optional_inputs,)
+        self._set_model(results.finished.model, results.decision, len(table.y))
+        settings = settings_of(self.get_params(deep=False), results.scoring.metric)
+        self._report_data = build_report(results, settings=settings, code=self._code())
         return self
 
-    def _take(self, finished: Finished, n_rows: int) -> None:
-        """Set the attributes that hold what predicts."""
-        self._model = finished.model
-        self.ensemble_ = finished.model.members
-        self.best_pipeline_ = self.ensemble_[0].pipeline
-        self.oof_proba_ = finished.oof_proba(n_rows)
+    def _set_model(self, model: FittedModel, decision: Decision, n_rows: int) -> None:
+        """Set the attributes that a refit, another threshold or class shares change."""
+        model = replace(model, threshold=decision.rule, shift=decision.shift)
+        self._model, self._decision = model, decision
+        self.ensemble_ = model.members
+        self.best_pipeline_ = model.members[0].pipeline
+        self.threshold_ = decision.rule.value
+        self.threshold_raw_ = model.raw_cut
+        self.threshold_interval_ = decision.interval
+        self.oof_proba_ = decision.oof_proba(n_rows)
 
     def _decide(self, decision: Decision) -> AutoImbalance:
-        """Take another decision about the same scores, and return self."""
-        model = replace(
-            self._model,
-            threshold=decision.rule,
-            threshold_interval=decision.interval,
-            shift=decision.shift,
-        )
-        self._set_decision(decision, model)
-        self.oof_proba_ = decision.oof_proba(self.oof_proba_)
+        """Use another decision about the same scores, and return self."""
+        self._set_model(self._model, decision, len(self.oof_proba_))
         self._report_data = with_decision(self._report_data, decision, self._code())
         return self
 
-    def _set_decision(self, decision: Decision, model: FittedModel) -> None:
-        """Set the attributes that speak of the threshold."""
-        self._decision, self._model, self._threshold = decision, model, model.threshold
-        self.threshold_ = model.threshold.value
-        self.threshold_raw_ = model.raw_cut
-        self.threshold_interval_ = model.threshold_interval
-
     def _code(self) -> str:
-        """Return Python that makes this model again."""
-        idle = set() if self._decision.needs_costs else {"costs"}
-        given = [[name for name in of if name not in idle] for of in self._given]
+        """Return Python code that fits this model again."""
+        unused = set() if self._decision.needs_costs else {"costs"}
+        arguments = [
+            [name for name in names if name not in unused]
+            for names in self._row_arguments
+        ]
         bare = copy(self)
-        bare.storage = shown(self.storage)
-        return self._decision.code(code_of(bare, given))
+        bare.storage = without_password(self.storage)
+        return self._decision.code(fit_code(bare, arguments))
+
+    @contextmanager
+    def _context_of(
+        self, X: Any, y: Any, deadline: Deadline, **rows_of: Any
+    ) -> Iterator[EvaluationContext]:
+        """Yield the evaluation context of rows like those of `fit`."""
+        table = self._check(X, y, self.pos_label_, reset=False, **rows_of)
+        if not np.array_equal(table.classes, self.classes_):
+            raise BadInputError(
+                f"y holds the classes {table.classes.tolist()}, and fit saw "
+                f"{self.classes_.tolist()}: call fit for other classes."
+            )
+        layout = self._layout(table, deadline)
+        catalogue = self._catalogue
+        if catalogue is None:  # a saved or pickled model: the user's own entries anew
+            wishes = requested_entries(self.get_params(deep=False))
+            catalogue = SearchSpace.for_data(self.profile_, table, wishes).catalogue
+        for member in self.ensemble_:
+            member.strategy.check_registered(catalogue)
+        metric = resolve_metric(self.metric, table.n_classes)
+        problem = self._problem(X, table, catalogue, layout, metric)
+        with (
+            open_executor(self.executor, layout) as executor,
+            _evaluation_context(problem, metric, executor) as context,
+        ):
+            yield context
 
     def __sklearn_clone__(self) -> AutoImbalance:
         """Return a clone that shares the executor: it cannot be copied."""
@@ -931,3 +941,13 @@ default="auto"
         tags.input_tags.categorical = True
         tags.input_tags.string = True
         return tags
+
+
+@contextmanager
+def _evaluation_context(
+    problem: Problem, metric: Metric, executor: Executor
+) -> Iterator[EvaluationContext]:
+    """Yield what evaluations need beside a strategy, with the problem in workers."""
+    scoring = Scoring.of(metric, problem.table, problem.folds, problem.seed)
+    with share(problem, executor) as handle:
+        yield EvaluationContext(problem, handle, scoring, executor)

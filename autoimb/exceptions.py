@@ -1,5 +1,8 @@
 """Errors and warnings that autoimb raises, each under one base class."""
 
+import difflib
+from collections.abc import Iterable
+
 __all__ = [
     "AccuracyWarning",
     "AutoImbError",
@@ -11,6 +14,7 @@ __all__ = [
     "RefitFailedWarning",
     "StorageMismatchError",
     "UnreachableConstraintWarning",
+    "unknown_name_error",
 ]
 
 
@@ -39,7 +43,7 @@ class AutoImbWarning(UserWarning):
 
 
 class AccuracyWarning(AutoImbWarning):
-    """Accuracy was asked for: always answering with the majority class scores high."""
+    """The metric is accuracy, which is high for a model that finds no rare class."""
 
 
 class BudgetTooSmallWarning(AutoImbWarning):
@@ -52,3 +56,19 @@ class RefitFailedWarning(AutoImbWarning):
 
 class UnreachableConstraintWarning(AutoImbWarning):
     """No threshold meets the constraint; the nearest one was taken."""
+
+
+def unknown_name_error(
+    subject: str, name: str, options: Iterable[str]
+) -> BadInputError:
+    """Return the error for a name that is not among the options.
+
+    `subject` is how the message calls the name, such as "metric='f2'". The message also
+    suggests the option that is nearest to `name`, and lists all options, sorted.
+    """
+    names = {option.lower(): option for option in sorted(options)}
+    nearest = difflib.get_close_matches(name.lower(), names, n=1)
+    hint = f" Did you mean {names[nearest[0]]!r}?" if nearest else ""
+    return BadInputError(
+        f"{subject} is not known.{hint} Known: {', '.join(names.values())}."
+    )

@@ -23,14 +23,16 @@ from sklearn.model_selection import train_test_split
 
 from autoimb._catalogue import CATALOGUE
 from autoimb._catalogue.entry import BASELINE
-from autoimb._data import check_table
-from autoimb._evaluate import Problem, evaluate
-from autoimb._execution import open_executor, shared, submit_within
-from autoimb._folds import make_folds
-from autoimb._judge import Judge
-from autoimb._metrics import resolve_metric
-from autoimb._profile import profile_table
-from autoimb._strategy import Strategy
+from autoimb._evaluate.evaluate import evaluate
+from autoimb._evaluate.problem import Problem
+from autoimb._evaluate.scoring import Scoring
+from autoimb._execution.executors import open_executor, submit_task
+from autoimb._execution.shared_data import share
+from autoimb._metrics.metrics import resolve_metric
+from autoimb._strategy.strategy import Strategy
+from autoimb._table.folds import make_folds
+from autoimb._table.profile import profile_table
+from autoimb._table.table import check_table
 
 HOSTS = ("logistic_regression", "extra_trees", "xgboost", "mlp")
 """Families that resamplers and weights are tried on: linear, forest, boosting, net."""
@@ -83,10 +85,10 @@ def hosts_of(axis, entry, families, hosts):
     if axis == "loss":
         return [n for n, f in families.items() if f.loss_kind in entry.make]
     if axis == "resampler":
-        takes = [n for n, f in families.items() if f.takes_resampler(entry)]
+        takes = [n for n, f in families.items() if f.accepts(entry)]
         few = [n for n in takes if n in hosts and n != "mlp"]
         return takes if entry.batches else few
-    return [n for n in hosts if "class_weight" in families[n].takes]
+    return [n for n in hosts if "class_weight" in families[n].parameter_names]
 
 
 def settings_of(entry, strengths):
@@ -110,13 +112,13 @@ def read_problem(path, max_rows, n_folds, seed):
     return Problem(table, CATALOGUE, tuple(folds), seed), profile_table(table)
 
 
-def misfit(arm, profile):
+def reason_unsuitable(arm, profile):
     """Return why an arm does not apply to a set."""
     chosen = {"family": arm.host}
     if arm.axis in CATALOGUE.entries:
         chosen[arm.axis] = arm.entry
     entries = [CATALOGUE.get(axis, name) for axis, name in chosen.items()]
-    reasons = [entry.misfit(profile) for entry in entries]
+    reasons = [entry.reason_unsuitable(profile) for entry in entries]
     return next((reason for reason in reasons if reason), None)
 
 
@@ -124,22 +126,22 @@ def run_set(path, chosen, args, known):
     """Yield one line for every arm that is not known yet."""
     problem, profile = read_problem(path, args.max_rows, args.folds, args.seed)
     metric = resolve_metric("average_precision", problem.table.n_classes)
-    judge = Judge.of(metric, problem.table, problem.folds, args.seed)
+    scoring = Scoring.of(metric, problem.table, problem.folds, args.seed)
     name = path.name.split(".")[0]
     with (
         open_executor(None, args.jobs) as executor,
-        shared(problem, executor) as handle,
+        share(problem, executor) as handle,
     ):
         pending = {}
         for arm in chosen:
             if (name, arm.axis, arm.name, arm.host) in known:
                 continue
-            reason = misfit(arm, profile)
+            reason = reason_unsuitable(arm, profile)
             folds = () if reason else range(len(problem.folds))
             pending[arm] = (
                 reason,
                 [
-                    submit_within(executor, args.limit, evaluate, s, n, handle)
+                    submit_task(executor, args.limit, evaluate, s, n, handle)
                     for s in [arm.strategy()]
                     for n in folds
                 ],
@@ -150,11 +152,11 @@ def run_set(path, chosen, args, known):
                 "axis": arm.axis,
                 "entry": arm.name,
                 "host": arm.host,
-                **outcome(reason, futures, judge),
+                **outcome(reason, futures, scoring),
             }
 
 
-def outcome(reason, futures, judge):
+def outcome(reason, futures, scoring):
     """Return what became of one arm."""
     if reason:
         return {"status": "left out", "reason": reason}
@@ -165,11 +167,11 @@ def outcome(reason, futures, judge):
     bad = [result for result in results if result.status != "ok"]
     if bad:
         return {"status": bad[0].status, "reason": bad[0].reason}
-    score = judge.score(results)
+    score = scoring.score(results)
     return {
         "status": "ok",
         "score": score.mean,
-        "se": score.se,
+        "se": score.standard_error,
         "fit_seconds": float(np.mean([r.fit_seconds for r in results])),
     }
 

@@ -40,7 +40,7 @@ import systems
 from sklearn.model_selection import train_test_split
 from summary import METRICS, read_lines, report
 
-from autoimb._metrics import metrics_at
+from autoimb._metrics.metrics import metrics_at
 
 HERE = Path(__file__).parent
 SYSTEMS = systems.SYSTEMS | peers.SYSTEMS

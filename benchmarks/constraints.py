@@ -33,7 +33,7 @@ from scipy.optimize import brentq
 from scipy.special import betainc, expit, logit
 
 from autoimb import PrecisionAtLeast, RecallAtLeast
-from autoimb._mass import soft_labels
+from autoimb._threshold.evidence import soft_labels
 
 DOUBT = 0.1
 POSITIVES = (25, 50, 100, 250)
@@ -98,7 +98,7 @@ def passing(goal, found, doubt):
     return left <= doubt
 
 
-def best_of(goal, found, doubt):
+def best_records(goal, found, doubt):
     """Return how many rows the best cut that passes calls positive; 0 where none."""
     passes = passing(goal, found, doubt)
     if not passes.any():
@@ -124,12 +124,12 @@ def picks(goal, posterior, y):
     lift = brentq(lambda b: expit(logit(posterior) + b).sum() - n_found, -20, 20)
     proba = expit(logit(posterior) + lift)
     soft = soft_labels(y, np.column_stack([1 - proba, proba]), n_found)[:, 1]
-    by_labels = best_of(goal, y, DOUBT)
+    by_labels = best_records(goal, y, DOUBT)
     is_precision = goal.bounded == "precision"
     return {
-        "soft": best_of(goal, soft, DOUBT),
+        "soft": best_records(goal, soft, DOUBT),
         "labels": by_labels,
-        "shipped": best_of(goal, y, goal.doubt),
+        "shipped": best_records(goal, y, goal.error_level),
         "sequence": walked(goal, y, proba) if is_precision else by_labels,
     }
 

@@ -7,7 +7,7 @@ the rarer class, and its unused rows as new data. Each fit runs on one core; as 
 run at once as there are cores. Printed are, per set and over all, the mean of
 
 - the best cross-validated score minus the score on new data (what one would report),
-- the same for the committee that predicts,
+- the same for the ensemble that predicts,
 - the honest estimate minus the score on new data,
 
 and how often the interval holds the score on new data.

@@ -39,18 +39,20 @@ SWITCHES = {
 
 def switched_off(names):
     """Turn parts of the engine off, in this process and before the workers start."""
-    from autoimb import _estimator, _race, _rungs
+    from autoimb import _estimator
     from autoimb._catalogue import CATALOGUE
+    from autoimb._evaluate import row_sample as _row_samples
+    from autoimb._search import racing as _race
 
     if "racing" in names:
         _race._MIN_MINORITY = float("inf")
     if "cache" in names:
         _estimator._CACHE_BYTES = 0
     if "sample" in names:
-        _rungs._SAMPLED_ABOVE = float("inf")
+        _row_samples._SAMPLED_ABOVE = float("inf")
     if "rounds" in names:
         for family in CATALOGUE.entries["family"].values():
-            object.__setattr__(family, "staged", "")
+            object.__setattr__(family, "staged_proba", "")
 
 
 class PeakMemory(threading.Thread):
@@ -96,7 +98,8 @@ def table_of(source, seed=0):
 
 def fit_once(args):
     """Fit one table and print what was measured, as JSON."""
-    from autoimb import AutoImbalance, _estimator, _execution
+    from autoimb import AutoImbalance, _estimator
+    from autoimb._execution import executors as _execution
 
     switched_off(args.off)
     X, y = table_of(args.source)
@@ -111,21 +114,21 @@ def fit_once(args):
                 lambda future: ready.append(future.result())
             )
 
-    def search(space, first, *, limits, arena, on_progress, **rest):
+    def search(space, first, *, deadline, context, on_progress, **rest):
         def watch(progress):
             if progress.best is not None:
                 seen.setdefault("first model", progress.elapsed)
             return on_progress(progress)
 
         outcome = original(
-            space, first, limits=limits, arena=arena, on_progress=watch, **rest
+            space, first, deadline=deadline, context=context, on_progress=watch, **rest
         )
-        elapsed, began = limits.clock.elapsed, limits.clock.started
+        elapsed, began = deadline.elapsed_s, deadline.started
         asked = elapsed - outcome.seconds
         seen["start-up"] = max([asked, *(moment - began for moment in ready)])
         seen["search"], seen["cpu"] = elapsed - seen["start-up"], outcome.cpu_seconds
-        seen["workers"] = arena.n_workers
-        seen["cores"] = arena.n_workers * arena.problem.n_threads
+        seen["workers"] = context.n_workers
+        seen["cores"] = context.n_workers * context.problem.n_threads
         return outcome
 
     _estimator.search = search
@@ -264,7 +267,7 @@ def one_row(args):
     print_table("one row", rows)
 
 
-def committee(args):
+def ensemble(args):
     """Print the seconds of one row's `predict_proba` by what wins on some tables."""
     from autoimb import AutoImbalance
 
@@ -296,7 +299,7 @@ def main():
     np.set_printoptions(precision=4)
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for run in (overhead, throughput, growth, start, committee, fit_once):
+    for run in (overhead, throughput, growth, start, ensemble, fit_once):
         name = "fit" if run is fit_once else run.__name__
         command = commands.add_parser(name, help=run.__doc__)
         command.set_defaults(run=run)

@@ -3,7 +3,7 @@
     python benchmarks/portfolio.py repository
 
 The list grows greedily: next is the candidate that adds most to the PR-AUC of the
-committee, on rows never seen, per second that it takes, averaged over tables and with
+ensemble, on rows never seen, per second that it takes, averaged over tables and with
 all tables of a set counting as one. The list is judged on sets that it was not learned
 from. The last columns say what the shipped order reaches with as many candidates.
 """
@@ -15,26 +15,26 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from selection import Case, best_of, family, is_plain
+from selection import Case, best_records, family, is_plain
 
 from autoimb._catalogue import CATALOGUE
-from autoimb._committee import USUAL_SIZE, weigh
+from autoimb._select.ensemble import MAX_MEMBERS, member_weights
 
 PATIENCE = 0.5
 """Seconds, relative to those of a plain XGBoost, that count for nothing in the rate."""
 SIZES = (4, 8, 12, 16)
 
 
-def committee_score(case: Case, listed: list[int]) -> float:
-    """Return the PR-AUC on unseen rows of the committee of some candidates."""
+def ensemble_score(case: Case, listed: list[int]) -> float:
+    """Return the PR-AUC on unseen rows of the ensemble of some candidates."""
     scores = case.both[listed]
     order = np.argsort(-scores[:, 0], kind="stable")
     by = np.full(len(case.names), -np.inf)
     by[listed] = scores[:, 0]
-    chosen = [i for i in best_of(case, by, USUAL_SIZE) if np.isfinite(by[i])]
+    chosen = [i for i in best_records(case, by, MAX_MEMBERS) if np.isfinite(by[i])]
     differences = case.both[chosen, 1:] - scores[order[0], 1:]
     noise = float(np.mean(differences[1:].std(axis=1))) if len(chosen) > 1 else 0.0
-    weights = weigh(by[chosen], noise)
+    weights = member_weights(by[chosen], noise)
     return case.test_score(weights @ case.aligned[1][chosen] / weights.sum())
 
 
@@ -55,10 +55,10 @@ def mean_over_sets(values: dict[str, float]) -> float:
 
 
 def scores_of(cases: list[Case], listed: list[str]) -> float:
-    """Return the mean PR-AUC of the committee of the listed candidates."""
+    """Return the mean PR-AUC of the ensemble of the listed candidates."""
     return mean_over_sets(
         {
-            case.name: committee_score(
+            case.name: ensemble_score(
                 case, [case.names.index(n) for n in listed if n in case.names]
             )
             for case in cases

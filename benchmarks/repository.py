@@ -23,22 +23,18 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
-from autoimb._candidate import best_stage
 from autoimb._catalogue import CATALOGUE
-from autoimb._columns import as_rows, take
-from autoimb._data import check_table
-from autoimb._evaluate import (
-    FoldResult,
-    Problem,
-    _stages,
-    fit_steps,
-    predict_codes,
-    predict_stages,
-)
-from autoimb._folds import make_folds
-from autoimb._judge import Judge
-from autoimb._metrics import resolve_metric
-from autoimb._strategy import Choice, Strategy
+from autoimb._evaluate.evaluate import _stages
+from autoimb._evaluate.fit_predict import fit_steps, predict_codes, predict_stages
+from autoimb._evaluate.out_of_fold import FoldResult
+from autoimb._evaluate.problem import Problem
+from autoimb._evaluate.scoring import Scoring
+from autoimb._metrics.metrics import resolve_metric
+from autoimb._search.running_trial import best_stage
+from autoimb._strategy.strategy import Choice, Strategy
+from autoimb._table.columns import as_rows, take
+from autoimb._table.folds import make_folds
+from autoimb._table.table import check_table
 
 N_POSITIVES = (20, 40, 60)
 MOST_OF = 0.6  # of the positives of a set, for training
@@ -183,15 +179,15 @@ def measure(task: Task, name: str) -> dict[str, Any] | None:
     except Exception as error:  # noqa: BLE001  what a table does not allow is left out
         print(f"{task.name} {name}: {type(error).__name__} {error}", flush=True)
         return None
-    judge = Judge.of(
+    scoring = Scoring.of(
         resolve_metric("average_precision", 2), problem.table, problem.folds, 0
     )
     folds_of_first = [i for i, f in enumerate(problem.folds) if f.repeat == 0]
-    first = best_stage([fits[i][0] for i in folds_of_first], judge)
+    first = best_stage([fits[i][0] for i in folds_of_first], scoring)
     n_rounds = first[0].n_rounds
     results = [r if n_rounds is None else r.at_stage(n_rounds) for r, _ in fits]
     stages = [] if n_rounds is None else [n_rounds]
-    staged = CATALOGUE.get("family", strategy.family.name).staged
+    staged = CATALOGUE.get("family", strategy.family.name).staged_proba
     bag = [
         predict_stages(fits[i][1], X_test, 2, staged, stages)[0][:, 1]
         for i in folds_of_first
@@ -222,7 +218,7 @@ def _fit_fold(problem, number, strategy):
     family = CATALOGUE.get("family", strategy.family.name)
     stages = _stages(family, strategy)
     val = take(table.X, fold.val_idx)
-    probas = predict_stages(pipeline, val, 2, family.staged, stages)
+    probas = predict_stages(pipeline, val, 2, family.staged_proba, stages)
     result = FoldResult(number, "ok", probas[-1], seconds)
     if stages:
         result = replace(result, stages=tuple(zip(stages, probas, strict=True)))
@@ -232,7 +228,7 @@ def _fit_fold(problem, number, strategy):
 def _with_rounds(strategy: Strategy, n_rounds: int | None) -> Strategy:
     if n_rounds is None:
         return strategy
-    rounds = CATALOGUE.get("family", strategy.family.name).rounds
+    rounds = CATALOGUE.get("family", strategy.family.name).rounds_parameter
     params = {**dict(strategy.family.params), rounds: n_rounds}
     return replace(strategy, family=Choice.of(strategy.family.name, params))
 

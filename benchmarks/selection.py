@@ -20,10 +20,9 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score
 
-from autoimb._calibrate import fit_calibration
-from autoimb._committee import USUAL_SIZE, weigh
-from autoimb._metrics import resolve_metric
-from autoimb._select import CLEARLY, FEW_POSITIVES
+from autoimb._metrics.calibration import fit_calibration
+from autoimb._metrics.metrics import resolve_metric
+from autoimb._select.ensemble import CLEARLY, FEW_POSITIVES, MAX_MEMBERS, member_weights
 
 N_DRAWS = 60
 AP = resolve_metric("average_precision", 2)
@@ -156,7 +155,7 @@ def is_plain(name: str) -> bool:
     return not any(w in name for w in ("SMOTE", "weights", "balanced", "focal"))
 
 
-def best_of(case: Case, scores: np.ndarray, n: int, most: int = 2) -> list[int]:
+def best_records(case: Case, scores: np.ndarray, n: int, most: int = 2) -> list[int]:
     """Return the best candidates, at most some of a family."""
     chosen: list[int] = []
     for i in np.argsort(-scores, kind="stable"):
@@ -223,7 +222,7 @@ def mean_of(n: int, tau: float | None = None, *, bags: bool = False) -> Rule:
     """The equal-weight mean of the best."""
 
     def rule(case: Case, prior: Prior) -> np.ndarray:
-        chosen = best_of(case, ranked(case, prior, tau), n)
+        chosen = best_records(case, ranked(case, prior, tau), n)
         return case.aligned[2 if bags else 1][chosen].mean(axis=0)
 
     return rule
@@ -238,9 +237,9 @@ def weighed(n: int, *, bags: bool = False) -> Rule:
     """The mean of the best, each weighed by how far it is behind in units of noise."""
 
     def rule(case: Case, prior: Prior) -> np.ndarray:
-        chosen = best_of(case, case.both[:, 0], n)
+        chosen = best_records(case, case.both[:, 0], n)
         behind = case.both[chosen] - case.both[chosen[0]]
-        weights = weigh(behind[:, 0], float(behind[1:, 1:].std(axis=1).mean()))
+        weights = member_weights(behind[:, 0], float(behind[1:, 1:].std(axis=1).mean()))
         return weights @ case.aligned[2 if bags else 1][chosen] / weights.sum()
 
     return rule
@@ -250,9 +249,9 @@ def elected(n: int, clearly: float) -> Rule:
     """That mean, or the best alone if the mean is clearly worse out of fold."""
 
     def rule(case: Case, prior: Prior) -> np.ndarray:
-        chosen = best_of(case, case.both[:, 0], n)
+        chosen = best_records(case, case.both[:, 0], n)
         behind = case.both[chosen] - case.both[chosen[0]]
-        weights = weigh(behind[:, 0], float(behind[1:, 1:].std(axis=1).mean()))
+        weights = member_weights(behind[:, 0], float(behind[1:, 1:].std(axis=1).mean()))
         together = weights @ case.aligned[0][chosen] / weights.sum()
         repeats = tuple(np.unique(case.fold_repeat))
         ahead = case.mean(case.scores_by_fold(together), repeats) - case.both[chosen[0]]
@@ -310,10 +309,10 @@ RULES: dict[str, Rule] = {
     "mean of all 32": everybody,
     "greedy weights": greedy(),
     "weighed by distance, up to 8": weighed(8),
-    "weighed by distance, up to 12": weighed(USUAL_SIZE),
-    "the same, unless one SE behind the best": elected(USUAL_SIZE, CLEARLY / 2),
-    "the same, unless two SE behind the best (shipped)": elected(USUAL_SIZE, CLEARLY),
-    "weighed by distance, up to 12, fold models": weighed(USUAL_SIZE, bags=True),
+    "weighed by distance, up to 12": weighed(MAX_MEMBERS),
+    "the same, unless one SE behind the best": elected(MAX_MEMBERS, CLEARLY / 2),
+    "the same, unless two SE behind the best (shipped)": elected(MAX_MEMBERS, CLEARLY),
+    "weighed by distance, up to 12, fold models": weighed(MAX_MEMBERS, bags=True),
     "weighed by distance, up to 16": weighed(16),
 }
 

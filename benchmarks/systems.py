@@ -24,7 +24,7 @@ def autoimbalance(task, **params):
 
 
 def one_strategy(task):
-    """AutoImbalance whose winner must be one strategy, not a committee."""
+    """AutoImbalance whose winner must be one strategy, not an ensemble."""
     return autoimbalance(task, ensemble_size=1)
 
 

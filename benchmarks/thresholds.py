@@ -21,17 +21,22 @@ import pandas as pd
 from joblib import Parallel, delayed
 from repository import MOST_TEST_ROWS, read
 
-from autoimb import _mass
 from autoimb._catalogue import CATALOGUE
-from autoimb._columns import as_rows
-from autoimb._data import check_table
-from autoimb._evaluate import OutOfFold, Problem, evaluate, predict_codes, refit
-from autoimb._execution import Inline
-from autoimb._fitted import calibrate, choose_threshold
-from autoimb._folds import make_folds
-from autoimb._metrics import METRICS
-from autoimb._strategy import Strategy
-from autoimb._threshold import Cut
+from autoimb._evaluate.evaluate import evaluate
+from autoimb._evaluate.fit_predict import predict_codes
+from autoimb._evaluate.out_of_fold import OutOfFold
+from autoimb._evaluate.problem import Problem
+from autoimb._evaluate.refit import refit
+from autoimb._execution.shared_data import Inline
+from autoimb._fit.calibrate import calibrate
+from autoimb._metrics.metrics import METRICS
+from autoimb._strategy.strategy import Strategy
+from autoimb._table.columns import as_rows
+from autoimb._table.folds import make_folds
+from autoimb._table.table import check_table
+from autoimb._threshold import evidence
+from autoimb._threshold.rules import Cut
+from autoimb._threshold.search import tune_threshold
 
 SIZES = (10, 25, 50, 100, 250)
 MOST_ROWS, MOST_OF = 6000, 0.6
@@ -80,7 +85,7 @@ def measure(path: Path, n: int, seed: int, family: str) -> list[dict[str, object
         for number in range(len(problem.folds))
     ]
     oof = OutOfFold.of(results, problem)
-    calibrated = calibrate(oof, 1, wanted=True)
+    calibrated = calibrate(oof, 1)
     pipeline, _ = refit(strategy, problem)
     rows = table.schema.canonical(as_rows(X.iloc[rest]))
     new = calibrated.calibration(predict_codes(pipeline, rows, 2))[:, 1]
@@ -88,8 +93,8 @@ def measure(path: Path, n: int, seed: int, family: str) -> list[dict[str, object
     cuts = {"argmax (0.5)": 0.5, "shipped": _cut(oof, calibrated)}
     for name, (soft, hard) in TRUST.items():
         with (
-            patch.object(_mass, "_ROWS_FOR_SOFT", soft),
-            patch.object(_mass, "_ROWS_FOR_HARD", hard),
+            patch.object(evidence, "_ROWS_FOR_SOFT", soft),
+            patch.object(evidence, "_ROWS_FOR_HARD", hard),
         ):
             cuts[name] = _cut(oof, calibrated)
     oracle = best_f1(y_new, new)
@@ -101,9 +106,18 @@ def measure(path: Path, n: int, seed: int, family: str) -> list[dict[str, object
 
 def _cut(oof, calibrated) -> float:
     """Return the cut that is tuned for F1."""
-    rule = choose_threshold(oof, calibrated, METRICS["f1"], 1, 0).rule
+    rule = tune_threshold(
+        oof.y,
+        calibrated.proba,
+        calibrated.cross_fitted,
+        oof.weight,
+        METRICS["f1"],
+        pos=1,
+        row_ids=oof.rows,
+        seed=0,
+    ).rule
     assert isinstance(rule, Cut)
-    return rule.cut
+    return rule.value
 
 
 def main() -> None:

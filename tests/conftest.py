@@ -10,7 +10,7 @@ import sklearn.ensemble  # loads the OpenMP that is to be limited  # noqa: F401
 from hypothesis import settings
 from threadpoolctl import threadpool_limits
 
-from autoimb._execution import WorkerPool
+from autoimb._execution.executors import WorkerPool
 
 # Examples take as long as the machine is busy: that is no failure.
 settings.register_profile("unhurried", deadline=None)

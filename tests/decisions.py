@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 from sklearn.metrics import f1_score, matthews_corrcoef, precision_score, recall_score
 
-from autoimb._decision import Decision, Judged
-from autoimb._evaluate import OutOfFold
-from autoimb._fitted import Calibrated
-from autoimb._shift import PriorShift
-from autoimb._threshold import Cut
+from autoimb._evaluate.out_of_fold import OutOfFold
+from autoimb._fit.calibrate import CalibratedScores
+from autoimb._fit.decision import Decision, DecisionScores
+from autoimb._threshold.prior_shift import PriorShift
+from autoimb._threshold.rules import Cut
 
 
 def rows(n=200, share=0.2, levels=None, seed=0):
-    """Return who is positive, scores with ties where there are few levels, weights."""
+    """Return which rows are positive, scores (tied if `levels` are few), weights."""
     rng = np.random.default_rng(seed)
     is_positive = rng.random(n) < share
     is_positive[:2] = True, False
@@ -23,13 +23,13 @@ def rows(n=200, share=0.2, levels=None, seed=0):
     return is_positive, score, rng.uniform(0.5, 2, n)
 
 
-def judged(
+def scored_decision(
     is_positive,
     score,
     weight=None,
     *,
     rule=0.3,
-    asked="f1",
+    requested="f1",
     pos=1,
     shift=None,
     classes=("no", "yes"),
@@ -42,19 +42,19 @@ def judged(
     weight = np.ones(n) if weight is None else weight
     oof = OutOfFold(rows=entries, y=y, proba=proba, weight=weight, groups=entries % 3)
     decision = Decision(
-        asked=asked,
+        requested=requested,
         rule=Cut(rule, pos) if isinstance(rule, float) else rule,
         interval=None,
         shift=shift and PriorShift(*shift),
         oof=oof,
-        calibrated=Calibrated(None, proba, proba),
+        calibrated=CalibratedScores(None, proba, proba),
         classes=np.array(classes),
         class_weights=np.bincount(y, weight),
         pos=pos,
         costs=None,
         seed=0,
     )
-    return Judged(decision)
+    return DecisionScores(decision)
 
 
 def numbers_of(is_positive, alert, weight, costs):

@@ -7,42 +7,23 @@ import pandas as pd
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from autoimb._arena import Arena
 from autoimb._catalogue import AXES, CATALOGUE
 from autoimb._catalogue.entry import Family, Float
-from autoimb._data import check_table
-from autoimb._evaluate import Problem
-from autoimb._execution import Inline, SequentialExecutor
-from autoimb._folds import make_folds
-from autoimb._judge import Judge
-from autoimb._metrics import resolve_metric
-from autoimb._profile import profile_table
-from autoimb._space import SearchSpace
+from autoimb._evaluate.context import EvaluationContext
+from autoimb._evaluate.problem import Problem
+from autoimb._evaluate.scoring import Scoring
+from autoimb._execution.executors import SequentialExecutor
+from autoimb._execution.shared_data import Inline
+from autoimb._metrics.metrics import resolve_metric
+from autoimb._search.trials import TrialRecord
+from autoimb._select.selection import Selection
+from autoimb._strategy.search_space import SearchSpace
+from autoimb._table.folds import make_folds
+from autoimb._table.profile import profile_table
+from autoimb._table.table import check_table
+from autoimb.testing import TABLES, five_classes, mixed, numeric
 
-
-def numeric(n=120, minority=24, seed=0):
-    """Return four numeric columns, two of which tell the rare class 1 apart."""
-    rng = np.random.default_rng(seed)
-    y = np.zeros(n, dtype=int)
-    y[rng.choice(n, minority, replace=False)] = 1
-    X = rng.normal(size=(n, 4))
-    X[:, :2] += y[:, np.newaxis]
-    return X, y
-
-
-def mixed(n=120, minority=24, seed=0):
-    """Return numbers, text, booleans and dates with gaps, and text labels."""
-    X, y = numeric(n, minority, seed)
-    rng = np.random.default_rng(seed + 1)
-    frame = pd.DataFrame({"size": X[:, 0], "age": X[:, 2]})
-    frame["colour"] = rng.choice(["red", "green", "blue"], n)
-    frame["flag"] = rng.random(n) < 0.3 + 0.4 * y
-    frame["seen"] = pd.Timestamp("2024-01-31 12:30") + pd.to_timedelta(
-        rng.integers(0, 10_000, n), unit="h"
-    )
-    for name in ("size", "colour", "seen"):
-        frame.loc[rng.random(n) < 0.15, name] = None
-    return frame, np.where(y == 1, "yes", "no")
+__all__ = ["TABLES", "five_classes", "mixed", "numeric"]  # shared with users' tests
 
 
 def categories(n=120, minority=24, seed=0):
@@ -54,16 +35,6 @@ def categories(n=120, minority=24, seed=0):
     return pd.DataFrame({"colour": colour, "shape": shape}), y
 
 
-def five_classes(seed=0):
-    """Return three numeric columns and five classes, the smallest of 5 rows."""
-    rng = np.random.default_rng(seed)
-    y = np.repeat(np.arange(5), [50, 30, 20, 10, 5])
-    return rng.normal(size=(len(y), 3)) + y[:, np.newaxis], y
-
-
-TABLES = {"numeric": numeric, "mixed": mixed, "five classes": five_classes}
-
-
 def problem_of(
     X, y, *, cv=3, repeats=1, catalogue=CATALOGUE, as_given=False, seed=0, **extra
 ):
@@ -71,8 +42,13 @@ def problem_of(
     table = check_table(X, y, **extra)
     folds = make_folds(table, cv, random_state=seed, n_repeats=repeats)
     if as_given:
-        table = table.with_rows_as_given(X)
+        table = table.with_raw_rows(X)
     return Problem(table, catalogue, folds, seed)
+
+
+def unscored(strategy):
+    """Return the selection of a strategy that there was no time to score."""
+    return Selection.alone(TrialRecord(number=0, strategy=strategy, status="skipped"))
 
 
 def profile_of(X, y):
@@ -80,11 +56,32 @@ def profile_of(X, y):
     return profile_table(check_table(X, y))
 
 
-def space_of(X, y, *, profile=None, table=None, **wishes):
-    """Return the search space for X, y; an axis without a wish is "auto"."""
+def space_of(X, y, *, profile=None, table=None, **requested):
+    """Return the search space for X, y; an axis that is not requested is "auto"."""
     table = table or check_table(X, y)
-    wanted = {axis: wishes.get(axis, "auto") for axis in AXES}
-    return SearchSpace.fitting(profile or profile_table(table), table, wanted)
+    by_axis = {axis: requested.get(axis, "auto") for axis in AXES}
+    return SearchSpace.for_data(profile or profile_table(table), table, by_axis)
+
+
+class RandomTrial:
+    """A trial in the manner of Optuna's, with uniform draws and no study."""
+
+    def __init__(self, rng):
+        self.rng = rng
+
+    def suggest_categorical(self, name, choices):
+        return choices[int(self.rng.integers(len(choices)))]
+
+    def suggest_int(self, name, low, high, *, log=False):
+        if log:
+            draw = self.rng.uniform(np.log(low), np.log(high + 1))
+            return min(int(np.exp(draw)), high)
+        return int(self.rng.integers(low, high, endpoint=True))
+
+    def suggest_float(self, name, low, high, *, log=False):
+        if log:
+            return float(np.exp(self.rng.uniform(np.log(low), np.log(high))))
+        return float(self.rng.uniform(low, high))
 
 
 class Dial(ClassifierMixin, BaseEstimator):
@@ -119,7 +116,7 @@ def family_of(model, name, *, cost=1.0, **params):
         label=name,
         make=model,
         view=None,
-        takes={},
+        parameter_names={},
         params=params,
         cost=cost,
     )
@@ -129,11 +126,11 @@ DIAL = family_of(Dial(), "dial", noise=Float(0.0, 1.0, default=0.5))
 BROKEN = family_of(Broken(), "broken", cost=2.0)
 
 
-def arena_of(problem, executor=None, metric="average_precision", handle=None):
-    """Return the arena for a problem; candidates run in this process by default."""
+def context_of(problem, executor=None, metric="average_precision", handle=None):
+    """Return the context for a problem; candidates run in this process by default."""
     table = problem.table
-    judge = Judge.of(
+    scoring = Scoring.of(
         resolve_metric(metric, table.n_classes), table, problem.folds, problem.seed
     )
     executor = executor or SequentialExecutor()
-    return Arena(problem, handle or Inline(problem), judge, executor)
+    return EvaluationContext(problem, handle or Inline(problem), scoring, executor)

@@ -1,4 +1,4 @@
-"""Which rows batches hold, and how they are blended, weighed and stepped on."""
+"""Which rows batches hold; mixup, weights, gradient steps and dropout."""
 
 import numpy as np
 import pytest
@@ -7,16 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
-from autoimb._models.batches import BATCHES, BalancedBatches, PlainBatches, Rows
-from autoimb._models.losses import resolve_loss
+from autoimb._models.batches import BATCHES, BalancedBatches, Batches, LabelledRows
+from autoimb._models.loss_lookup import class_shares
+from autoimb._models.losses import weighted_cross_entropy
 from autoimb._models.net_module import ResidualNet
 from autoimb._models.training import (
     AdamW,
     Dropout,
-    Objective,
-    Recipe,
     Training,
-    mix,
 )
 
 COUNTS = {
@@ -35,13 +33,17 @@ def make_rows(counts, weight=None, seed=0):
     codes = rng.permutation(np.repeat(np.arange(len(counts)), counts))
     weight = np.ones(len(codes)) if weight is None else weight
     X = np.arange(len(codes), dtype=np.float32)[:, np.newaxis]
-    return Rows(X, codes, np.asarray(weight, dtype=np.float32))
+    return LabelledRows(X, codes, np.asarray(weight, dtype=np.float32))
+
+
+def shares_of(rows):
+    return class_shares(rows.codes, rows.weight)
 
 
 def drawn_counts(rows, n_epochs=1, seed=0):
     """Return how often balanced batches draw each row."""
     rng = np.random.default_rng(seed)
-    batches = BalancedBatches(rows)
+    batches = BalancedBatches(rows, shares_of(rows))
     drawn = np.concatenate([batches.draw(rng) for _ in range(n_epochs)])
     return np.bincount(drawn, minlength=len(rows.codes))
 
@@ -54,12 +56,13 @@ def drawn_counts(rows, n_epochs=1, seed=0):
 def test_an_epoch_has_as_many_rows_as_there_are(scheme, counts):
     rows = make_rows(counts)
     rng = np.random.default_rng(0)
-    assert len(scheme(rows).draw(rng)) == len(rows.codes)
+    assert len(scheme(rows, shares_of(rows)).draw(rng)) == len(rows.codes)
 
 
 @some_counts
 def test_plain_batches_hold_each_row_once(counts):
-    order = PlainBatches(make_rows(counts)).draw(np.random.default_rng(0))
+    rows = make_rows(counts)
+    order = Batches(rows, shares_of(rows)).draw(np.random.default_rng(0))
     np.testing.assert_array_equal(np.sort(order), np.arange(sum(counts)))
 
 
@@ -67,7 +70,7 @@ def test_plain_batches_hold_each_row_once(counts):
 @some_counts
 def test_balanced_batches_hold_all_classes_equally(batch_size, counts):
     rows = make_rows(counts)
-    order = BalancedBatches(rows).draw(np.random.default_rng(0))
+    order = BalancedBatches(rows, shares_of(rows)).draw(np.random.default_rng(0))
     for start in range(0, len(order), batch_size):
         batch = rows.codes[order[start : start + batch_size]]
         held = np.bincount(batch, minlength=len(counts))
@@ -83,7 +86,7 @@ def test_rows_are_drawn_in_proportion_to_their_weight(weights, seed):
     """Each as often as its share of the draws of its class, rounded up or down."""
     weight = np.array([1.0, 1.0, *weights])
     codes = np.arange(len(weight)) % 2
-    rows = Rows(np.zeros((len(weight), 1), "f"), codes, weight.astype("f"))
+    rows = LabelledRows(np.zeros((len(weight), 1), "f"), codes, weight.astype("f"))
     drawn = drawn_counts(rows, seed=seed)
     for code in (0, 1):
         of_class = np.where(codes == code, weight, 0.0)
@@ -104,7 +107,8 @@ def test_over_epochs_every_row_gets_its_turn():
 
 @each_scheme
 def test_the_same_seed_draws_the_same_rows(scheme):
-    batches = scheme(make_rows((50, 9)))
+    rows = make_rows((50, 9))
+    batches = scheme(rows, shares_of(rows))
     first, again, other = (batches.draw(np.random.default_rng(s)) for s in (3, 3, 4))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
@@ -113,18 +117,17 @@ def test_the_same_seed_draws_the_same_rows(scheme):
 def test_plain_batches_have_the_shares_of_the_data_and_its_weights():
     weight = np.random.default_rng(0).uniform(0.1, 2.0, 100)
     rows = make_rows((80, 20), weight)
-    batches = PlainBatches(rows)
-    np.testing.assert_allclose(batches.prior(rows.shares(2)), rows.shares(2))
-    np.testing.assert_allclose(batches.weight(), weight / weight.mean(), rtol=1e-5)
-    assert rows.shares(2)[1] == pytest.approx(
-        weight[rows.codes == 1].sum() / sum(weight)
-    )
+    shares = shares_of(rows)
+    batches = Batches(rows, shares)
+    np.testing.assert_array_equal(batches.prior, shares)
+    np.testing.assert_allclose(batches.loss_weight, weight / weight.mean(), rtol=1e-5)
+    assert shares[1] == pytest.approx(weight[rows.codes == 1].sum() / sum(weight))
 
 
 @pytest.mark.parametrize("shares", [(0.9, 0.1), (0.3, 0.0, 0.7)], ids=str)
 def test_balanced_batches_have_equal_shares_of_the_classes_that_exist(shares):
     shares = np.array(shares)
-    prior = BalancedBatches(make_rows((3, 1))).prior(shares)
+    prior = BalancedBatches(make_rows((3, 1)), shares).prior
     np.testing.assert_allclose(prior, (shares > 0) / (shares > 0).sum(), atol=1e-6)
     assert prior.astype(np.float32).argmin() == shares.argmin()
 
@@ -132,11 +135,13 @@ def test_balanced_batches_have_equal_shares_of_the_classes_that_exist(shares):
 # Steps
 
 
-def make_training(n_outputs=1, mixup=0.0, scheme=PlainBatches, class_weight=None):
+def make_training(n_outputs=1, mixup=0.0, scheme=Batches, class_weight=None):
     rng = np.random.default_rng(1)
     n_classes = max(2, n_outputs)
     X = rng.normal(size=(60, 3)).astype("f")
-    rows = Rows(X, rng.permutation(60) % n_classes, rng.uniform(0.5, 2, 60).astype("f"))
+    rows = LabelledRows(
+        X, rng.permutation(60) % n_classes, rng.uniform(0.5, 2, 60).astype("f")
+    )
     weights = {
         "matrix_0": rng.normal(size=(3, 8)).astype("f"),
         "bias_0": rng.normal(size=8).astype("f"),
@@ -144,17 +149,20 @@ def make_training(n_outputs=1, mixup=0.0, scheme=PlainBatches, class_weight=None
         "bias_1": rng.normal(size=n_outputs).astype("f"),
     }
     network = ResidualNet(weights, dropout=0.0, seed=0)
-    batches = scheme(rows)
+    batches = scheme(rows, shares_of(rows))
     class_weight = np.ones(n_classes, "f") if class_weight is None else class_weight
-    objective = Objective(
-        resolve_loss("log_loss").function,
-        batches.prior(rows.shares(n_classes)),
+    return Training(
+        network,
+        batches,
+        weighted_cross_entropy,
         class_weight,
+        learning_rate=0.01,
+        weight_decay=0.1,
+        batch_size=16,
+        mixup=mixup,
+        device="cpu",
+        seed=0,
     )
-    recipe = Recipe(
-        learning_rate=0.01, weight_decay=0.1, batch_size=16, mixup=mixup, device="cpu"
-    )
-    return Training(network, batches, objective, recipe, seed=0)
 
 
 @pytest.mark.parametrize("n_outputs", [1, 3], ids=["binary", "three classes"])
@@ -183,9 +191,11 @@ def test_each_of_two_blended_rows_brings_its_own_weight():
     batch = torch.arange(20)
     rng = np.random.default_rng(0)
     partner, share = torch.tensor(rng.permutation(20)), rng.beta(0.4, 0.4)
-    logits = training.network(mix(training.X[batch], training.X[partner], share))
+    logits = training.network(
+        share * training.X[batch] + (1 - share) * training.X[partner]
+    )
     sides = [
-        (resolve_loss("log_loss").function(logits[:, 0, 0], training.codes[b]), b)
+        (weighted_cross_entropy(logits[:, 0, 0], training.codes[b]), b)
         for b in (batch, partner)
     ]
     own, other = (losses * training.weight[b] for losses, b in sides)
@@ -199,7 +209,7 @@ def test_no_mixup_is_the_plain_loss_and_draws_nothing():
     before = training.rng.bit_generator.state
     batch = torch.arange(20)
     logits = training.network(training.X[batch])[:, 0, 0]
-    plain = resolve_loss("log_loss").function(logits, training.codes[batch])
+    plain = weighted_cross_entropy(logits, training.codes[batch])
     torch.testing.assert_close(training._losses(batch), plain * training.weight[batch])
     assert training.rng.bit_generator.state == before
 

@@ -169,7 +169,7 @@ def test_a_loss_and_class_weights_multiply(focused, table):
 
 
 class Recorded:
-    """Log loss for two classes that keeps what it is told."""
+    """Log loss for two classes that records the prior."""
 
     def __call__(self, margins, codes, *, prior, scale):
         self.prior = prior
@@ -177,7 +177,7 @@ class Recorded:
         return scale * (proba - codes), scale * proba * (1 - proba)
 
 
-def test_a_loss_of_ones_own_is_told_the_shares_of_the_rows():
+def test_a_users_loss_gets_the_class_shares_of_the_rows():
     X, y, weight = make_table(2)
     loss = Recorded()
     ours = WeightedXGBClassifier(
@@ -190,7 +190,7 @@ def test_a_loss_of_ones_own_is_told_the_shares_of_the_rows():
     )
 
 
-def test_a_fitted_model_is_as_it_was_given_and_survives_pickling(focused, table):
+def test_fitting_changes_no_parameter_and_the_model_survives_pickling(focused, table):
     before = focused.get_params()
     proba = predict(focused, table)
     assert focused.get_params() == before

@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from decisions import judged, numbers_of, rows
+from decisions import numbers_of, rows, scored_decision
 
 from autoimb._report import (
     ClassCount,
@@ -16,7 +16,7 @@ from autoimb._report import (
     WinnerSection,
     render_html,
 )
-from autoimb._report.explorer import explorer_of
+from autoimb._report.explorer_section import explorer_of
 from autoimb._report.formats import significant, thousands
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -85,7 +85,9 @@ def report(explorer):
     )
 
 
-EXPLORER = explorer_of(judged(IS_POSITIVE, SCORE, WEIGHT, classes=("stays", "churns")))
+EXPLORER = explorer_of(
+    scored_decision(IS_POSITIVE, SCORE, WEIGHT, classes=("stays", "churns"))
+)
 
 
 def as_shown(numbers):
@@ -274,7 +276,7 @@ def test_numbers_are_rounded_as_python_rounds(page, tmp_path):
     n = 32
     score, weight = np.linspace(0.9, 0.1, n), np.ones(n)
     is_positive = np.arange(n) % 4 == 0
-    explorer = explorer_of(judged(is_positive, score, weight))
+    explorer = explorer_of(scored_decision(is_positive, score, weight))
     open_page(page, tmp_path, report(explorer))
     part(page, "explorer-slider").focus()
     page.keyboard.press("Home")
@@ -287,7 +289,7 @@ def test_numbers_are_rounded_as_python_rounds(page, tmp_path):
 
 def test_a_thinned_page_moves_to_the_next_cut_above(page, tmp_path):
     is_positive, score, weight = rows(30_000, 0.02)
-    explorer = explorer_of(judged(is_positive, score, weight))
+    explorer = explorer_of(scored_decision(is_positive, score, weight))
     open_page(page, tmp_path, report(explorer))
     box = part(page, "explorer-threshold")
     box.fill("0.2")
@@ -309,7 +311,7 @@ def listed(page, column=2):
 
 
 def test_what_never_began_is_hidden_until_asked_for(page):
-    said = part(page, "filter-quiet")
+    said = part(page, "filter-hidden")
     assert said.inner_text().startswith("Hidden: 15 not started, 1 tried before.")
     assert len(listed(page)) == 6
     assert part(page, "filter-count").inner_text() == "6 of 22 shown"
@@ -374,7 +376,7 @@ def test_the_status_needs_no_scrolling(page):
 def test_nothing_runs_over_the_edge(page, width, scheme):
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
-    part(page, "filter-quiet").get_by_role("button").click()
+    part(page, "filter-hidden").get_by_role("button").click()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     spills = part(page, "explorer").evaluate(
         """section => [...section.querySelectorAll("*")].filter((one) =>

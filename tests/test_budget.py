@@ -16,8 +16,8 @@ from tables import BROKEN, DIAL, Dial, family_of, numeric
 
 from autoimb import AutoImbalance
 from autoimb._catalogue import CATALOGUE
-from autoimb._execution import SequentialExecutor
-from autoimb._search import LAG
+from autoimb._execution.executors import SequentialExecutor
+from autoimb._search.search import LAG
 from autoimb.exceptions import BudgetTooSmallWarning
 
 X, Y = numeric()

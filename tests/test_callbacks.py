@@ -70,7 +70,9 @@ def a_trial(number):
     return [("begin", "trial", number), ("end", "trial", number)]
 
 
-@pytest.mark.parametrize("options", [{}, {"time_budget": 60}], ids=["auto", "clock"])
+@pytest.mark.parametrize(
+    "options", [{}, {"time_budget": 60}], ids=["auto", "time budget"]
+)
 def test_a_callback_sees_every_trial_in_order(options):
     diary = Diary()
     watched(diary, **options).fit(X, Y)
@@ -122,7 +124,7 @@ def test_each_of_several_callbacks_can_end_the_search():
 
 
 def test_a_callback_that_stops_after_failures_alone_leaves_their_reason():
-    """It is nobody's time budget that was too small then."""
+    """No time budget was too small then."""
     broken = family_of(Broken(), "broken", noise=Float(0.0, 1.0, default=0.5))
     diary = Diary(stop_after=2)
     with pytest.raises(NoCandidateError, match="this model is broken"):

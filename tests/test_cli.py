@@ -3,12 +3,14 @@
 import gzip
 import subprocess
 import sys
+from io import StringIO
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import make_classification
 
+from autoimb import AutoImbalance
 from autoimb._cli import main
 
 
@@ -206,3 +208,20 @@ def test_a_stored_search_goes_on_and_one_on_other_data_is_refused(
     assert "another metric" in capsys.readouterr().err
     assert main([*fit, "--study-name", "mine"]) == 2
     assert "storage='sqlite:///search.db'" in capsys.readouterr().err
+
+
+def test_a_model_fitted_without_column_names_reads_columns_by_position(
+    tmp_path, capsys
+):
+    X, y = make_classification(120, 4, weights=[0.8], random_state=0)
+    model = AutoImbalance(
+        n_trials=1, families="logistic_regression", n_jobs=1, random_state=0
+    ).fit(X, y)
+    model.save(tmp_path / "model.skops")
+    pd.DataFrame(X).add_prefix("x").to_csv(tmp_path / "rows.csv", index=False)
+    paths = [str(tmp_path / name) for name in ("model.skops", "rows.csv")]
+    assert main(["predict", *paths]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    labels = pd.read_csv(StringIO(printed.out))["label"]
+    np.testing.assert_array_equal(labels, model.predict(X))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoimb._mass import Rows
+from autoimb._metrics.bootstrap import DistinctRows
 from autoimb._report.curves import Bands, curves_of, histogram
 
 
@@ -15,7 +15,7 @@ def scored(n=400, seed=0, prevalence=0.2):
     is_positive = rng.random(n) < prevalence
     score = 1 / (1 + np.exp(-rng.normal(size=n) - 2 * is_positive + 1))
     y = is_positive.astype(int)
-    return is_positive, score, rng.uniform(0.5, 2, n), Rows.of(y, np.arange(n))
+    return is_positive, score, rng.uniform(0.5, 2, n), DistinctRows.of(y, np.arange(n))
 
 
 def test_the_bands_hold_the_curves():

@@ -1,25 +1,31 @@
 """Encoders learn from training rows only and then rewrite rows one by one."""
 
 import datetime as dt
+import inspect
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import FunctionTransformer
 from tables import categories, mixed, numeric
 
-from autoimb._columns import MANY_CATEGORIES, take
-from autoimb._data import check_table
-from autoimb._encoding import (
+from autoimb._table.columns import MANY_CATEGORIES, take
+from autoimb._table.encoding import (
     N_CROSS_FITS,
-    DatetimeParts,
+    ColumnNamer,
+    DatetimeEncoder,
     DealtFolds,
     FillEmptyColumns,
+    TimeOfDayEncoder,
     make_encoder,
+    make_frame,
     make_one_hot,
 )
+from autoimb._table.table import check_table
 
 VIEWS = ["native", "mixed", "dense"]
 Y = np.array([0] * 6 + [1] * 4)
@@ -60,7 +66,7 @@ def test_no_gap_and_no_infinity_leaves_the_numeric_views(view):
 @pytest.mark.parametrize("make", [mixed, categories], ids=["mixed", "categories"])
 def test_dense_is_mixed_and_then_one_hot(make):
     table = check_table(*make())
-    one_hot = make_one_hot(len(table.schema.coded))
+    one_hot = make_one_hot(len(table.schema.positions("categorical")))
     np.testing.assert_allclose(
         one_hot.fit_transform(encoded("mixed", table)), encoded("dense", table)
     )
@@ -254,7 +260,9 @@ def test_a_column_that_is_empty_in_one_fold_fails_no_view():
 @example(dt.datetime(9999, 12, 31))
 @example(dt.datetime(1, 1, 1))
 def test_dates_become_day_month_weekday_and_hour(when):
-    parts = DatetimeParts().transform(pd.DataFrame({"seen": pd.Series([when, pd.NaT])}))
+    parts = DatetimeEncoder().fit_transform(
+        pd.DataFrame({"seen": pd.Series([when, pd.NaT])})
+    )
     days = (when - dt.datetime(1970, 1, 1)) / dt.timedelta(days=1)
     expected = [days, when.month, when.weekday(), when.hour]
     np.testing.assert_allclose(parts[0], expected, atol=1e-6)
@@ -269,3 +277,82 @@ def test_a_frame_of_numbers_reaches_models_as_a_matrix():
     assert table.schema.is_frame
     encoder = make_encoder("native", table.schema)
     np.testing.assert_allclose(encoder.fit_transform(table.X, table.y), rows)
+
+
+# --- steps that learn nothing
+
+
+def times():
+    """Return two columns of times of the first day of 1970, with gaps."""
+    at = pd.date_range("1970-01-01 00:30", periods=10, freq="137min")
+    return pd.DataFrame({"begin": at, "end": at[::-1]}).mask(np.eye(10, 2) == 1)
+
+
+@pytest.mark.parametrize(
+    ("step", "function", "X"),
+    [
+        (
+            DatetimeEncoder(),
+            lambda X: np.column_stack(
+                [
+                    np.asarray(part, dtype=float)
+                    for when in (X["begin"], X["end"])
+                    for part in (
+                        (when - pd.Timestamp(0)) / pd.Timedelta(days=1),
+                        when.dt.month,
+                        when.dt.day_of_week,
+                        when.dt.hour,
+                    )
+                ]
+            ),
+            times() + pd.Timedelta(days=9_999),
+        ),
+        (
+            TimeOfDayEncoder(),
+            lambda X: ((X - pd.Timestamp(0)) / pd.Timedelta(hours=1)).to_numpy(),
+            times(),
+        ),
+        (
+            ColumnNamer(["a", "b"]),
+            lambda X: pd.DataFrame(X, columns=["a", "b"]),
+            np.arange(20.0).reshape(10, 2),
+        ),
+    ],
+    ids=["dates", "times", "names"],
+)
+def test_a_stateless_step_equals_scikit_learns_step_around_a_function(
+    step, function, X
+):
+    expected = FunctionTransformer(function).fit(X)
+    found = clone(step).fit(X)
+    assert found.n_features_in_ == expected.n_features_in_
+    names = getattr(found, "feature_names_in_", None)
+    np.testing.assert_array_equal(names, getattr(expected, "feature_names_in_", None))
+    assert type(found.transform(X)) is type(expected.transform(X))
+    np.testing.assert_allclose(found.transform(X), expected.transform(X))
+    np.testing.assert_array_equal(step.transform(X), found.transform(X))  # not fitted
+
+
+def test_columns_are_named_only_where_rows_are_a_matrix_of_named_numbers():
+    X, y = numeric()
+    rows = check_table(X, y)
+    assert make_frame(rows.schema) is None
+    names = [f"size {i}" for i in range(rows.X.shape[1])]
+    named = check_table(pd.DataFrame(rows.X, columns=names), y)
+    assert list(make_frame(named.schema).fit_transform(named.X)) == names
+    assert make_frame(check_table(*mixed()).schema) is None
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_encoders_hold_no_functions(view):
+    """Files of saved models may hold none."""
+    columns = table_of(
+        size=[1.5, np.nan, 3, 4, 5, 6, 7, 8, 9, 10],
+        colour=list("abababbbaa"),
+        day=pd.date_range("2020-01-01", periods=10),
+        at=[f"{hour:02}:30" for hour in range(10)],
+    )
+    parameters = make_encoder(view, columns.schema).get_params(deep=True).values()
+    assert any(isinstance(value, DatetimeEncoder) for value in parameters)
+    assert any(isinstance(value, TimeOfDayEncoder) for value in parameters)
+    assert not any(map(inspect.isroutine, parameters))

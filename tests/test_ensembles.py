@@ -15,7 +15,7 @@ from autoimb._models import ensembles
 from autoimb._models.ensembles import (
     SelfPacedEnsembleClassifier,
     UnderBaggingClassifier,
-    at_true_shares,
+    at_data_shares,
     hardness_weights,
 )
 
@@ -125,10 +125,10 @@ def test_probabilities_are_at_the_shares_of_the_data(kind):
     assert model.predict_proba(X)[:, 1].mean() == pytest.approx(y.mean(), rel=0.25)
 
 
-def test_at_true_shares_is_the_formula_for_two_classes():
+def test_at_data_shares_is_the_formula_for_two_classes():
     p, beta = np.array([0.1, 0.5, 0.9]), 0.2  # beta: share of negatives that was kept
     expected = beta * p / ((beta - 1) * p + 1)
-    proba = at_true_shares(np.column_stack([1 - p, p]), np.array([1 / beta, 1.0]))
+    proba = at_data_shares(np.column_stack([1 - p, p]), np.array([1 / beta, 1.0]))
     np.testing.assert_allclose(proba[:, 1], expected)
     np.testing.assert_allclose(proba.sum(axis=1), 1.0)
 

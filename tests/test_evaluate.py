@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from contracts import plainly_fitted
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -17,20 +16,16 @@ from tables import TABLES, five_classes, mixed, numeric, problem_of
 
 from autoimb._catalogue import CATALOGUE
 from autoimb._catalogue.entry import oversampled
-from autoimb._catalogue.ready import ready_family
-from autoimb._columns import take
-from autoimb._evaluate import (
-    FoldResult,
-    OutOfFold,
-    evaluate,
-    fit_steps,
-    predict_codes,
-    refit,
-)
-from autoimb._execution import Inline
-from autoimb._models.few_rows import forest_scores
-from autoimb._rungs import Rung
-from autoimb._strategy import Strategy
+from autoimb._catalogue.user_objects import entry_of_estimator
+from autoimb._evaluate.evaluate import evaluate
+from autoimb._evaluate.fit_predict import fit_steps, forest_scores, predict_codes
+from autoimb._evaluate.out_of_fold import FoldResult, OutOfFold
+from autoimb._evaluate.reference import pipeline_proba
+from autoimb._evaluate.refit import refit
+from autoimb._evaluate.row_sample import RowSample
+from autoimb._execution.shared_data import Inline
+from autoimb._strategy.strategy import Strategy
+from autoimb._table.columns import take
 
 SEEN = []
 TAKES_WEIGHTS = {"class_weight": "class_weight"}
@@ -73,8 +68,8 @@ def _nothing_seen():
 def with_model(model, X, y, *, as_given=True, **options):
     """Return the problem and the strategy of a model of the user's own."""
     view = None if as_given else "dense"
-    family = ready_family(model, "mine", view=view)
-    catalogue = CATALOGUE.adding("family", family)
+    family = entry_of_estimator(model, "mine", view=view)
+    catalogue = CATALOGUE.with_entry("family", family)
     problem = problem_of(X, y, catalogue=catalogue, as_given=as_given, **options)
     return problem, Strategy.of(catalogue, family="mine")
 
@@ -102,7 +97,7 @@ def test_a_fold_is_build_fit_and_predict(table, chosen):
         result = evaluate(chosen, number, Inline(problem))
         assert (result.status, result.number) == ("ok", number), result.reason
         np.testing.assert_allclose(
-            result.proba, plainly_fitted(chosen, problem, number), atol=1e-9
+            result.proba, pipeline_proba(chosen, problem, number), atol=1e-9
         )
 
 
@@ -317,27 +312,29 @@ def test_by_row_is_the_mean_over_repeats_and_nan_without_any():
 
 # --- on a sample of the training rows
 
-SAMPLE = Rung("sample", 60)
+SAMPLE = RowSample("sample", 60)
 
 
-def drawn(problem, rung=SAMPLE):
+def drawn(problem, row_sample=SAMPLE):
     """Return the first fold's training rows that a sample holds, and their weights."""
     rows = problem.folds[0].train_idx
-    at, weight = rung.draw(problem.table.y[rows], problem.fold_seed(0))
+    at, weight = row_sample.draw(problem.table.y[rows], problem.fold_seed(0))
     return rows[at], weight
 
 
-def recorded(X, y, rung, **axes):
+def recorded(X, y, row_sample, **axes):
     """Return the problem, and the rows and weights that a fit and a score saw.
 
     Rows are known again by their first column.
     """
     X = np.column_stack([np.arange(len(y)), X])
-    model = ready_family(Recorder(), "mine", view=None, takes=TAKES_WEIGHTS)
-    catalogue = CATALOGUE.adding("family", model)
+    model = entry_of_estimator(
+        Recorder(), "mine", view=None, parameter_names=TAKES_WEIGHTS
+    )
+    catalogue = CATALOGUE.with_entry("family", model)
     problem = problem_of(X, y, catalogue=catalogue, as_given=True)
     chosen = Strategy.of(catalogue, family="mine", **axes)
-    result = evaluate(chosen, 0, Inline(problem), rung)
+    result = evaluate(chosen, 0, Inline(problem), row_sample)
     assert result.status == "ok", result.reason
     (_, fitted, weight), (_, scored, _) = SEEN
     return problem, fitted[:, 0].astype(int), weight, scored[:, 0].astype(int)
@@ -359,11 +356,11 @@ def test_a_sample_is_fitted_as_by_hand(table, chosen):
     fold, y = problem.folds[0], problem.table.y
     whole = np.bincount(y[fold.train_idx])
     seed = problem.fold_seed(0)
-    pipeline = problem.build(chosen, y[rows], seed, whole=whole)
+    pipeline = problem.build(chosen, y[rows], seed, full_counts=whole)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         X = take(problem.table.X, rows)
-        takes = CATALOGUE.takes_weights(chosen.family.name, "none")
+        takes = CATALOGUE.allows_row_sample(chosen.family.name, "none")
         pipeline.fit(X, y[rows], model__sample_weight=weight if takes else None)
     result = evaluate(chosen, 0, Inline(problem), SAMPLE)
     expected = pipeline.predict_proba(take(problem.table.X, fold.val_idx))
@@ -375,7 +372,7 @@ def test_a_sample_is_fitted_as_by_hand(table, chosen):
 def test_a_sample_that_is_large_enough_is_all_rows():
     problem, chosen = problem_of(*numeric()), strategy(class_weight="balanced")
     np.testing.assert_array_equal(
-        evaluate(chosen, 0, Inline(problem), Rung("sample", 80)).proba,
+        evaluate(chosen, 0, Inline(problem), RowSample("sample", 80)).proba,
         evaluate(chosen, 0, Inline(problem)).proba,
     )
 
@@ -393,7 +390,9 @@ def test_class_weights_refer_to_the_rows_that_were_sampled_from():
     y = problem.table.y[problem.folds[0].train_idx]
     rows, _ = drawn(problem)
     plain = problem.build(chosen, y, 0)["model"].class_weight
-    sampled = problem.build(chosen, problem.table.y[rows], 0, whole=np.bincount(y))
+    sampled = problem.build(
+        chosen, problem.table.y[rows], 0, full_counts=np.bincount(y)
+    )
     assert sampled["model"].class_weight == plain
 
 
@@ -402,9 +401,9 @@ def test_weighted_class_shares_are_those_of_resampling_all_rows(strength):
     """Whoever under-samples a weighted sample leaves the ratio that was asked for."""
     X, y = numeric(480, 60)
     axes = {"resampler": ("random_under", {"strength": strength})}
-    _, whole, _, _ = recorded(X, y, Rung("all"), **axes)
+    _, whole, _, _ = recorded(X, y, RowSample("all"), **axes)
     SEEN.clear()
-    _, fitted, weight, _ = recorded(X, y, Rung("sample", 150), **axes)
+    _, fitted, weight, _ = recorded(X, y, RowSample("sample", 150), **axes)
     expected, mass = np.bincount(y[whole]), np.bincount(y[fitted], weight)
     np.testing.assert_allclose(mass, expected, rtol=0.03)
 
@@ -412,8 +411,10 @@ def test_weighted_class_shares_are_those_of_resampling_all_rows(strength):
 def test_weights_of_rows_multiply_those_of_the_sample():
     X, y = numeric()
     own = 1.0 + np.arange(len(y)) % 5
-    model = ready_family(Recorder(), "mine", view=None, takes=TAKES_WEIGHTS)
-    catalogue = CATALOGUE.adding("family", model)
+    model = entry_of_estimator(
+        Recorder(), "mine", view=None, parameter_names=TAKES_WEIGHTS
+    )
+    catalogue = CATALOGUE.with_entry("family", model)
     problem = problem_of(X, y, catalogue=catalogue, as_given=True, sample_weight=own)
     evaluate(Strategy.of(catalogue, family="mine"), 0, Inline(problem), SAMPLE)
     rows, weight = drawn(problem)

@@ -24,25 +24,32 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import LinearSVC
-from tables import TABLES, Dial, categories, five_classes, mixed, numeric, problem_of
+from tables import (
+    TABLES,
+    Dial,
+    categories,
+    five_classes,
+    mixed,
+    numeric,
+    problem_of,
+    unscored,
+)
 from xgboost import XGBClassifier
 
 import autoimb
 from autoimb import AutoImbalance, FBeta
-from autoimb._calibrate import Beta, Identity, Platt, TemperatureBias
 from autoimb._catalogue import CATALOGUE
-from autoimb._data import check_table
-from autoimb._decision import Decision
-from autoimb._export import script_of
-from autoimb._export.layout import flat, layout, prefixed
-from autoimb._export.names import Names
-from autoimb._export.source import source
-from autoimb._fitted import finish
-from autoimb._metrics import resolve_metric
-from autoimb._select import Selection
-from autoimb._shift import PriorShift
-from autoimb._strategy import Strategy
-from autoimb._threshold import Argmax, ClassWeights, Cut, resolve_threshold
+from autoimb._export import prediction_script
+from autoimb._export.code_layout import layout, on_one_line, prefixed
+from autoimb._export.script_names import ScriptNames
+from autoimb._export.value_code import code_of
+from autoimb._fit.finish import finish
+from autoimb._metrics.calibration import Beta, Identity, Platt, TemperatureBias
+from autoimb._metrics.metrics import resolve_metric
+from autoimb._strategy.strategy import Strategy
+from autoimb._table.table import check_table
+from autoimb._threshold.prior_shift import PriorShift
+from autoimb._threshold.rules import Argmax, ClassWeights, Cut
 from autoimb.exceptions import BadInputError
 
 FEW = {
@@ -60,7 +67,7 @@ FEW = {
 """Settings that make a family's fits short."""
 
 OWN = {"mlp", "self_paced_ensemble", "tabm", "under_bagging"}
-"""Families that nobody else has."""
+"""Families without a counterpart outside autoimb."""
 
 SLOW = OWN | {"easy_ensemble", "soft_vote"}
 FORESTS = ("balanced_random_forest", "extra_trees", "random_forest")
@@ -86,9 +93,8 @@ def finished(X, y, family, *, aim="f1", **axes):
     problem = problem_of(X, y, cv=2, **extra)
     table = problem.table
     strategy = Strategy.of(CATALOGUE, family=(family, FEW.get(family, {})), **axes)
-    aim_ = resolve_threshold(aim, table.n_classes, table.pos)
-    done = finish(Selection.unscored(strategy), problem, aim_, calibrated=False)
-    return done.model, table.schema, Decision.of(done, table, aim, problem.seed)
+    done = finish(unscored(strategy), problem, aim, calibrates_output=False)
+    return done.model, table.schema, done.decision
 
 
 def run(code):
@@ -123,7 +129,7 @@ def check_script(code, X, y, proba, labels, **fit_params):
 
 def check_parts(model, schema, decision, X, y, **fit_params):
     """Compare a model with its script, and return the script."""
-    code = script_of(model, schema, decision)
+    code = prediction_script(model, schema, decision)
     proba = model.proba(schema.canonical(X))
     labels = decision.classes[model.threshold.apply(proba)]
     check_script(code, X, y, proba, labels, **fit_params)
@@ -185,8 +191,8 @@ def test_losses_of_our_own_are_imported_and_the_script_says_so(loss, table):
 @pytest.mark.parametrize(
     "metric", ["roc_auc", FBeta(2), lambda *_: 1.0], ids=["name", "F2", "own"]
 )
-def test_nets_are_told_the_metric_that_they_were_stopped_by(metric):
-    written = flat(source(resolve_metric(metric, 2), Names()))
+def test_nets_are_written_with_the_metric_that_they_were_stopped_by(metric):
+    written = on_one_line(code_of(resolve_metric(metric, 2), ScriptNames()))
     expected = {"roc_auc": '"roc_auc"', "FBeta(beta=2)": "FBeta(2)"}
     assert written == expected.get(str(metric), '"average_precision"')
 
@@ -282,7 +288,7 @@ def test_every_rule_gives_its_labels(rule):
     check_parts(model, schema, decision, X, np.where(y, "no", "yes"))
 
 
-def test_a_committee_and_what_was_decided_later():
+def test_an_ensemble_and_what_was_decided_later():
     X, y = mixed()
     model = AutoImbalance(
         families=["extra_trees", "xgboost", "k_neighbours"],
@@ -389,7 +395,7 @@ def test_rows_that_come_later_are_read_alike(change):
     X, _ = strange_table()
     model, schema, decision = strange_parts()
     later = change[1](X)
-    read = run(script_of(model, schema, decision))["read"]
+    read = run(prediction_script(model, schema, decision))["read"]
     pd.testing.assert_frame_equal(read(later), schema.canonical(later))
 
 
@@ -411,7 +417,7 @@ def test_numbers_are_read_alike(rows):
     X, _ = numeric()
     model, schema, decision = forest()
     later = rows[1](X)
-    read = run(script_of(model, schema, decision))["read"]
+    read = run(prediction_script(model, schema, decision))["read"]
     np.testing.assert_array_equal(read(later), schema.canonical(later))
 
 
@@ -441,7 +447,7 @@ def test_labels_that_no_code_makes_are_refused():
     X, codes = numeric()
     y = [(("a", "b"), ("c", "d"))[code] for code in codes]
     with pytest.raises(BadInputError, match="cannot be written as code"):
-        script_of(*finished(X, y, "extra_trees"))
+        prediction_script(*finished(X, y, "extra_trees"))
 
 
 @pytest.mark.parametrize("resampler", ["none", "random_under", "tomek"])
@@ -457,7 +463,7 @@ def test_weights_of_rows_are_asked_for_and_follow_their_rows(family, resampler):
     )
     check_parts(*parts, X, y, sample_weight=weight)
     with pytest.raises(TypeError, match="sample_weight"):
-        run(script_of(*parts))["fit"](X, y)
+        run(prediction_script(*parts))["fit"](X, y)
 
 
 # --- models of the user's own
@@ -543,14 +549,14 @@ THINGS = {
 @pytest.mark.parametrize("thing", THINGS.values(), ids=THINGS)
 def test_what_cannot_be_written_is_refused(thing):
     with pytest.raises(BadInputError, match=r"cannot be written as code.*save\(\)"):
-        source(Logits(1.0, thing=[thing]), Names())
+        code_of(Logits(1.0, thing=[thing]), ScriptNames())
 
 
 def test_what_stands_in_the_running_script_is_refused(monkeypatch):
     mine = type("Mine", (Dial,), {"__module__": "__main__"})
     monkeypatch.setattr("__main__.Mine", mine, raising=False)
     with pytest.raises(BadInputError, match=r"Mine.*cannot be written as code"):
-        source(mine(), Names())
+        code_of(mine(), ScriptNames())
 
 
 def test_the_error_names_what_is_in_the_way():
@@ -609,9 +615,9 @@ def evaluated(code, names):
 @settings(max_examples=40)
 @given(anything)
 def test_a_value_comes_back_from_its_code(value):
-    names = Names()
-    code = source(value, names)
-    assert evaluated(flat(code), names) == value
+    names = ScriptNames()
+    code = code_of(value, names)
+    assert evaluated(on_one_line(code), names) == value
     assert evaluated(layout(code), names) == value
 
 
@@ -641,8 +647,8 @@ def test_a_value_comes_back_from_its_code(value):
     ],
     ids=repr,
 )
-def test_values_are_written_as_people_do(value, code):
-    assert flat(source(value, Names())) == code
+def test_values_are_written_in_their_usual_form(value, code):
+    assert on_one_line(code_of(value, ScriptNames())) == code
 
 
 @pytest.mark.parametrize(
@@ -657,7 +663,7 @@ def test_values_are_written_as_people_do(value, code):
 def test_names_that_scripts_define_are_theirs(name, local, monkeypatch):
     other = type(name, (Dial,), {"__module__": "tables"})
     monkeypatch.setattr("tables." + name, other, raising=False)
-    names = Names()
+    names = ScriptNames()
     assert names.of(other) == names.of(other) == local
     assert f"from tables import {name}" in names.imports()
     assert evaluated(local, names) is other
@@ -681,18 +687,20 @@ def scripts():
         smote,
     )
     shift = PriorShift((0.8, 0.2), (0.35, 0.65))
-    yield script_of(replace(model, members=members, shift=shift), schema, decision)
-    yield script_of(*strange_parts())
+    yield prediction_script(
+        replace(model, members=members, shift=shift), schema, decision
+    )
+    yield prediction_script(*strange_parts())
     X, y = five_classes()
     model, schema, decision = finished(X, y, "soft_vote")
     calibration = TemperatureBias(0.6, (0.0, 0.1, 0.4, -0.2, 1.5))
     member = replace(model.members[0], calibration=calibration)
-    yield script_of(replace(model, members=(member,)), schema, decision)
-    yield script_of(*finished(*categories(), "logistic_regression"))
+    yield prediction_script(replace(model, members=(member,)), schema, decision)
+    yield prediction_script(*finished(*categories(), "logistic_regression"))
 
 
 def ruff(*command, code):
-    """Return what ruff has to say against code."""
+    """Return the complaints of ruff about code."""
     path = Path(sys.executable).with_name("ruff")
     if not path.exists():
         pytest.skip("ruff is not installed")
@@ -716,28 +724,35 @@ def test_scripts_are_formatted_and_sound():
 
 
 def test_imports_stand_in_the_usual_order():
-    names = Names()
+    names = ScriptNames()
     for name in imblearn.over_sampling.__all__:
         names.of(getattr(imblearn.over_sampling, name))
     used = [names.of(thing) for thing in (StratifiedKFold, clone, cache, pd.Series)]
-    for module, name in (("_columns", "_read_datetime"), ("_encoding", "DealtFolds")):
+    for module, name in (
+        ("_table.columns", "_read_datetime"),
+        ("_table.encoding", "DealtFolds"),
+    ):
         names.copy(f"autoimb.{module}", name)
     assert not ruff("check", "--select", "I", code=names.imports() + "\n")
     assert used == ["StratifiedKFold", "clone", "cache", "pd.Series"]
 
 
 def test_constants_that_are_copied_say_what_they_are():
-    names = Names()
-    names.copy("autoimb._calibrate", "_with_logit")
-    assert names.constants["_TRACE"].startswith('_TRACE = 1e-6\n"""Share of the raw')
-    assert names.constants["_TRACE"].endswith('"""')
+    names = ScriptNames()
+    names.copy("autoimb._metrics.calibration", "_with_logit")
+    assert names.constants["_RAW_SHARE"].startswith(
+        '_RAW_SHARE = 1e-6\n"""Share of the raw'
+    )
+    assert names.constants["_RAW_SHARE"].endswith('"""')
     assert "_SOFTENING" not in names.constants
 
 
 @settings(max_examples=30)
 @given(st.lists(nested(words | st.integers(), words), min_size=1, max_size=9))
 def test_values_are_broken_into_lines_as_ruff_would(values):
-    codes = [source(value, Names()) for value in [*values, *map(called_with, values)]]
+    codes = [
+        code_of(value, ScriptNames()) for value in [*values, *map(called_with, values)]
+    ]
     lines = [layout(prefixed("name = ", code)) for code in codes]
     assert not ruff("format", "--diff", code="\n".join(lines) + "\n")
 
@@ -745,7 +760,7 @@ def test_values_are_broken_into_lines_as_ruff_would(values):
 def test_a_plain_script_runs_where_there_is_no_autoimb(tmp_path):
     X, y = strange_table()
     model, schema, decision = strange_parts()
-    code = script_of(model, schema, decision)
+    code = prediction_script(model, schema, decision)
     (tmp_path / "chosen.py").write_text(code, encoding="utf-8")
     X.to_pickle(tmp_path / "X.pkl")
     np.save(tmp_path / "y.npy", y)

@@ -14,7 +14,7 @@ from sklearn.datasets import make_classification
 
 import autoimb
 from autoimb import AutoImbalance
-from autoimb._files import replacing, without_formulas, write_csv
+from autoimb._execution.files import replacing, without_formulas, write_csv
 
 ROOT = os.geteuid() == 0 if hasattr(os, "geteuid") else False
 

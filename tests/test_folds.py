@@ -1,4 +1,4 @@
-"""Every fold can be fitted and judged, and all candidates share the same folds."""
+"""Every fold can be fitted and scored, and all candidates share the same folds."""
 
 import pickle
 
@@ -16,8 +16,8 @@ from sklearn.model_selection import (
     StratifiedShuffleSplit,
 )
 
-from autoimb._data import check_table
-from autoimb._folds import describe_folds, folds_of_repeat, make_folds, n_repeats
+from autoimb._table.folds import describe_folds, make_folds
+from autoimb._table.table import check_table
 from autoimb.exceptions import BadInputError
 
 
@@ -28,8 +28,15 @@ def table(*counts, groups=None, seed=0):
     return check_table(rng.normal(size=(len(y), 2)), y, groups=groups)
 
 
+def folds_of_repeat(folds, repeat):
+    """Return the folds of one repeat."""
+    return [fold for fold in folds if fold.repeat == repeat]
+
+
 def per_repeat(folds):
-    return [folds_of_repeat(folds, repeat) for repeat in range(n_repeats(folds))]
+    """Return the folds of each repeat."""
+    n_repeats = 1 + max(fold.repeat for fold in folds)
+    return [folds_of_repeat(folds, repeat) for repeat in range(n_repeats)]
 
 
 def assert_sound(folds, rows):
@@ -323,13 +330,13 @@ def test_folds_are_described():
     uneven = [([0, 1, 2, 3], [4, 5]), ([0, 1, 2, 3], [6, 7]), ([2, 3, 6, 7], [4, 5])]
     eight = check_table(np.arange(8.0)[:, None], [0, 1] * 4)
 
-    def told(*args, **options):
+    def described(*args, **options):
         return describe_folds(make_folds(*args, random_state=0, **options))
 
-    assert told(rows) == "8 stratified folds, 5 repeats for finalists"
-    assert told(rows, 5, n_repeats=1) == "5 stratified folds"
-    assert told(grouped, 4, n_repeats=1) == "4 stratified folds of whole groups"
-    assert told(eight, uneven) == "1 to 2 given folds, 2 repeats for finalists"
+    assert described(rows) == "8 stratified folds, 5 repeats for finalists"
+    assert described(rows, 5, n_repeats=1) == "5 stratified folds"
+    assert described(grouped, 4, n_repeats=1) == "4 stratified folds of whole groups"
+    assert described(eight, uneven) == "1 to 2 given folds, 2 repeats for finalists"
 
 
 def test_folds_travel_to_workers():

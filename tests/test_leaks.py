@@ -1,8 +1,8 @@
-"""No row that judges a fold ever helps to fit it.
+"""No validation row of a fold ever helps to fit a model on that fold.
 
-Real models and resamplers record the rows that they see during a whole search. A row
-is told by seven columns that spell its number in bits: the sign of a bit survives
-centring and scaling, so it is known whatever an encoder made of it.
+Real models and resamplers record the rows that they get during a whole search. Seven
+columns hold the number of a row in bits. The sign of a bit survives centring and
+scaling, so the row is recognised after every encoder.
 """
 
 from dataclasses import replace
@@ -15,17 +15,17 @@ from tables import problem_of
 
 from autoimb import AutoImbalance
 from autoimb._catalogue import CATALOGUE
-from autoimb._catalogue.ready import ready_family
-from autoimb._evaluate import evaluate
-from autoimb._execution import Inline
-from autoimb._strategy import Strategy
+from autoimb._catalogue.user_objects import entry_of_estimator
+from autoimb._evaluate.evaluate import evaluate
+from autoimb._execution.shared_data import Inline
+from autoimb._strategy.strategy import Strategy
 
 N, N_BITS, MARK, VALUE = 128, 7, 7, 8
 SEEN = []
 
 
 class Spy(ClassifierMixin, BaseEstimator):
-    """A classifier that records the rows it is fitted on and asked about."""
+    """A classifier that records the rows that it is fitted on and predicts."""
 
     def fit(self, X, y):
         SEEN.append(("fit", np.array(X)))
@@ -109,21 +109,21 @@ def fitted(request):
 
 
 def test_validation_rows_never_reach_a_model_or_a_resampler(fitted):
-    judged, after = evaluations()
-    assert len(judged) == fitted.leaderboard_["folds"].sum()
-    assert any(kind == "resample" for group in judged for kind, _ in group)
-    for evaluation in judged:
+    validated, after = evaluations()
+    assert len(validated) == fitted.leaderboard_["folds"].sum()
+    assert any(kind == "resample" for group in validated for kind, _ in group)
+    for evaluation in validated:
         check_no_leak(evaluation)
     assert [kind for kind, _ in after][-1] == "fit"
     assert numbers(after[0][1]) == set(range(N))
 
 
-def test_every_row_is_judged_once_in_every_repeat(fitted):
-    judged, _ = evaluations()
+def test_every_row_is_validated_once_in_every_repeat(fitted):
+    validated, _ = evaluations()
     n_times = np.zeros(N, dtype=int)
-    for *_, (_, predicted) in judged:
+    for *_, (_, predicted) in validated:
         n_times[list(numbers(predicted))] += 1
-    assert set(n_times) == {len(judged) // 3}
+    assert set(n_times) == {len(validated) // 3}
 
 
 def test_rows_that_a_resampler_made_reach_models_and_nothing_else(fitted):
@@ -141,12 +141,12 @@ def test_encoders_learn_from_training_rows_alone():
         families=[Spy()], resamplers="none", n_trials=1, n_jobs=1, cv=3, random_state=0
     ).fit(X, y)
     for (_, train), (_, valid) in evaluations()[0]:
-        at, asked = ordered(train), ordered(valid)
+        at, val = ordered(train), ordered(valid)
         filled = np.where(np.isnan(X), np.nanmedian(X[at], axis=0), X)
         full = np.column_stack([filled, np.isnan(X[:, VALUE])])
         scaled = (full - full[at].mean(axis=0)) / full[at].std(axis=0)
         np.testing.assert_allclose(train, scaled[at])
-        np.testing.assert_allclose(valid, scaled[asked])
+        np.testing.assert_allclose(valid, scaled[val])
 
 
 def ordered(X):
@@ -160,11 +160,11 @@ def ordered(X):
 @pytest.mark.parametrize("resampler", ["none", "spy"])
 def test_the_check_notices_a_single_row_that_leaks(resampler):
     X, y = spelled_rows()
-    space = CATALOGUE.adding("family", ready_family(Spy(), "spy", view=None))
+    space = CATALOGUE.with_entry("family", entry_of_estimator(Spy(), "spy", view=None))
     spy = replace(
         CATALOGUE.get("resampler", "tomek"), name="spy", make=lambda *_: SpySampler()
     )
-    space = space.adding("resampler", spy)
+    space = space.with_entry("resampler", spy)
     problem = problem_of(X, y, catalogue=space, as_given=True)
     strategy = Strategy.of(space, family="spy", resampler=resampler)
     fold = problem.folds[0]
@@ -178,7 +178,7 @@ def test_the_check_notices_a_single_row_that_leaks(resampler):
         check_no_leak(leaking)
 
 
-def test_the_check_notices_a_synthetic_row_that_is_judged():
+def test_the_check_notices_a_synthetic_validation_row():
     X, y = spelled_rows()
     made_up, _ = SpySampler().fit_resample(X[:60], y[:60])
     SEEN.clear()

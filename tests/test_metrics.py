@@ -12,15 +12,15 @@ from sklearn import metrics as sk
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import get_scorer, make_scorer
 
-from autoimb import _confusion, _metrics
-from autoimb._metrics import (
+from autoimb._metrics import confusion
+from autoimb._metrics import metrics as metrics_module
+from autoimb._metrics.metrics import (
     METRICS,
     FBeta,
     LabelMetric,
     RankingMetric,
     confusion_matrices,
     metrics_at,
-    no_skill,
     resolve_metric,
 )
 from autoimb.exceptions import BadInputError
@@ -137,7 +137,7 @@ def test_weight_two_is_the_row_twice_and_order_does_not_matter(name, seed):
 def test_replicates_in_blocks_equal_replicates_at_once(monkeypatch):
     y, proba, _, weights = predictions(0)
     at_once = METRICS["average_precision"].score_many(y, proba, weights, pos=1)
-    monkeypatch.setattr(_metrics, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(metrics_module, "BLOCK_BYTES", 1)
     in_blocks = METRICS["average_precision"].score_many(y, proba, weights, pos=1)
     np.testing.assert_array_equal(at_once, in_blocks)
 
@@ -184,7 +184,7 @@ def test_multiclass_ranking_leaves_out_classes_that_do_not_occur():
 def test_no_rows_and_missing_classes_give_finite_scores(name):
     confusions = np.zeros((3, 2, 2))
     confusions[1, 0, 0] = confusions[2, 1, 0] = 5
-    scores = METRICS[name].from_confusion(confusions, 1)
+    scores = METRICS[name].utility(confusions, 1)
     assert np.isfinite(scores).all()
     assert scores[0] == 0
 
@@ -193,8 +193,8 @@ def test_no_rows_and_missing_classes_give_finite_scores(name):
 def test_confusions_of_any_leading_shape_are_scored_alike(name):
     confusions = np.random.default_rng(0).integers(0, 9, (2, 3, 4, 4)).astype(float)
     metric = METRICS[name]
-    one_by_one = [metric.from_confusion(c, None) for c in confusions.reshape(-1, 4, 4)]
-    together = metric.from_confusion(confusions, None)
+    one_by_one = [metric.utility(c, None) for c in confusions.reshape(-1, 4, 4)]
+    together = metric.utility(confusions, None)
     np.testing.assert_allclose(together, np.reshape(one_by_one, (2, 3)))
 
 
@@ -227,7 +227,7 @@ def test_no_skill_of_label_metrics_is_the_best_constant_answer(name, shares):
             sklearn_label_score(name, y, np.full_like(y, c), None, pos)
             for c in range(k)
         ]
-    assert no_skill(METRICS[name], shares, pos) == pytest.approx(max(scores))
+    assert METRICS[name].no_skill(np.array(shares), pos) == pytest.approx(max(scores))
 
 
 def test_no_skill_of_ranking_metrics_is_what_random_scores_get():
@@ -237,11 +237,13 @@ def test_no_skill_of_ranking_metrics_is_what_random_scores_get():
     weights = np.ones((1, len(y)))
     for name in RANKING:
         got = METRICS[name].score_many(y, proba, weights, pos=1)[0]
-        assert no_skill(METRICS[name], [0.9, 0.1], 1) == pytest.approx(got, abs=0.02)
-    assert no_skill(METRICS["average_precision"], [5, 3, 2], None) == pytest.approx(
-        1 / 3
-    )
-    assert np.isnan(no_skill(resolve_metric(get_scorer("neg_log_loss"), 2), [1, 1], 1))
+        assert METRICS[name].no_skill(np.array([0.9, 0.1]), 1) == pytest.approx(
+            got, abs=0.02
+        )
+    shares = np.array([0.5, 0.3, 0.2])
+    assert METRICS["average_precision"].no_skill(shares, None) == pytest.approx(1 / 3)
+    scorer = resolve_metric(get_scorer("neg_log_loss"), 2)
+    assert np.isnan(scorer.no_skill(shares, 1))
 
 
 # scikit-learn scorers
@@ -320,7 +322,7 @@ def test_metrics_are_values(metric):
     clone = pickle.loads(pickle.dumps(metric))
     assert clone == metric
     assert hash(clone) == hash(metric)
-    assert eval(repr(metric), vars(_metrics)) == metric  # its repr makes it
+    assert eval(repr(metric), vars(metrics_module)) == metric  # its repr makes it
     assert resolve_metric(metric, 2) is metric
 
 
@@ -389,10 +391,10 @@ def test_metrics_at_holds_every_metric(k, pos):
 @pytest.mark.parametrize("dtype", [bool, np.uint8, float])
 @pytest.mark.parametrize("at_once", [1, 50, 10_000])
 def test_sums_over_cells_are_those_of_a_loop(dtype, at_once, monkeypatch):
-    monkeypatch.setattr(_confusion, "_COUNTED_AT_ONCE", at_once)
+    monkeypatch.setattr(confusion, "_COUNTED_AT_ONCE", at_once)
     rng = np.random.default_rng(0)
     cells, weights = rng.integers(0, 5, 20), rng.integers(0, 255, (7, 20)).astype(dtype)
-    sums = _confusion.weighted_counts(cells, weights, 6)
+    sums = confusion.weighted_counts(cells, weights, 6)
     wanted = [[w[cells == c].sum(dtype=float) for c in range(6)] for w in weights]
     np.testing.assert_array_equal(sums, wanted)
 

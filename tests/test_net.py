@@ -15,9 +15,9 @@ from sklearn.metrics import average_precision_score, make_scorer, roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from autoimb._metrics import METRICS, resolve_metric
+from autoimb._metrics.metrics import METRICS, LabelMetric, resolve_metric
 from autoimb._models import classifier as classifier_module
-from autoimb._models.batches import Rows
+from autoimb._models.batches import LabelledRows
 from autoimb._models.classifier import HoldOut
 from autoimb._models.losses import LOSSES, weighted_cross_entropy
 from autoimb._models.net import NetClassifier
@@ -142,7 +142,7 @@ def test_fit_leaves_global_chance_and_threads_alone():
 def test_threads_are_restored_when_fit_fails():
     X, y = make_table()
     threads = torch.get_num_threads()
-    with pytest.raises(ValueError, match="nearest: 'log_loss'"):
+    with pytest.raises(ValueError, match="Did you mean 'log_loss'"):
         NetClassifier(loss="logloss", n_threads=threads + 1).fit(X, y)
     assert torch.get_num_threads() == threads
 
@@ -205,11 +205,17 @@ def test_a_row_of_weight_zero_is_absent(table):
 
 
 @pytest.mark.parametrize(
-    "weight", [-1.0, np.nan, 0.0], ids=["negative", "NaN", "zero everywhere"]
+    ("weight", "said"),
+    [
+        (-1.0, "Negative values"),
+        (np.nan, "sample_weight contains NaN"),
+        (0.0, "at least one non-zero"),
+    ],
+    ids=["negative", "NaN", "zero everywhere"],
 )
-def test_impossible_weights_are_refused(weight):
+def test_impossible_weights_are_refused(weight, said):
     X, y = make_table(40)
-    with pytest.raises(ValueError, match="sample_weight must be"):
+    with pytest.raises(ValueError, match=said):
         NetClassifier(**SMALL).fit(X, y, sample_weight=np.full(40, weight))
 
 
@@ -261,23 +267,27 @@ def test_a_function_serves_as_a_loss():
 
 
 def held_out(n_classes, metric, seed=0, n=60):
-    """Return a hold-out and probabilities that know something of its labels."""
+    """Return a hold-out and probabilities that are correlated with its labels."""
     rng = np.random.default_rng(seed)
     codes = np.r_[np.arange(n_classes), rng.integers(n_classes, size=n - n_classes)]
-    rows = Rows(np.zeros((n, 1), "f"), codes, rng.uniform(0.5, 2.0, n).astype("f"))
+    rows = LabelledRows(
+        np.zeros((n, 1), "f"), codes, rng.uniform(0.5, 2.0, n).astype("f")
+    )
     proba = rng.dirichlet(np.ones(n_classes), n) + 0.3 * np.eye(n_classes)[codes]
     pos = 0 if n_classes == 2 else None
     metric = resolve_metric(metric, n_classes)
     return HoldOut(rows, metric, pos), proba / proba.sum(axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize("name", [m for m in METRICS if METRICS[m].needs_labels])
+@pytest.mark.parametrize(
+    "name", [n for n, m in METRICS.items() if isinstance(m, LabelMetric)]
+)
 def test_metrics_of_labels_are_taken_at_their_best_cut(name):
     """Brute force over all cuts of the positive class's probability."""
-    judge, proba = held_out(2, name)
-    rows = judge.rows
+    scoring, proba = held_out(2, name)
+    rows = scoring.rows
     scores = [
-        judge.metric.score_many(
+        scoring.metric.score_many(
             rows.codes,
             proba,
             rows.weight[np.newaxis].astype(float),
@@ -286,34 +296,34 @@ def test_metrics_of_labels_are_taken_at_their_best_cut(name):
         )[0]
         for cut in [*np.unique(proba[:, 0]), 2.0]
     ]
-    assert judge.score(proba) == pytest.approx(max(scores))
+    assert scoring.score(proba) == pytest.approx(max(scores))
 
 
 @pytest.mark.parametrize("name", ["f1", "mcc"])
 def test_several_classes_are_weighed_at_their_best(name):
-    judge, proba = held_out(3, name)
-    rows = judge.rows
-    at_argmax = judge.metric.score_many(
+    scoring, proba = held_out(3, name)
+    rows = scoring.rows
+    at_argmax = scoring.metric.score_many(
         rows.codes,
         proba,
         rows.weight[np.newaxis].astype(float),
         pos=None,
         y_pred=proba.argmax(axis=1),
     )[0]
-    assert 1 > judge.score(proba) >= at_argmax > 0
+    assert 1 > scoring.score(proba) >= at_argmax > 0
 
 
 def test_rankings_are_scored_as_scikit_learn_does():
-    judge, proba = held_out(2, "average_precision")
+    scoring, proba = held_out(2, "average_precision")
     expected = average_precision_score(
-        judge.rows.codes == 0, proba[:, 0], sample_weight=judge.rows.weight
+        scoring.rows.codes == 0, proba[:, 0], sample_weight=scoring.rows.weight
     )
-    assert judge.score(proba) == pytest.approx(expected)
+    assert scoring.score(proba) == pytest.approx(expected)
 
 
 def test_average_precision_stands_in_for_a_scorer():
-    judge, proba = held_out(2, make_scorer(roc_auc_score))
-    assert judge.score(proba) == held_out(2, "average_precision")[0].score(proba)
+    scoring, proba = held_out(2, make_scorer(roc_auc_score))
+    assert scoring.score(proba) == held_out(2, "average_precision")[0].score(proba)
 
 
 @pytest.mark.parametrize("rarer", [0, 1])
@@ -322,8 +332,10 @@ def test_the_rarer_of_two_classes_is_the_positive_one(rarer):
     y = y if rarer == 1 else 1 - y
     net = NetClassifier()
     net.classes_ = np.unique(y)
-    _, judge = net._split(Rows(X.astype("f"), y, np.ones(len(y), "f")), seed=0)
-    assert judge.pos == rarer
+    _, scoring = net._split(
+        LabelledRows(X.astype("f"), y, np.ones(len(y), "f")), seed=0
+    )
+    assert scoring.pos == rarer
 
 
 def test_the_metric_decides_which_epoch_is_kept():
@@ -361,7 +373,7 @@ def test_the_deadline_is_kept(held_out):
         max_epochs=10_000,
         patience=10_000,
         validation_fraction=share,
-        deadline_s=0.3,
+        time_limit_s=0.3,
         random_state=0,
     )
     started = time.monotonic()
@@ -374,7 +386,7 @@ def test_the_deadline_is_kept(held_out):
 
 def test_an_ample_deadline_changes_nothing(table):
     X, y = table
-    free, timed = NetClassifier(**SMALL), NetClassifier(deadline_s=1e6, **SMALL)
+    free, timed = NetClassifier(**SMALL), NetClassifier(time_limit_s=1e6, **SMALL)
     np.testing.assert_array_equal(
         free.fit(X, y).predict_proba(X), timed.fit(X, y).predict_proba(X)
     )
@@ -382,7 +394,7 @@ def test_an_ample_deadline_changes_nothing(table):
 
 def test_a_deadline_in_the_past_still_gives_a_model():
     X, y = make_table()
-    net = NetClassifier(deadline_s=0.0, random_state=0).fit(X, y)
+    net = NetClassifier(time_limit_s=0.0, random_state=0).fit(X, y)
     assert net.n_epochs_ == 1
     np.testing.assert_allclose(net.predict_proba(X).sum(axis=1), 1.0)
 
@@ -429,8 +441,11 @@ def test_no_dropout_and_one_layer_work():
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"device": "tpu"}, "device='tpu' is not one of"),
-        ({"batches": "stratified"}, "batches='stratified' is not one of .'balanced'"),
+        ({"device": "tpu"}, "device='tpu' is not known"),
+        (
+            {"batches": "stratified"},
+            r"'stratified' is not known\. Known: balanced, plain",
+        ),
         ({"metric": "auprc"}, "Did you mean 'average_precision'"),
         ({"mixup": -0.1}, "mixup=-0.1 must not be negative"),
     ],

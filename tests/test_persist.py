@@ -15,13 +15,13 @@ from sklearn.preprocessing import FunctionTransformer
 
 import autoimb
 from autoimb import AutoImbalance
-from autoimb._allowed import OWN_CLASSES
 from autoimb._catalogue import CATALOGUE
 from autoimb._cli import main
-from autoimb._data import check_table
-from autoimb._persist import FORMAT
-from autoimb._strategy import Strategy
-from autoimb._study import shown
+from autoimb._persist.allowed_classes import OWN_CLASSES
+from autoimb._persist.saved_model import FORMAT
+from autoimb._search.study import without_password
+from autoimb._strategy.strategy import Strategy
+from autoimb._table.table import check_table
 from autoimb.exceptions import BadInputError, StorageMismatchError
 
 
@@ -283,6 +283,9 @@ def test_other_files_are_told_apart(tmp_path):
     skops.io.dump({"format": FORMAT + 1, "model": 0}, tmp_path / "newer.skops")
     with pytest.raises(StorageMismatchError, match="Upgrade autoimb"):
         autoimb.load(tmp_path / "newer.skops")
+    skops.io.dump({"format": FORMAT - 1, "model": 0}, tmp_path / "older.skops")
+    with pytest.raises(StorageMismatchError, match="save it with this version"):
+        autoimb.load(tmp_path / "older.skops")
 
 
 def test_where_the_search_was_kept_is_not_saved_nor_shown(table, tmp_path):
@@ -293,6 +296,9 @@ def test_where_the_search_was_kept_is_not_saved_nor_shown(table, tmp_path):
     ).fit(X, y)
     model.save(tmp_path / "model.skops")
     assert autoimb.load(tmp_path / "model.skops").storage is None
-    assert shown("postgresql://me:secret@host/db") == "postgresql://me:***@host/db"
-    assert shown(storage) == storage
-    assert shown(None) is None
+    assert (
+        without_password("postgresql://me:secret@host/db")
+        == "postgresql://me:***@host/db"
+    )
+    assert without_password(storage) == storage
+    assert without_password(None) is None

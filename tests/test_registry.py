@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from contracts import EntryContract
 from imblearn.over_sampling import SMOTE
+from numpydoc.validate import validate
 from sklearn.base import BaseEstimator
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import RidgeClassifier
@@ -16,8 +16,9 @@ from tables import numeric
 import autoimb
 from autoimb import AutoImbalance, Categorical, Float, Int
 from autoimb._catalogue import CATALOGUE
-from autoimb._strategy import Strategy
+from autoimb._strategy.strategy import Strategy
 from autoimb.exceptions import BadInputError
+from autoimb.testing import EntryContract
 
 SMOOTHING = {"var_smoothing": Float(1e-10, 1e-1, default=1e-9, log=True)}
 
@@ -63,23 +64,50 @@ def register_all():
     )
 
 
-class _Registered(EntryContract):
-    @pytest.fixture
-    def entry(self):
+class TestOwnEntry(EntryContract):
+    @pytest.fixture(
+        params=[
+            ("family", "mine_nb"),
+            ("resampler", "mine_rows"),
+            ("loss", "mine_brier"),
+        ],
+        ids=":".join,
+    )
+    def entry(self, request):
         register_all()
-        return CATALOGUE.get(self.axis, self.name)
+        return request.param
 
 
-class TestRegisteredFamily(_Registered):
-    axis, name = "family", "mine_nb"
+class Unsure(GaussianNB):
+    """A model whose probabilities do not add up to one."""
+
+    def predict_proba(self, X):
+        return super().predict_proba(X) / 2
 
 
-class TestRegisteredResampler(_Registered):
-    axis, name = "resampler", "mine_rows"
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (("family", "other"), "no family 'other' is registered"),
+        (("model", "unsure"), "'model' is not an axis"),
+    ],
+)
+def test_the_contract_names_what_is_not_registered(entry, message):
+    with pytest.raises(AssertionError, match=message):
+        EntryContract().test_it_is_registered_and_has_a_label(entry)
 
 
-class TestRegisteredLoss(_Registered):
-    axis, name = "loss", "mine_brier"
+def test_the_contract_catches_wrong_probabilities():
+    autoimb.register_family("unsure", Unsure())
+    check = EntryContract().test_it_fits_as_its_pipeline_does_or_says_why_not
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        check(("family", "unsure"), "numeric")
+
+
+def test_the_contract_is_documented():
+    codes = {"GL08", "SS03", "PR01", "PR02", "RT01", "RT03", "YD01"}
+    errors = validate("autoimb.testing.EntryContract")["errors"]
+    assert not [message for code, message in errors if code in codes]
 
 
 def fitted(**options):
@@ -128,7 +156,7 @@ def test_a_loss_of_ones_own_is_what_is_minimised(weights):
     X, y = numeric()
     scores = [
         Strategy.of(CATALOGUE, family="xgboost", loss=loss, class_weight=weights)
-        .build(CATALOGUE, autoimb._data.check_table(X, y).schema, y, seed=0)
+        .build(CATALOGUE, autoimb._table.table.check_table(X, y).schema, y, seed=0)
         .fit(X, y)
         .predict_proba(X)[:, 1]
         for loss in ("log_loss", "mine_brier")
@@ -157,7 +185,7 @@ def test_a_class_weight_that_is_open_is_searched():
     chosen = Strategy.of(CATALOGUE, family="tree", class_weight="balanced")
     X, y = numeric()
     pipeline = chosen.build(
-        CATALOGUE, autoimb._data.check_table(X, y).schema, y, seed=7
+        CATALOGUE, autoimb._table.table.check_table(X, y).schema, y, seed=7
     )
     assert pipeline["model"].class_weight == {0: 1.0, 1: 4.0}
     assert pipeline["model"].random_state == 7
@@ -183,7 +211,7 @@ def test_a_model_without_probabilities_is_scored_by_its_decisions():
             lambda: autoimb.register_family(
                 "mine", GaussianNB(), params={"var_smoothin": Float(0, 1, 0)}
             ),
-            "no parameter 'var_smoothin'. Did you mean 'var_smoothing'",
+            "parameter 'var_smoothin' of GaussianNB is not known. Did you mean",
         ),
         (
             lambda: autoimb.register_family(

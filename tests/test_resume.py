@@ -14,9 +14,9 @@ from sklearn.model_selection import StratifiedKFold
 from tables import BROKEN, DIAL, numeric
 
 from autoimb import AutoImbalance
-from autoimb._archive import Archive
-from autoimb._execution import SequentialExecutor
-from autoimb._study import Storage
+from autoimb._execution.executors import SequentialExecutor
+from autoimb._search.study import Storage
+from autoimb._search.trial_files import TrialFiles
 from autoimb.exceptions import StorageMismatchError
 
 BEFORE_ANY, EARLY, MIDDLE = 2, 9, 18  # evaluations after which a search is broken off
@@ -71,7 +71,7 @@ def small(X=None, y=None, **options):
 
 
 def racing(storage=None, executor=None, **options):
-    """Fit on rows enough for a race: some candidates are dropped, some fail."""
+    """Fit on rows enough for a racing: some candidates are dropped, some fail."""
     X, y = numeric(600, 120)
     settings = {
         "families": [DIAL, BROKEN],
@@ -104,8 +104,12 @@ def assert_same(model, other):
 
 def ended(url):
     """Return the strategies of stored trials that ended on their own."""
-    records = Archive(Storage(url).folder).read().values()
-    return {r.key for r in records if r.status in ("complete", "dropped", "failed")}
+    records = TrialFiles(Storage(url).folder).read().values()
+    return {
+        r.proposed or r.strategy
+        for r in records
+        if r.status in ("complete", "dropped", "failed")
+    }
 
 
 def searched(model):
@@ -305,7 +309,7 @@ def test_another_search_under_the_same_name_is_refused(url, part, options):
 
 def test_another_version_is_refused(url, monkeypatch):
     small(storage=url, n_trials=1)
-    monkeypatch.setattr("autoimb._study.version", lambda _: "0.0.1")
+    monkeypatch.setattr("autoimb._search.study.version", lambda _: "0.0.1")
     with pytest.raises(StorageMismatchError, match="another autoimb version"):
         small(storage=url)
 

@@ -12,10 +12,10 @@ from tables import TABLES, categories, five_classes, mixed, numeric, profile_of
 
 from autoimb._catalogue import CATALOGUE
 from autoimb._catalogue.entry import UNWEIGHTED
-from autoimb._catalogue.samplings import Sampling
-from autoimb._data import check_table
-from autoimb._encoding import make_encoder
+from autoimb._catalogue.sampler_factories import TrainingRows
 from autoimb._models.samplers import CategorySampler, SelectingSampler
+from autoimb._table.encoding import make_encoder
+from autoimb._table.table import check_table
 
 ENTRIES = [e for e in CATALOGUE.entries["resampler"].values() if e.make is not None]
 SELECTING = [e for e in ENTRIES if UNWEIGHTED not in e.needs]
@@ -31,10 +31,9 @@ def resampled(entry, X, y, *, view, seed=0):
     table = check_table(X, y)
     encoder = make_encoder(view, table.schema)
     rows = table.X if encoder is None else encoder.fit_transform(table.X)
-    sampling = Sampling(
+    sampling = TrainingRows(
         counts=np.bincount(table.y),
-        n_categorical=len(table.schema.coded),
-        only_categories=not profile_of(X, y).has_numeric,
+        n_categorical=len(table.schema.positions("categorical")),
         seed=seed,
         is_scaled=view != "native",
     )
@@ -51,7 +50,7 @@ def fits(entries, tables):
         pytest.param(entry, make, id=f"{entry.name}-{name}")
         for entry in entries
         for name, make in tables.items()
-        if entry.misfit(profile_of(*make())) is None
+        if entry.reason_unsuitable(profile_of(*make())) is None
     ]
 
 
@@ -68,7 +67,7 @@ def test_what_is_selected_are_rows_of_the_table_gaps_included(entry, make):
 
 @pytest.mark.parametrize(("entry", "make"), fits(SYNTHETIC, ALL_TABLES))
 def test_made_rows_hold_categories_that_exist(entry, make):
-    n_categorical = len(check_table(*make()).schema.coded)
+    n_categorical = len(check_table(*make()).schema.positions("categorical"))
     rows, y, _, (new, y_new) = resampled(entry, *make(), view="mixed")
     assert np.isfinite(new).all()
     for column in range(n_categorical):
@@ -88,7 +87,7 @@ def test_over_sampling_keeps_every_row_and_adds_what_was_promised(entry, make):
     np.testing.assert_allclose(new[: len(rows)], rows, atol=1e-9)
     np.testing.assert_array_equal(y_new[: len(y)], y)
     counts = np.bincount(y)
-    for code, n in entry.target(counts, entry.defaults()["strength"]).items():
+    for code, n in entry.target_counts(counts, entry.defaults()["strength"]).items():
         got = (y_new == code).sum()
         # These decide on the rows of each cluster or neighbourhood by themselves.
         is_loose = entry.name in ("adasyn", "kmeans_smote", "svm_smote")
@@ -166,7 +165,9 @@ def test_wrappers_clone_and_travel_and_keep_no_rows(wrapped):
     assert len(pickle.dumps(wrapped)) < 3_000
 
 
-@pytest.mark.parametrize("entry", [e for e in SELECTING if not e.target], ids=named)
+@pytest.mark.parametrize(
+    "entry", [e for e in SELECTING if not e.target_counts], ids=named
+)
 def test_cleaning_leaves_the_rare_classes_alone(entry):
     X, y = five_classes()
     _, _, _, (_, y_new) = resampled(entry, X, y, view="dense")

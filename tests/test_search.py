@@ -15,7 +15,7 @@ from sklearn.metrics import make_scorer
 from tables import (
     BROKEN,
     DIAL,
-    arena_of,
+    context_of,
     family_of,
     mixed,
     numeric,
@@ -24,15 +24,14 @@ from tables import (
 )
 
 from autoimb import AutoImbalance
-from autoimb._arena import Limits
 from autoimb._catalogue.entry import Float
-from autoimb._clock import Deadline
-from autoimb._execution import SequentialExecutor
-from autoimb._guide import recommend
-from autoimb._profile import profile_table
-from autoimb._search import LAG, search
-from autoimb._study import Ledger
-from autoimb._trials import leaderboard, with_finalists
+from autoimb._execution.deadline import Deadline
+from autoimb._execution.executors import SequentialExecutor
+from autoimb._search.search import LAG, search
+from autoimb._search.study import StudyRecords
+from autoimb._search.trials import complete, leaderboard, with_finalists
+from autoimb._strategy.flowchart import recommend
+from autoimb._table.profile import profile_table
 
 PLAIN = {"resampler": [], "class_weight": [], "loss": []}
 
@@ -72,38 +71,39 @@ def run(families=DIAL, *, n_trials=None, seconds=None, executor=None, **options)
     """Return the outcome of a search over cheap models, and its space."""
     X, y = numeric()
     axes = {name: options.pop(name, wish) for name, wish in PLAIN.items()}
-    limits = {k: options.pop(k) for k in ("reserve", "memory") if k in options}
     space = space_of(X, y, family=families, **axes)
     problem = problem_of(X, y, catalogue=space.catalogue, as_given=True)
     recommendation = recommend(profile_table(problem.table), catalogue=space.catalogue)
     outcome = search(
         space,
         space.first_trials(recommendation),
-        arena=arena_of(problem, executor),
-        ledger=Ledger.open(None, {}, problem.seed),
-        limits=Limits(clock=Deadline(seconds), n_trials=n_trials, **limits),
+        context=context_of(problem, executor),
+        study_records=StudyRecords.open(None, {}, problem.seed),
+        deadline=Deadline(seconds),
+        n_trials=n_trials,
         **options,
     )
     return outcome, space
 
 
 def limited(n_trials):
-    """Return what a search without a clock needs beside its arena."""
+    """Return what a search without a deadline needs beside its context."""
     return {
-        "ledger": Ledger.open(None, {}, 0),
-        "limits": Limits(clock=Deadline(None), n_trials=n_trials),
+        "study_records": StudyRecords.open(None, {}, 0),
+        "deadline": Deadline(None),
+        "n_trials": n_trials,
     }
 
 
-def told(outcome):
-    """Return what was told of every trial."""
+def recorded(outcome):
+    """Return what the records say of every trial."""
     return [
-        (r.number, r.strategy, r.status, r.mean, r.told, r.n_folds, r.reason)
+        (r.number, r.strategy, r.status, r.mean, r.reported_value, r.n_folds, r.reason)
         for r in outcome.records
     ]
 
 
-# --- the same whoever computes it
+# --- the same on every executor
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -111,7 +111,7 @@ def test_the_order_in_which_folds_finish_changes_nothing(seed):
     options = {"n_trials": 14, "resampler": "auto"}
     in_order, _ = run([DIAL, BROKEN], **options)
     late, _ = run([DIAL, BROKEN], executor=LateExecutor(seed), **options)
-    assert told(late) == told(in_order)
+    assert recorded(late) == recorded(in_order)
     assert [t.params for t in late.study.trials] == [
         t.params for t in in_order.study.trials
     ]
@@ -150,10 +150,10 @@ def test_a_trial_is_proposed_knowing_the_trials_up_to_the_lag_and_no_more(execut
     assert all(one <= other for one, other in pairwise(ended))
 
 
-def test_results_are_told_in_the_order_of_the_trials():
+def test_trials_are_recorded_in_their_order():
     outcome, _ = run(n_trials=10, executor=LateExecutor(3))
     assert [r.number for r in outcome.records] == list(range(10))
-    times = [r.told_at for r in outcome.records]
+    times = [r.finished_at for r in outcome.records]
     assert times == sorted(times)
 
 
@@ -163,10 +163,14 @@ def test_the_seed_decides():
 
     def strategies(seed):
         problem = problem_of(X, y, catalogue=space.catalogue, as_given=True, seed=seed)
-        ledger = Ledger.open(None, {}, seed)
-        limits = Limits(clock=Deadline(None), n_trials=5)
+        study_records = StudyRecords.open(None, {}, seed)
         outcome = search(
-            space, (), arena=arena_of(problem), ledger=ledger, limits=limits
+            space,
+            (),
+            context=context_of(problem),
+            study_records=study_records,
+            deadline=Deadline(None),
+            n_trials=5,
         )
         return [r.strategy for r in outcome.records]
 
@@ -192,15 +196,15 @@ def test_global_random_state_is_left_alone():
 def test_first_trials_come_first_and_the_search_improves_on_them():
     outcome, space = run(n_trials=15)
     assert outcome.records[0].strategy == space.portfolio()[0]
-    assert dict(outcome.complete[0].strategy.family.params)["noise"] < 0.5
-    assert outcome.complete[0].mean > outcome.records[0].mean
+    assert dict(complete(outcome.records)[0].strategy.family.params)["noise"] < 0.5
+    assert complete(outcome.records)[0].mean > outcome.records[0].mean
 
 
 def test_complete_records_hold_every_fold_of_the_first_repeat():
     X, y = numeric()
     space = space_of(X, y, family=DIAL, **PLAIN)
     problem = problem_of(X, y, repeats=3, catalogue=space.catalogue, as_given=True)
-    outcome = search(space, (), arena=arena_of(problem), **limited(2))
+    outcome = search(space, (), context=context_of(problem), **limited(2))
     for record in outcome.records:
         assert [r.number for r in record.results] == [0, 1, 2]
         assert record.n_folds == 3
@@ -226,10 +230,10 @@ def test_a_strategy_that_comes_again_is_not_evaluated_again():
 
 def test_only_the_best_keep_their_scores():
     outcome, _ = run(n_trials=45)
-    complete = outcome.complete
-    assert len(complete) == 45
-    assert all(record.results for record in complete[:40])
-    assert not any(record.results for record in complete[40:])
+    ranked = complete(outcome.records)
+    assert len(ranked) == 45
+    assert all(record.results for record in ranked[:40])
+    assert not any(record.results for record in ranked[40:])
 
 
 # --- failures
@@ -266,7 +270,7 @@ def test_one_failed_fold_ends_the_others():
 
 def test_every_candidate_failing_leaves_only_reasons():
     outcome, _ = run(BROKEN, n_trials=3)
-    assert not outcome.complete
+    assert not complete(outcome.records)
     assert outcome.records[0].reason == "ValueError: this model is broken"
 
 
@@ -285,14 +289,14 @@ def test_a_search_whose_tasks_never_end_ends_at_its_deadline():
 
 def test_a_deadline_alone_stops_a_search_that_could_go_on():
     outcome, _ = run(seconds=1.2)
-    assert outcome.complete
-    assert outcome.records[-1].told_at < 2.5
+    assert complete(outcome.records)
+    assert outcome.records[-1].finished_at < 2.5
 
 
 def test_seconds_held_back_are_left():
-    outcome, _ = run(seconds=60.0, reserve=lambda complete: 58.8)
-    assert outcome.complete
-    assert outcome.records[-1].told_at < 5.0
+    outcome, _ = run(seconds=60.0, seconds_after_search=lambda complete: 58.8)
+    assert complete(outcome.records)
+    assert outcome.records[-1].finished_at < 5.0
 
 
 def test_a_number_of_trials_is_kept_exactly():
@@ -308,7 +312,7 @@ def test_ctrl_c_keeps_what_is_complete():
 
     outcome, _ = run(n_trials=50, on_progress=interrupt)
     assert outcome.was_interrupted
-    assert len(outcome.complete) >= 3
+    assert len(complete(outcome.records)) >= 3
     assert len(outcome.records) <= 3 + LAG
     assert all(t.state.is_finished() for t in outcome.study.trials)
 
@@ -328,10 +332,10 @@ def test_progress_counts_and_knows_the_best():
     outcome, _ = run([DIAL, BROKEN], n_trials=9, on_progress=seen.append)
     assert [p.n_done for p in seen] == sorted(p.n_done for p in seen)
     last = seen[-1]
-    assert (last.n_done, last.n_trials, last.seconds) == (9, 9, None)
+    assert (last.n_done, last.n_trials, last.time_budget) == (9, 9, None)
     assert last.n_failed == sum(r.status == "failed" for r in outcome.records)
-    assert last.best == outcome.complete[0].mean
-    assert last.best_strategy == outcome.complete[0].strategy
+    assert last.best == complete(outcome.records)[0].mean
+    assert last.best_strategy == complete(outcome.records)[0].strategy
 
 
 @pytest.mark.parametrize("verbosity", [optuna.logging.DEBUG, optuna.logging.ERROR])
@@ -366,7 +370,7 @@ def test_the_leaderboard_ranks_by_score_and_shows_each_candidate_once():
     assert scored["mean"].is_monotonic_decreasing
     assert rows["status"].tolist()[: len(scored)] == ["complete"] * len(scored)
     assert "duplicate" not in set(rows["status"])
-    assert scored["mean"].tolist() == [r.mean for r in outcome.complete]
+    assert scored["mean"].tolist() == [r.mean for r in complete(outcome.records)]
     assert (scored["se"] > 0).all()
 
 
@@ -391,7 +395,7 @@ def raced(**options):
     space = space_of(X, y, family=[good, bad], **PLAIN)
     problem = problem_of(X, y, cv=5, catalogue=space.catalogue, as_given=True)
     return search(
-        space, space.portfolio(), arena=arena_of(problem), **limited(14), **options
+        space, space.portfolio(), context=context_of(problem), **limited(14), **options
     )
 
 
@@ -401,14 +405,14 @@ def test_candidates_that_are_clearly_behind_do_not_run_all_folds():
     assert dropped
     assert all(2 <= r.n_folds < 5 and r.score is None for r in dropped)
     assert {r.strategy.family.name for r in dropped[:3]} == {"bad"}
-    best = outcome.complete[0].mean
-    assert all(record.told < best for record in dropped)
+    best = complete(outcome.records)[0].mean
+    assert all(record.reported_value < best for record in dropped)
 
 
-def test_what_is_dropped_is_told_as_a_value_and_marked():
+def test_a_dropped_trial_has_a_value_and_a_mark_in_the_study():
     outcome = raced()
     for trial, record in zip(outcome.study.trials, outcome.records, strict=True):
-        assert trial.value == record.told
+        assert trial.value == record.reported_value
         assert trial.user_attrs["status"] == record.status
         assert ("incomplete" in trial.user_attrs) == (record.status == "dropped")
 
@@ -460,8 +464,8 @@ def test_a_metric_that_is_undefined_is_a_failure():
     space = space_of(X, y, family=DIAL, **PLAIN)
     problem = problem_of(X, y, catalogue=space.catalogue, as_given=True)
     undefined = make_scorer(lambda *_: float("nan"))
-    arena = arena_of(problem, metric=undefined)
-    outcome = search(space, (), arena=arena, **limited(2))
+    context = context_of(problem, metric=undefined)
+    outcome = search(space, (), context=context, **limited(2))
     assert {r.status for r in outcome.records} == {"failed"}
     assert outcome.records[0].reason == "the metric is undefined on its scores"
 

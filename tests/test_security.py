@@ -23,6 +23,7 @@ from autoimb import AutoImbalance
 from autoimb._catalogue import CATALOGUE
 from autoimb._catalogue.entry import Family
 from autoimb._cli import main
+from autoimb._persist.saved_model import FORMAT
 from autoimb.exceptions import BadInputError
 
 DATA = make_classification(120, 4, weights=[0.8], random_state=0)
@@ -122,7 +123,7 @@ def with_default(factory, **items):
     return node("DefaultDictNode", "collections", "defaultdict", content=parts)
 
 
-RUN = ("autoimb._execution", "_run_payload")
+RUN = ("autoimb._execution.executors", "_run_payload")
 RESOLVE = ("autoimb._catalogue.entry", "resolve")
 PAYLOAD = "payload.bin"
 
@@ -149,7 +150,7 @@ def payload():
 def mapped(path, size):
     sizes = row(plain(size))
     state = several(plain(str(path)), sizes)  # the class has slots
-    return node("ObjectNode", "autoimb._execution", "Mapped", content=state)
+    return node("ObjectNode", "autoimb._execution.shared_data", "Mapped", content=state)
 
 
 def parts_of(root):
@@ -249,14 +250,16 @@ ATTACKS = {
     ),
     "executor-submit": as_factory(
         lambda _: partial(
-            method(thing("autoimb._execution", "SequentialExecutor"), "submit"),
+            method(
+                thing("autoimb._execution.executors", "SequentialExecutor"), "submit"
+            ),
             *(function(*RUN), payload()),
         )
     ),
     "submit-within": as_factory(
         lambda _: partial(
-            function("autoimb._execution", "submit_within"),
-            thing("autoimb._execution", "SequentialExecutor"),
+            function("autoimb._execution.executors", "submit_within"),
+            thing("autoimb._execution.executors", "SequentialExecutor"),
             *(plain(None), function(*RUN), payload()),
         )
     ),
@@ -276,19 +279,19 @@ ATTACKS = {
     "loss-of-function": as_part(loss_call),
     "key-type": as_part(key_call),
     "list-of-class": as_part(
-        lambda _: several(plain(1), at=("autoimb._execution", "Inline"))
+        lambda _: several(plain(1), at=("autoimb._execution.shared_data", "Inline"))
     ),
     "list-of-function": as_part(
-        lambda _: several(plain(1), at=("autoimb._catalogue.ready", "is_ready"))
+        lambda _: several(plain(1), at=("autoimb._catalogue.user_objects", "is_ready"))
     ),
-    "dict-of-class": as_part(
-        lambda _: mapping(_at=("autoimb._estimator", "AutoImbalance"))
-    ),
+    "dict-of-class": as_part(lambda _: mapping(_at=("autoimb", "AutoImbalance"))),
     "dict-of-function": as_part(
-        lambda _: mapping(_at=("autoimb._machine", "free_memory"))
+        lambda _: mapping(_at=("autoimb._execution.resources", "free_memory"))
     ),
     "set-of-class": as_part(
-        lambda _: node("SetNode", "autoimb._execution", "Inline", content=[])
+        lambda _: node(
+            "SetNode", "autoimb._execution.shared_data", "Inline", content=[]
+        )
     ),
     # Things that nothing calls yet.
     "function": as_part(lambda _: function(*RUN)),
@@ -297,10 +300,12 @@ ATTACKS = {
     "mapped": as_part(other_file),
     "partial": as_part(lambda _: partial(function("numpy", "absolute"))),
     "defaultdict": as_part(lambda _: with_default(kind("builtins", "dict"))),
-    "tuple-of-class": as_part(lambda _: row(at=("autoimb._execution", "Mapped"))),
+    "tuple-of-class": as_part(
+        lambda _: row(at=("autoimb._execution.shared_data", "Mapped"))
+    ),
     "map-type": as_part(lambda _: kind("builtins", "map")),
     "sequential-executor": set_part(
-        "executor", thing("autoimb._execution", "SequentialExecutor")
+        "executor", thing("autoimb._execution.executors", "SequentialExecutor")
     ),
     # Bundles that are not what was written.
     "ordered-dict": lambda root, _: {
@@ -311,14 +316,15 @@ ATTACKS = {
     "more-parts": bundle(extra=plain(1)),
     "format-is-bool": bundle(format=plain(True)),
     "format-is-float": bundle(format=plain(0.5)),
-    "another-model": bundle(model=thing("autoimb._fitted", "FittedModel")),
-    "not-fitted": bundle(model=thing("autoimb._estimator", "AutoImbalance")),
+    "another-model": bundle(model=thing("autoimb._fit.fitted_model", "FittedModel")),
+    "not-fitted": bundle(model=thing("autoimb", "AutoImbalance")),
     "two-of-one-number": in_place(shared_numbers),
     "number-is-no-int": in_place(lambda root: root.update(__id__="1")),
     "old-protocol": in_place(lambda root: root.update(protocol=1)),
     "random-state-of-function": as_part(
         lambda _: node(
-            *("RandomStateNode", "autoimb._machine", "free_memory"), content=mapping()
+            *("RandomStateNode", "autoimb._execution.resources", "free_memory"),
+            content=mapping(),
         )
     ),
     # skops itself refuses or flags these; they stay refused.
@@ -339,7 +345,9 @@ ATTACKS = {
     "eval": as_part(lambda _: kind("builtins", "eval")),
     "reduce-of-eval": as_part(lambda _: reduced("builtins", "eval", plain("1"))),
     "cached-node": as_part(lambda _: node("CachedNode", "builtins", "str")),
-    "dotted-class": as_part(lambda _: function("autoimb", "_execution._run_payload")),
+    "dotted-class": as_part(
+        lambda _: function("autoimb", "_execution.executors._run_payload")
+    ),
 }
 
 
@@ -473,7 +481,7 @@ def test_broken_archives_are_refused(content, table, tmp_path, marker, capsys):
 
 def test_nesting_that_is_too_deep_is_refused(members, table, seen, marker, capsys):
     schema = json.loads(members["schema.json"])
-    schema["content"]["format"] = plain(1)
+    schema["content"]["format"] = plain(FORMAT)
     for _ in range(300):
         schema["content"]["format"] = several(schema["content"]["format"])
     path = seen / "bad.skops"
@@ -489,11 +497,12 @@ def write_as_is(model, path, **changes):
     state = {**vars(model), "study_": None, **changes}
     state["leaderboard_"] = model.leaderboard_.astype(object).to_dict("list")
     state.pop("_skl_callbacks", None)
-    with ZipFile(io.BytesIO(skops.io.dumps({"format": 1, "model": state}))) as made:
+    written = skops.io.dumps({"format": FORMAT, "model": state})
+    with ZipFile(io.BytesIO(written)) as made:
         files = {name: made.read(name) for name in made.namelist()}
     schema = json.loads(files["schema.json"])
     parts = schema["content"]
-    at = "autoimb._estimator", "AutoImbalance"
+    at = "autoimb", "AutoImbalance"
     parts["model"] = node("ObjectNode", *at, content=parts["model"])
     files["schema.json"] = json.dumps(schema).encode()
     with ZipFile(path, "w", ZIP_DEFLATED) as archive:
@@ -508,7 +517,7 @@ def family(marker, **fields):
         label="x",
         make="os:system",
         fixed={"command": f"mkdir {marker}"},
-        takes={},
+        parameter_names={},
         **fields,
     )
 
@@ -525,7 +534,9 @@ def test_a_catalogue_that_names_code_is_refused(model, table, tmp_path, marker, 
     assert_refused(path, table, marker, capsys)
 
 
-@pytest.mark.parametrize("fields", [{}, {"within": "os:mkdir"}, {"staged": "os:mkdir"}])
+@pytest.mark.parametrize(
+    "fields", [{}, {"time_limited_fit": "os:mkdir"}, {"staged_proba": "os:mkdir"}]
+)
 def test_a_family_that_names_code_is_refused(
     fields, model, table, tmp_path, marker, capsys
 ):
@@ -560,7 +571,7 @@ def test_no_folder_of_pickled_fits_comes_from_a_file(table, tmp_path, marker, ca
 def test_parameters_that_no_search_proposes_are_refused_by_refit(model, tmp_path):
     from dataclasses import replace
 
-    from autoimb._strategy import Choice
+    from autoimb._strategy.strategy import Choice
 
     model.save(tmp_path / "model.skops")
     evil = autoimb.load(tmp_path / "model.skops")
@@ -575,12 +586,12 @@ def test_parameters_that_no_search_proposes_are_refused_by_refit(model, tmp_path
 def test_no_text_of_a_file_becomes_code():
     from xgboost import XGBClassifier
 
-    from autoimb._export.names import Names
-    from autoimb._export.source import source
+    from autoimb._export.script_names import ScriptNames
+    from autoimb._export.value_code import code_of
 
     evil = XGBClassifier(**{"x=print('code'), y": 1})
     with pytest.raises(BadInputError, match="cannot be written as code"):
-        source(evil, Names())
+        code_of(evil, ScriptNames())
 
 
 # --- the list of what a file may hold
@@ -634,7 +645,7 @@ def sample(loader, module, name):
 
 
 def audited(one, trusted=()):
-    from autoimb._allowed import Audit
+    from autoimb._persist.audit import Audit
 
     audit = Audit(frozenset(trusted), frozenset({"a.npy", "a.npz", "a.bin"}))
     audit.visit(one)
@@ -643,12 +654,13 @@ def audited(one, trusted=()):
 
 
 def test_no_callable_of_autoimb_can_be_named_but_the_listed_classes():
-    from autoimb._allowed import _KINDS, OWN_CLASSES, Audit
+    from autoimb._persist.allowed_classes import OWN_CLASSES
+    from autoimb._persist.audit import _KINDS, Audit
 
     names = set(reachable())
     assert len(names) > 2000
-    assert ("autoimb._execution", "_run_payload") in names
-    assert ("autoimb._execution.Mapped", "get") in names
+    assert ("autoimb._execution.executors", "_run_payload") in names
+    assert ("autoimb._execution.shared_data.Mapped", "get") in names
     full = {f"{module}.{name}" for module, name in names}
     for loader in _KINDS:
         one = sample(loader, "", "")
@@ -664,7 +676,7 @@ def test_no_callable_of_autoimb_can_be_named_but_the_listed_classes():
 def test_only_the_loaders_that_models_need_are_read():
     from skops.io._audit import NODE_TYPE_MAPPING
 
-    from autoimb._allowed import _KINDS
+    from autoimb._persist.audit import _KINDS
 
     loaders = {loader for loader, _ in NODE_TYPE_MAPPING}
     assert loaders >= set(_KINDS)
@@ -691,16 +703,16 @@ def test_ufuncs_are_the_only_functions_that_need_no_trust():
 
 
 def test_listed_classes_exist_and_run_nothing_when_they_are_loaded():
-    from autoimb._allowed import OWN_CLASSES
-    from autoimb._calibrate import Calibration
-    from autoimb._shift import PriorShift
+    from autoimb._metrics.calibration import Calibration
+    from autoimb._persist.allowed_classes import OWN_CLASSES
+    from autoimb._threshold.prior_shift import PriorShift
 
     for full in OWN_CLASSES:
         module, _, name = full.rpartition(".")
         listed = getattr(importlib.import_module(module), name)
         assert inspect.isclass(listed), full
         assert (listed.__module__, listed.__qualname__) == (module, name)
-        own = [c for c in listed.__mro__ if c.__module__.startswith("autoimb.")]
+        own = [c for c in listed.__mro__ if c.__module__.split(".")[0] == "autoimb"]
         hooks = {"__reduce__", "__reduce_ex__", "__del__", "__getattr__"}
         if not issubclass(listed, Calibration | PriorShift):  # arithmetic on scores
             hooks.add("__call__")
@@ -712,7 +724,7 @@ def test_listed_classes_exist_and_run_nothing_when_they_are_loaded():
 
 
 def test_listed_classes_of_other_packages_exist():
-    from autoimb._allowed import FOREIGN_CLASSES
+    from autoimb._persist.allowed_classes import FOREIGN_CLASSES
 
     for full in FOREIGN_CLASSES:
         module, _, name = full.rpartition(".")

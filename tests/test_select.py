@@ -1,4 +1,4 @@
-"""The winner is no luckier than it must be, and its estimate says so."""
+"""The winner is selected fairly, and its honest estimate is not too high."""
 
 import time
 from concurrent.futures import Future
@@ -6,25 +6,26 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tables import DIAL, arena_of, numeric, problem_of
+from tables import DIAL, context_of, numeric, problem_of, unscored
 
 from autoimb._catalogue import CATALOGUE
-from autoimb._clock import Deadline
-from autoimb._committee import Bench, Member, noise_of, weigh
-from autoimb._evaluate import FoldResult
-from autoimb._execution import SequentialExecutor
-from autoimb._judge import Score
-from autoimb._select import (
-    Selection,
-    _Plan,
-    _plan,
-    honest_score,
-    last_seconds,
-    rescore,
-    select,
+from autoimb._evaluate.out_of_fold import FoldResult
+from autoimb._execution.deadline import Deadline
+from autoimb._execution.executors import SequentialExecutor
+from autoimb._metrics.bootstrap import Score
+from autoimb._search.trials import TrialRecord
+from autoimb._select.ensemble import (
+    EnsembleScoring,
+    Member,
+    member_weights,
+    typical_standard_error,
 )
-from autoimb._strategy import Strategy
-from autoimb._trials import TrialRecord
+from autoimb._select.finalists import RepeatPlan, plan_repeats, rescore
+from autoimb._select.honest_score import honest_score
+from autoimb._select.select import select
+from autoimb._select.selection import Selection
+from autoimb._select.time_reserve import last_seconds
+from autoimb._strategy.strategy import Strategy
 
 NO_LIMIT = Deadline(None)
 FAMILIES = ("extra_trees", "logistic_regression", "random_forest", "xgboost")
@@ -57,10 +58,10 @@ def record(number, mean, *, family="extra_trees", handled=False, noise=0.0, **fi
 def selected(*records, clock=NO_LIMIT):
     """Return the selection among records, on a problem without further repeats."""
     best_first = sorted(records, key=lambda r: (-r.mean, r.number))
-    return select(best_first, arena_of(problem_of(*numeric())), clock, size=1)
+    return select(best_first, context_of(problem_of(*numeric())), clock, size=1)
 
 
-# --- doing nothing has the benefit of the doubt
+# --- the baseline wins unless handling is clearly better
 
 
 @pytest.mark.parametrize(
@@ -74,31 +75,31 @@ def test_handling_must_gain_half_a_paired_standard_error(gain, wins):
     assert winner is {"plain": plain, "handled": handled}[wins]
 
 
-def test_the_noise_is_that_of_the_difference():
+def test_the_standard_error_is_that_of_the_difference():
     """Scores that go up and down together are told apart however noisy they are."""
     plain = record(0, 0.5, noise=0.2)
     handled = record(1, 0.51, handled=True, noise=0.2)
     assert selected(plain, handled).winner is handled
 
 
-def test_an_unhandled_model_of_another_family_does_not_replace_the_best():
+def test_a_baseline_of_another_family_does_not_replace_the_best():
     other = record(0, 0.5, family="logistic_regression")
     best = record(1, 0.5001, handled=True, noise=0.1)
     selection = selected(other, best)
     assert selection.winner is best
-    assert selection.do_nothing is other
+    assert selection.baseline is other
 
 
-def test_the_best_of_the_plain_ones_of_the_family_replaces_it():
+def test_the_best_baseline_of_the_family_replaces_it():
     poorer, better = record(0, 0.48), record(1, 0.5)
     best = record(2, 0.501, handled=True, noise=0.1)
     assert selected(poorer, better, best).winner is better
 
 
-def test_an_unhandled_best_wins_as_it_is():
+def test_a_baseline_that_scores_best_wins():
     best, runner_up = record(0, 0.6), record(1, 0.59, handled=True, noise=0.5)
     selection = selected(best, runner_up)
-    assert selection.winner is selection.do_nothing is best
+    assert selection.winner is selection.baseline is best
 
 
 def test_equal_scores_go_to_the_earlier_trial():
@@ -107,15 +108,15 @@ def test_equal_scores_go_to_the_earlier_trial():
     assert selected(other, one).winner is one
 
 
-def test_without_any_plain_candidate_nothing_is_known_of_doing_nothing():
+def test_without_a_complete_baseline_there_is_none():
     best = record(0, 0.6, handled=True)
-    assert selected(best).do_nothing is None
+    assert selected(best).baseline is None
 
 
 # --- finalists
 
 
-def test_finalists_are_few_of_a_family_and_the_plain_ones_to_compare_with():
+def test_finalists_are_few_of_a_family_and_the_baselines_to_compare_with():
     trees = [record(n, 0.9 - n / 100, handled=True) for n in range(6)]
     others = [
         record(10 + n, 0.7 - n / 100, family=family, handled=True)
@@ -144,7 +145,7 @@ def test_a_candidate_that_cannot_be_refitted_in_time_is_passed_over():
 
 def test_a_strategy_without_a_score_is_its_own_comparison():
     strategy = Strategy.of(CATALOGUE, family="extra_trees")
-    selection = Selection.unscored(strategy)
+    selection = unscored(strategy)
     assert selection.winner.strategy == selection.members[0].strategy == strategy
     assert selection.winner.mean == float("-inf")
     assert not selection.winner.results
@@ -169,38 +170,39 @@ class FailsOn(SequentialExecutor):
         return future
 
 
-def rescored(executor, clock=NO_LIMIT, fit_seconds=0.0, latest=None):
+def rescored(executor, deadline=NO_LIMIT, fit_seconds=0.0, last_deadline=None):
     """Return three models scored on two folds, scored again on two more repeats."""
-    catalogue = CATALOGUE.adding("family", DIAL)
+    catalogue = CATALOGUE.with_entry("family", DIAL)
     problem = problem_of(
         *numeric(), cv=2, repeats=3, catalogue=catalogue, as_given=True
     )
-    arena = arena_of(problem, executor)
+    context = context_of(problem, executor)
     records = []
     for at, noise in enumerate((0.1, 0.5, 0.9)):
         strategy = Strategy.of(catalogue, family=("dial", {"noise": noise}))
-        results = [arena.submit(strategy, number).result() for number in (0, 1)]
+        results = [context.submit(strategy, number).result() for number in (0, 1)]
         results = [replace(r, fit_seconds=fit_seconds) for r in results]
         records.append(
             TrialRecord(
                 number=at,
                 strategy=strategy,
                 status="complete",
-                score=arena.judge.score(results),
+                score=context.scoring.score(results),
                 results=tuple(results),
                 n_folds=2,
                 fit_seconds=fit_seconds,
             )
         )
-    return records, rescore(records, arena, clock, latest or clock), arena
+    again = rescore(records, context, deadline, last_deadline or deadline)
+    return records, again, context
 
 
 def test_finalists_are_scored_on_every_repeat():
-    before, after, arena = rescored(FailsOn(None, None))
+    before, after, context = rescored(FailsOn(None, None))
     for old, new in zip(before, after, strict=True):
         assert [r.number for r in new.results] == [0, 1, 2, 3, 4, 5]
         assert new.n_folds == 6
-        assert new.mean == arena.judge.score(new.results).mean != old.mean
+        assert new.mean == context.scoring.score(new.results).mean != old.mean
         assert (new.number, new.strategy) == (old.number, old.strategy)
 
 
@@ -236,7 +238,9 @@ def test_a_repeat_that_was_begun_in_time_is_waited_for():
             time.sleep(0.1 if number > 1 else 0)
             return super().submit_within(seconds, fn, strategy, number, *rest)
 
-    _, after, _ = rescored(Busy(None, None), Deadline(0.4), latest=Deadline(20.0))
+    _, after, _ = rescored(
+        Busy(None, None), Deadline(0.4), last_deadline=Deadline(20.0)
+    )
     assert {record.n_folds for record in after} == {4}
 
 
@@ -244,7 +248,7 @@ def test_a_repeat_that_was_begun_in_time_is_waited_for():
 @pytest.mark.parametrize("slow", [0, 1, 2])
 def test_what_is_planned_fits_the_time_and_is_all_that_fits(slow, n_repeats):
     problem = problem_of(*numeric(), cv=2, repeats=n_repeats)
-    arena = arena_of(problem, SequentialExecutor())
+    context = context_of(problem, SequentialExecutor())
     takes = [10.0 if at == slow else 1.0 for at in range(3)]
     finalists = [
         record(
@@ -257,13 +261,13 @@ def test_what_is_planned_fits_the_time_and_is_all_that_fits(slow, n_repeats):
     }
     for seconds in (0.0, 3.0, 4.0, 8.0, 22.0, 24.0, 44.0, 48.0, 1e9):
         fits = [option for option in options if options[option] <= seconds]
-        planned = _plan(finalists, arena, seconds)
+        planned = plan_repeats(finalists, context, seconds)
         if not fits:
-            assert planned == _Plan(0, 0.0)
+            assert planned == RepeatPlan(0, 0.0)
             continue
-        assert planned == _Plan(max(fits)[0], options[max(fits)])
+        assert planned == RepeatPlan(max(fits)[0], options[max(fits)])
         # What was kept back for it is enough for it.
-        assert _plan(finalists, arena, planned.seconds) == planned
+        assert plan_repeats(finalists, context, planned.seconds) == planned
 
 
 # --- the honest estimate
@@ -271,7 +275,7 @@ def test_what_is_planned_fits_the_time_and_is_all_that_fits(slow, n_repeats):
 
 def noise_records(problem, n_candidates):
     """Return candidates that are pure chance, scored like real ones."""
-    arena = arena_of(problem, metric="roc_auc")
+    context = context_of(problem, metric="roc_auc")
     rng = np.random.default_rng(0)
     records = []
     for number in range(n_candidates):
@@ -280,37 +284,38 @@ def noise_records(problem, n_candidates):
         results = [
             FoldResult(n, "ok", proba[f.val_idx]) for n, f in enumerate(problem.folds)
         ]
-        score = arena.judge.score(results)
+        score = context.scoring.score(results)
         records.append(record(number, 0.0, score=score, results=tuple(results)))
     return records
 
 
-def bench_of(problem, metric="roc_auc"):
-    return Bench(problem, arena_of(problem, metric=metric).judge)
+def ensemble_scoring_of(problem, metric="roc_auc"):
+    return EnsembleScoring(problem, context_of(problem, metric=metric).scoring)
 
 
-def alone(winner, do_nothing=None):
+def alone(winner, baseline=None):
     """Return the selection of one candidate."""
-    return replace(Selection.alone(winner), do_nothing=do_nothing or winner)
+    selection = Selection.alone(winner)
+    return replace(selection, baseline=baseline or winner, is_substitute=False)
 
 
-def test_the_best_of_many_coin_tosses_is_not_believed():
+def test_the_estimate_of_the_best_of_many_random_candidates_is_near_no_skill():
     problem = problem_of(*numeric(200, 40))
     records = noise_records(problem, 40)
     best = max(records, key=lambda r: r.mean)
-    found = honest_score(records, alone(best, records[3]), bench_of(problem))
+    found = honest_score(records, alone(best, records[3]), ensemble_scoring_of(problem))
     assert best.mean > 0.58
     assert abs(found.estimate - 0.5) < 0.6 * abs(best.mean - 0.5)
     assert found.low < 0.5 < found.high
     assert found.low < found.estimate < found.high
     assert found.no_skill == 0.5
-    assert abs(found.do_nothing - 0.5) < 0.6 * abs(best.mean - 0.5)
+    assert abs(found.baseline - 0.5) < 0.6 * abs(best.mean - 0.5)
 
 
-def test_doing_nothing_is_estimated_among_those_that_do_nothing():
-    """The estimate of the plain candidates alone, whatever handled ones there are."""
+def test_the_baseline_is_estimated_among_baselines_alone():
+    """Handled candidates do not change it."""
     problem = problem_of(*numeric(200, 40))
-    bench = bench_of(problem)
+    ensemble_scoring = ensemble_scoring_of(problem)
     records = noise_records(problem, 12)
     weights = ("balanced", {"exponent": 0.5})
     handled = [
@@ -322,23 +327,27 @@ def test_doing_nothing_is_estimated_among_those_that_do_nothing():
     ]
     plain = records[6:]
     best, best_plain = (max(of, key=lambda r: r.mean) for of in (handled, plain))
-    among_all = honest_score([*handled, *plain], alone(best, best_plain), bench)
-    among_plain = honest_score(plain, alone(best_plain), bench)
-    assert among_all.do_nothing == among_plain.do_nothing == among_plain.estimate
+    among_all = honest_score(
+        [*handled, *plain], alone(best, best_plain), ensemble_scoring
+    )
+    among_plain = honest_score(plain, alone(best_plain), ensemble_scoring)
+    assert among_all.baseline == among_plain.baseline == among_plain.estimate
 
 
 def test_one_candidate_alone_needs_no_correction():
     problem = problem_of(*numeric(300, 100))
     records = noise_records(problem, 1)
-    found = honest_score(records, alone(records[0]), bench_of(problem))
+    found = honest_score(records, alone(records[0]), ensemble_scoring_of(problem))
     assert found.estimate == pytest.approx(records[0].mean, abs=0.01)
 
 
 def test_no_skill_is_the_prevalence_for_average_precision():
     X, y = numeric(200, 30)
     problem = problem_of(X, y)
-    selection = Selection.unscored(Strategy.of(CATALOGUE, family="extra_trees"))
-    found = honest_score([], selection, bench_of(problem, "average_precision"))
+    selection = unscored(Strategy.of(CATALOGUE, family="extra_trees"))
+    found = honest_score(
+        [], selection, ensemble_scoring_of(problem, "average_precision")
+    )
     assert found.no_skill == pytest.approx(0.15)
     assert np.isnan([found.estimate, found.low, found.high]).all()
 
@@ -346,25 +355,29 @@ def test_no_skill_is_the_prevalence_for_average_precision():
 def test_a_draw_in_which_nothing_is_known_does_not_count():
     """A draw that holds every row leaves none to score on."""
     problem = problem_of(*numeric(200, 60))
-    bench, rng = bench_of(problem), np.random.default_rng(0)
+    ensemble_scoring, rng = ensemble_scoring_of(problem), np.random.default_rng(0)
     counts = rng.poisson(1.0, (3, 200)).astype(np.uint8)
     counts[1] = 1
-    bench = replace(bench, judge=replace(bench.judge, counts=counts))
+    ensemble_scoring = replace(
+        ensemble_scoring, scoring=replace(ensemble_scoring.scoring, counts=counts)
+    )
     (one,) = noise_records(problem, 1)
     one = replace(one, score=Score(0.5, np.ones(3), np.ones(3)))
-    with_gap = honest_score([one], alone(one), bench)
-    judge = replace(bench.judge, counts=counts[[0, 2]])
+    with_gap = honest_score([one], alone(one), ensemble_scoring)
+    scoring = replace(ensemble_scoring.scoring, counts=counts[[0, 2]])
     two = replace(one, score=Score(0.5, np.ones(2), np.ones(2)))
-    assert with_gap == honest_score([two], alone(two), replace(bench, judge=judge))
+    assert with_gap == honest_score(
+        [two], alone(two), replace(ensemble_scoring, scoring=scoring)
+    )
     assert np.isfinite(with_gap.estimate)
 
 
-# --- the committee
+# --- the ensemble
 
 
 def informed_records(problem, qualities, *, seed=0, **fields):
     """Return candidates whose scores say so much of the labels, each with own noise."""
-    arena, rng = arena_of(problem), np.random.default_rng(seed)
+    context, rng = context_of(problem), np.random.default_rng(seed)
     families = list(CATALOGUE.entries["family"])
     records = []
     for number, quality in enumerate(qualities):
@@ -374,7 +387,7 @@ def informed_records(problem, qualities, *, seed=0, **fields):
         results = tuple(
             FoldResult(n, "ok", proba[f.val_idx]) for n, f in enumerate(problem.folds)
         )
-        score = arena.judge.score(results)
+        score = context.scoring.score(results)
         records.append(
             TrialRecord(
                 number=number,
@@ -390,27 +403,28 @@ def informed_records(problem, qualities, *, seed=0, **fields):
 
 
 def chosen(problem, records, clock=NO_LIMIT, size=12):
-    return select(records, arena_of(problem), clock, size=size)
+    return select(records, context_of(problem), clock, size=size)
 
 
-def test_models_that_err_differently_answer_together():
+def test_models_with_different_errors_form_an_ensemble():
     problem = problem_of(*numeric(300, 40), cv=3)
     records = informed_records(problem, [1.5] * 6)
     found = chosen(problem, records)
     assert len(found.members) == 6
     assert found.members[0].record is found.winner is records[0]
-    assert found.score.mean > found.winner.mean + 0.05
+    score = ensemble_scoring_of(problem, "average_precision").score(found.members)
+    assert score.mean > found.winner.mean + 0.05
 
 
-def test_no_more_sit_than_were_asked_for():
+def test_an_ensemble_has_at_most_the_requested_members():
     problem = problem_of(*numeric(300, 40), cv=3)
     records = informed_records(problem, [1.5] * 6)
     for size in (1, 2, 4):
         assert len(chosen(problem, records, size=size).members) == size
 
 
-def test_who_knows_nothing_hardly_counts():
-    """Beside a good model, noise has next to no weight or no seat at all."""
+def test_a_random_candidate_has_next_to_no_weight():
+    """Beside a good model it has next to no weight, or is no member at all."""
     problem = problem_of(*numeric(3000, 600), cv=3)
     records = informed_records(problem, [3.0, 0.0, 0.0, 0.0])
     found = chosen(problem, records)
@@ -418,7 +432,7 @@ def test_who_knows_nothing_hardly_counts():
     assert found.members[0].weight / total > 0.99
 
 
-def test_whoever_cannot_be_refitted_in_time_does_not_sit():
+def test_a_candidate_that_cannot_be_refitted_in_time_is_no_member():
     problem = problem_of(*numeric(300, 40), cv=3)
     records = informed_records(problem, [1.5] * 6, fit_seconds=4.0)
     clock = Deadline(20.0, started=time.monotonic())
@@ -426,20 +440,24 @@ def test_whoever_cannot_be_refitted_in_time_does_not_sit():
     assert len(chosen(problem, records, clock).members) == 4
 
 
-def test_a_committee_s_scores_are_the_mean_of_its_members_calibrated_ones():
+def test_the_scores_of_an_ensemble_are_the_mean_of_calibrated_scores():
     problem = problem_of(*numeric(300, 60), cv=3)
-    bench = bench_of(problem)
+    ensemble_scoring = ensemble_scoring_of(problem)
     one, other = informed_records(problem, [1.0, 2.0])
     members = [Member(one, 3.0), Member(other, 1.0)]
-    parts = zip(bench.aligned(one), bench.aligned(other), strict=True)
-    for found, (a, b) in zip(bench.results(members), parts, strict=True):
+    parts = zip(
+        ensemble_scoring.calibrated(one),
+        ensemble_scoring.calibrated(other),
+        strict=True,
+    )
+    for found, (a, b) in zip(ensemble_scoring.results(members), parts, strict=True):
         np.testing.assert_allclose(found.scores, (3 * a.scores + b.scores) / 4)
 
 
 def test_a_strictly_increasing_map_of_a_member_s_scores_changes_nothing_much():
-    """Members are aligned first, so one that shouts does not drown the others."""
+    """Members are calibrated first, so that large scores do not outweigh others."""
     problem = problem_of(*numeric(400, 80), cv=3)
-    bench = bench_of(problem)
+    ensemble_scoring = ensemble_scoring_of(problem)
     one, other = informed_records(problem, [1.0, 2.0])
 
     def louder(result):
@@ -448,50 +466,54 @@ def test_a_strictly_increasing_map_of_a_member_s_scores_changes_nothing_much():
         return replace(result, proba=np.column_stack([1 - mapped, mapped]))
 
     loud = replace(other, number=99, results=tuple(map(louder, other.results)))
-    plain = bench.results([Member(one), Member(other)])
-    mapped = bench.results([Member(one), Member(loud)])
+    plain = ensemble_scoring.results([Member(one), Member(other)])
+    mapped = ensemble_scoring.results([Member(one), Member(loud)])
     for a, b in zip(plain, mapped, strict=True):
         np.testing.assert_allclose(a.scores, b.scores, atol=2e-3)
 
 
-def test_the_honest_estimate_of_a_committee_replays_its_election():
-    """It beats each member's by about as much as the committee does."""
+def test_the_honest_estimate_of_an_ensemble_repeats_its_selection():
+    """It beats each member's by about as much as the ensemble does."""
     problem = problem_of(*numeric(400, 60), cv=3)
     records = informed_records(problem, [1.5] * 6)
-    bench = Bench(problem, arena_of(problem).judge)
+    ensemble_scoring = EnsembleScoring(problem, context_of(problem).scoring)
     found = chosen(problem, records)
-    together = honest_score(records, found, bench).estimate
-    single = honest_score(records, alone(records[0]), bench).estimate
+    together = honest_score(records, found, ensemble_scoring).estimate
+    single = honest_score(records, alone(records[0]), ensemble_scoring).estimate
     assert together > single + 0.05
     ones = np.ones((1, 400), np.uint8)
-    on_all = bench.judge.pooled(bench.results(found.members), ones)[0]
+    on_all = ensemble_scoring.scoring.pooled(
+        ensemble_scoring.results(found.members), ones
+    )[0]
     assert together == pytest.approx(on_all, abs=0.03)
 
 
-def test_whoever_has_no_score_has_no_weight():
+def test_a_candidate_without_a_score_has_no_weight():
     nan = float("nan")
-    np.testing.assert_array_equal(weigh(np.array([0.5, nan, 0.5]), 0.1), [1, 0, 1])
-    np.testing.assert_array_equal(weigh(np.array([nan, nan]), 0.1), [1, 0])
+    np.testing.assert_array_equal(
+        member_weights(np.array([0.5, nan, 0.5]), 0.1), [1, 0, 1]
+    )
+    np.testing.assert_array_equal(member_weights(np.array([nan, nan]), 0.1), [1, 0])
 
 
 def test_a_weight_falls_by_e_over_two_standard_errors_and_ends_at_a_twentieth():
-    found = weigh(np.array([0.5, 0.48, 0.44, 0.43]), 0.01)
+    found = member_weights(np.array([0.5, 0.48, 0.44, 0.43]), 0.01)
     np.testing.assert_allclose(found, [1.0, np.exp(-1.0), 0.0, 0.0], atol=1e-12)
-    assert weigh(np.array([0.5, 0.4]), 0.0).tolist() == [1.0, 0.0]
+    assert member_weights(np.array([0.5, 0.4]), 0.0).tolist() == [1.0, 0.0]
 
 
-def test_noise_that_is_unknown_does_not_count():
+def test_a_standard_error_that_is_unknown_does_not_count():
     one, other = record(0, 0.5), record(1, 0.4, noise=0.02)
     gone = replace(other, score=Score(0.4, np.full(100, np.nan), np.full(100, np.nan)))
-    assert noise_of([one, other, gone]) == pytest.approx(0.02)
-    assert noise_of([one, gone]) == noise_of([one]) == 0.0
+    assert typical_standard_error([one, other, gone]) == pytest.approx(0.02)
+    assert typical_standard_error([one, gone]) == typical_standard_error([one]) == 0.0
 
 
 def test_the_honest_estimate_never_passes_the_best_score_there_is():
     problem = problem_of(*numeric(300, 30), cv=3)
     records = informed_records(problem, [6.0] * 4)
-    bench = bench_of(problem, "average_precision")
-    found = honest_score(records, alone(records[0]), bench)
+    ensemble_scoring = ensemble_scoring_of(problem, "average_precision")
+    found = honest_score(records, alone(records[0]), ensemble_scoring)
     assert 0.9 < found.estimate <= found.high <= 1.0
 
 

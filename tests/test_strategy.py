@@ -1,4 +1,4 @@
-"""One frozen value: it round-trips, reads well, and builds plain pipelines."""
+"""One frozen value: it round-trips, has a label, and builds ordinary pipelines."""
 
 import json
 import pickle
@@ -14,16 +14,16 @@ from imblearn.pipeline import Pipeline as ResamplingPipeline
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from tables import categories, five_classes, mixed, numeric, space_of
+from tables import RandomTrial, categories, five_classes, mixed, numeric, space_of
 
 from autoimb._catalogue import CATALOGUE
-from autoimb._catalogue.ready import ready_family, ready_resampler
-from autoimb._data import check_table
-from autoimb._strategy import Choice, Strategy
+from autoimb._catalogue.user_objects import entry_of_estimator, entry_of_resampler
+from autoimb._strategy.strategy import Choice, Strategy
+from autoimb._table.table import check_table
 
 SPACE = space_of(*numeric())
 strategies = st.integers(0, 2**32 - 1).map(
-    lambda seed: SPACE.sample(np.random.default_rng(seed))
+    lambda seed: SPACE.suggest(RandomTrial(np.random.default_rng(seed)))
 )
 
 
@@ -47,7 +47,8 @@ def test_json_gives_it_back(chosen):
 
 @given(strategies)
 def test_optuna_parameters_give_it_back(chosen):
-    assert SPACE.from_params(SPACE.to_params(chosen)) == chosen
+    trial = optuna.trial.FixedTrial(SPACE.to_params(chosen))
+    assert SPACE.suggest(trial) == chosen
 
 
 @settings(max_examples=25)
@@ -73,7 +74,7 @@ def test_the_order_of_parameters_does_not_matter():
     assert one == Choice.of("smote", {"k_neighbors": 3, "strength": 0.5})
 
 
-def test_what_is_not_said_is_the_default():
+def test_parameters_that_are_not_given_have_their_defaults():
     chosen = strategy(resampler=("smote", {"strength": 0.4}))
     assert dict(chosen.resampler.params) == {"strength": 0.4, "k_neighbors": 5}
     assert dict(chosen.family.params) == {"C": 1.0}
@@ -200,7 +201,7 @@ def test_synthetic_rows_hold_real_categories(make):
     codes = pipeline["encode"].fit_transform(table.X)
     resampled, _ = pipeline["resample"].fit_resample(codes, table.y)
     assert len(resampled) > len(codes)
-    for column in range(len(table.schema.coded)):
+    for column in range(len(table.schema.positions("categorical"))):
         assert set(resampled[:, column]) <= set(codes[:, column])
 
 
@@ -214,7 +215,9 @@ def test_one_seed_and_the_threads_reach_every_step():
 
 def test_a_model_of_the_users_own_keeps_its_settings_and_is_not_touched():
     mine = make_pipeline(StandardScaler(), LogisticRegression(C=0.3))
-    catalogue = CATALOGUE.adding("family", ready_family(mine, "mine", view=None))
+    catalogue = CATALOGUE.with_entry(
+        "family", entry_of_estimator(mine, "mine", view=None)
+    )
     chosen = Strategy.of(catalogue, family="mine", class_weight="balanced")
     X, y = numeric()
     pipeline = chosen.build(catalogue, check_table(X, y).schema, y, seed=3)
@@ -226,8 +229,8 @@ def test_a_model_of_the_users_own_keeps_its_settings_and_is_not_touched():
 
 
 def test_a_random_state_that_the_user_set_stays():
-    mine = ready_family(LogisticRegression(random_state=11), "mine", view=None)
-    catalogue = CATALOGUE.adding("family", mine)
+    mine = entry_of_estimator(LogisticRegression(random_state=11), "mine", view=None)
+    catalogue = CATALOGUE.with_entry("family", mine)
     X, y = numeric()
     pipeline = Strategy.of(catalogue, family="mine").build(
         catalogue, check_table(X, y).schema, y, seed=3
@@ -235,12 +238,12 @@ def test_a_random_state_that_the_user_set_stays():
     assert pipeline["model"].random_state == 11
 
 
-def test_a_net_is_told_of_codes_only_where_it_is_given_codes():
+def test_a_net_gets_the_number_of_code_columns_only_where_it_reads_codes():
     X, y = mixed()
     table = check_table(X, y)
-    own = CATALOGUE.adding("resampler", ready_resampler(SMOTE(), "own_smote"))
+    own = CATALOGUE.with_entry("resampler", entry_of_resampler(SMOTE(), "own_smote"))
     for resampler, n_codes in (
-        ("none", len(table.schema.coded)),
+        ("none", len(table.schema.positions("categorical"))),
         ("own_smote", 0),
     ):
         chosen = Strategy.of(own, family="tabm", resampler=resampler)

@@ -11,17 +11,17 @@ import pytest
 from tables import DIAL, Dial, family_of, numeric, problem_of, space_of
 
 from autoimb._catalogue.entry import Float
-from autoimb._evaluate import FoldResult
-from autoimb._judge import Score
-from autoimb._metrics import resolve_metric
-from autoimb._study import (
-    Ledger,
+from autoimb._evaluate.out_of_fold import FoldResult
+from autoimb._metrics.bootstrap import Score
+from autoimb._metrics.metrics import resolve_metric
+from autoimb._search.study import (
     Storage,
+    StudyRecords,
     fingerprint_of,
     quiet_optuna,
     resolve_storage,
 )
-from autoimb._trials import TrialRecord
+from autoimb._search.trials import TrialRecord
 from autoimb.exceptions import BadInputError, StorageMismatchError
 
 X, Y = numeric()
@@ -42,7 +42,7 @@ def storage(tmp_path):
 
 
 def opened(storage, fingerprint=PRINT, seed=0):
-    return Ledger.open(storage, fingerprint, seed)
+    return StudyRecords.open(storage, fingerprint, seed)
 
 
 def record_of(number, strategy, status="complete", value=0.5, **extra):
@@ -51,7 +51,7 @@ def record_of(number, strategy, status="complete", value=0.5, **extra):
     values = {
         "score": Score(value, np.array([value]), np.array([value])),
         "results": (FoldResult(0, "ok", np.full((4, 2), 0.5)),),
-        "told": value,
+        "reported_value": value,
     }
     return TrialRecord(
         number=number,
@@ -61,11 +61,11 @@ def record_of(number, strategy, status="complete", value=0.5, **extra):
     )
 
 
-def step(ledger, place, value=0.5):
+def step(study_records, place, value=0.5):
     """Ask for a trial, tell its value and return its parameters."""
-    trial = ledger.ask(place)
+    trial = study_records.ask(place)
     strategy = SPACE.suggest(trial)
-    ledger.tell(trial, record_of(trial.number, strategy, value=value))
+    study_records.tell(trial, record_of(trial.number, strategy, value=value))
     return trial.params
 
 
@@ -115,15 +115,15 @@ def test_the_seed_of_a_study_is_known_where_there_is_one(storage):
 
 def test_a_study_in_memory_keeps_no_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    ledger = opened(None)
-    step(ledger, 0)
-    assert ledger.archive is None
+    study_records = opened(None)
+    step(study_records, 0)
+    assert study_records.trial_files is None
     assert not list(tmp_path.iterdir())
 
 
-def test_what_was_told_is_known_when_it_is_opened_again(storage):
-    ledger = opened(storage)
-    params = [step(ledger, place, value=place / 10) for place in range(3)]
+def test_reported_trials_are_there_when_the_study_is_opened_again(storage):
+    study_records = opened(storage)
+    params = [step(study_records, place, value=place / 10) for place in range(3)]
     again = opened(storage)
     assert [r.number for r in again.records] == [0, 1, 2]
     assert [r.mean for r in again.records] == [0.0, 0.1, 0.2]
@@ -132,7 +132,7 @@ def test_what_was_told_is_known_when_it_is_opened_again(storage):
 
 
 def test_proposals_do_not_depend_on_where_the_study_was_broken_off(storage):
-    """What the next is depends on the seed, the place and what was told."""
+    """What the next is depends on the seed, the place and the trials so far."""
     whole = opened(None)
     expected = [step(whole, place, value=(place * 7 % 5) / 10) for place in range(8)]
     found = [
@@ -143,9 +143,9 @@ def test_proposals_do_not_depend_on_where_the_study_was_broken_off(storage):
 
 def test_first_trials_come_in_their_order_and_once(storage):
     first = [{"family:dial:noise": n / 10} for n in range(4)]
-    ledger = opened(storage)
-    ledger.enqueue(first, n_startup=len(first))
-    assert step(ledger, 0) == first[0]
+    study_records = opened(storage)
+    study_records.enqueue(first, n_startup=len(first))
+    assert step(study_records, 0) == first[0]
     again = opened(storage)
     again.enqueue(first[1:], n_startup=4)
     assert [step(again, place) for place in (1, 2, 3)] == first[1:]
@@ -154,10 +154,10 @@ def test_first_trials_come_in_their_order_and_once(storage):
 
 def test_trials_that_were_broken_off_come_again_before_all_others(storage):
     first = [{"family:dial:noise": n / 10} for n in range(6)]
-    ledger = opened(storage)
-    ledger.enqueue(first, n_startup=len(first))
-    for place in range(3):  # asked, and never told
-        SPACE.suggest(ledger.ask(place))
+    study_records = opened(storage)
+    study_records.enqueue(first, n_startup=len(first))
+    for place in range(3):  # proposed, and never reported
+        SPACE.suggest(study_records.ask(place))
     again = opened(storage)
     again.enqueue(first, n_startup=len(first))
     assert [step(again, place) for place in range(6)] == first
@@ -165,19 +165,21 @@ def test_trials_that_were_broken_off_come_again_before_all_others(storage):
 
 def test_a_trial_broken_off_before_its_parameters_were_read_keeps_them(storage):
     first = [{"family:dial:noise": 0.25}]
-    ledger = opened(storage)
-    ledger.enqueue(first, n_startup=len(first))
-    ledger.ask(0)
+    study_records = opened(storage)
+    study_records.enqueue(first, n_startup=len(first))
+    study_records.ask(0)
     again = opened(storage)
     assert step(again, 0) == first[0]
 
 
 @pytest.mark.parametrize("status", ["complete", "dropped", "failed"])
-def test_a_trial_that_was_written_but_not_told_is_told_on_opening(storage, status):
-    ledger = opened(storage)
-    trial = ledger.ask(0)
+def test_a_trial_that_was_written_but_not_reported_is_reported_on_opening(
+    storage, status
+):
+    study_records = opened(storage)
+    trial = study_records.ask(0)
     record = record_of(trial.number, SPACE.suggest(trial), status)
-    ledger.archive.write(record)
+    study_records.trial_files.write(record)
     (frozen,) = opened(storage).study.trials
     states = {"complete": "COMPLETE", "dropped": "PRUNED", "failed": "FAIL"}
     assert frozen.state.name == states[status]
@@ -186,14 +188,16 @@ def test_a_trial_that_was_written_but_not_told_is_told_on_opening(storage, statu
 
 
 def test_optuna_reads_the_study_as_it_is(storage):
-    ledger = opened(storage)
-    step(ledger, 0, value=0.25)
-    for status, told in [("dropped", 0.125), ("dropped", None), ("failed", None)]:
-        trial = ledger.ask(1)
+    study_records = opened(storage)
+    step(study_records, 0, value=0.25)
+    for status, value in [("dropped", 0.125), ("dropped", None), ("failed", None)]:
+        trial = study_records.ask(1)
         strategy = SPACE.suggest(trial)
-        ledger.tell(
+        study_records.tell(
             trial,
-            record_of(trial.number, strategy, status, told=told, reason="because"),
+            record_of(
+                trial.number, strategy, status, reported_value=value, reason="because"
+            ),
         )
     study = optuna.load_study(study_name="mine", storage=storage.backend)
     trials = study.trials
@@ -207,22 +211,22 @@ def test_optuna_reads_the_study_as_it_is(storage):
 
 
 def test_scores_that_are_forgotten_are_gone_for_the_next(storage):
-    ledger = opened(storage)
-    step(ledger, 0)
-    trial = ledger.ask(1)
+    study_records = opened(storage)
+    step(study_records, 0)
+    trial = study_records.ask(1)
     record = record_of(trial.number, SPACE.suggest(trial))
-    ledger.tell(trial, record)
-    ledger.forget_scores(record)
+    study_records.tell(trial, record)
+    study_records.forget_scores(record)
     kept = [bool(r.results) for r in opened(storage).records]
     assert kept == [True, False]
 
 
 def test_records_that_were_scored_again_are_kept(storage):
-    ledger = opened(storage)
-    step(ledger, 0)
+    study_records = opened(storage)
+    step(study_records, 0)
     (record,) = opened(storage).records
     more = FoldResult(1, "ok", np.full((4, 2), 0.25))
-    ledger.update([replace(record, results=(*record.results, more), n_folds=2)])
+    study_records.update([replace(record, results=(*record.results, more), n_folds=2)])
     (again,) = opened(storage).records
     assert (again.n_folds, len(again.results)) == (2, 2)
 
@@ -248,7 +252,7 @@ def test_the_seed_of_a_study_cannot_change(storage):
         opened(storage, seed=2)
 
 
-def test_a_study_that_somebody_else_made_is_refused(storage):
+def test_a_study_of_other_software_is_refused(storage):
     study = optuna.create_study(storage=storage.backend, study_name="mine")
     study.add_trial(optuna.trial.create_trial(value=1.0))
     with pytest.raises(StorageMismatchError, match="study_name"):
@@ -263,9 +267,9 @@ def test_a_study_whose_folder_is_gone_is_refused(storage):
 
 
 def test_a_study_that_lost_some_of_its_records_is_refused(storage):
-    ledger = opened(storage)
+    study_records = opened(storage)
     for place in range(3):
-        step(ledger, place)
+        step(study_records, place)
     next(storage.folder.glob("trial-00001.*json")).unlink()
     with pytest.raises(StorageMismatchError, match="gone"):
         opened(storage)
@@ -276,10 +280,10 @@ def test_a_folder_left_by_a_study_that_is_gone_is_not_taken_for_its_own(storage)
     step(opened(storage, {**PRINT, "data": "old"}), 0)
     optuna.delete_study(study_name="mine", storage=storage.backend)
     try:
-        ledger = opened(storage)
+        study_records = opened(storage)
     except StorageMismatchError:
         return  # to refuse it is as good
-    assert ledger.records == []
+    assert study_records.records == []
 
 
 # --- fingerprints
@@ -331,7 +335,7 @@ def test_whatever_a_score_depends_on_changes_the_fingerprint(part, options):
 
 def test_the_version_is_part_of_the_fingerprint(monkeypatch):
     plain = print_of()
-    monkeypatch.setattr("autoimb._study.version", lambda _: "9.9")
+    monkeypatch.setattr("autoimb._search.study.version", lambda _: "9.9")
     assert print_of() == {**plain, "autoimb version": "9.9"}
 
 
@@ -357,13 +361,15 @@ def test_the_fingerprint_is_the_same_in_every_process():
 
 
 def test_what_is_timely_comes_first_and_the_rest_in_its_order():
-    ledger = opened(None)
+    study_records = opened(None)
     first = [{"family:dial:noise": n / 10} for n in range(4)]
-    ledger.enqueue(first, n_startup=4)
+    study_records.enqueue(first, n_startup=4)
     is_odd = {0.1, 0.3}.__contains__
 
     def asked(place):
-        trial = ledger.ask(place, lambda params: is_odd(params["family:dial:noise"]))
+        trial = study_records.ask(
+            place, lambda params: is_odd(params["family:dial:noise"])
+        )
         return SPACE.to_params(SPACE.suggest(trial))
 
     order = [asked(place)["family:dial:noise"] for place in range(4)]

@@ -113,7 +113,15 @@ def test_every_category_that_was_not_trained_on_is_alike(code):
 
 def test_an_unknown_category_is_embedded_as_zeros():
     net = make_tabm(
-        0, [], [3, 4], 1, k=2, d_block=8, n_blocks=1, d_embedding=4, dropout=0.0
+        0,
+        [],
+        [3, 4],
+        np.zeros(1),
+        k=2,
+        d_block=8,
+        n_blocks=1,
+        d_embedding=4,
+        dropout=0.0,
     )
     units = net.embed(torch.tensor([[0.0, 2.0], [1.0, 0.0]]))
     assert not units[0, :4].any()
@@ -287,7 +295,7 @@ def test_it_starts_at_the_weighted_class_shares(table):
 def test_the_deadline_is_kept():
     X, y = make_table(3000)
     started = time.monotonic()
-    net = fitted(X, y, max_epochs=10_000, patience=10_000, deadline_s=0.4)
+    net = fitted(X, y, max_epochs=10_000, patience=10_000, time_limit_s=0.4)
     assert time.monotonic() - started < 1.5
     assert net.best_score_ is not None
     assert net.n_epochs_ >= 1

@@ -1,4 +1,4 @@
-"""The soft vote: a weighted mean of members that all hear of weights and seeds."""
+"""The soft vote: a weighted mean of members that all get the weights and the seed."""
 
 import pickle
 

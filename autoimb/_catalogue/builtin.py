@@ -10,10 +10,10 @@ from autoimb._catalogue.weights import CLASS_WEIGHTS
 
 CATALOGUE = Catalogue(
     {
-        "family": FAMILIES,
-        "loss": LOSSES,
-        "resampler": RESAMPLERS,
-        "class_weight": CLASS_WEIGHTS,
+        "family": {entry.name: entry for entry in FAMILIES},
+        "loss": {entry.name: entry for entry in LOSSES},
+        "resampler": {entry.name: entry for entry in RESAMPLERS},
+        "class_weight": {entry.name: entry for entry in CLASS_WEIGHTS},
     }
 )
 """The built-in entries, and those that the user registered."""

@@ -1,4 +1,4 @@
-"""What a catalogue entry is: a name, a constructor, its parameters and its needs.
+"""Catalogue entries: a name, a constructor, parameters to tune, and needs.
 
 Entries are data. The search space, the leaderboard, the report and the command line
 read the same label, reason and reference from here.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import math
+import operator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -22,19 +23,34 @@ if TYPE_CHECKING:
     import optuna
     from numpy.typing import NDArray
 
-    from autoimb._encoding import View
-    from autoimb._profile import DatasetProfile
+    from autoimb._table.encoding import View
+    from autoimb._table.profile import DatasetProfile
 
 Axis = Literal["family", "loss", "resampler", "class_weight"]
 AXES: tuple[Axis, ...] = ("family", "loss", "resampler", "class_weight")
 BASELINE = {"loss": "log_loss", "resampler": "none", "class_weight": "none"}
 """The entry of each axis that does nothing about the imbalance."""
-OWN = "own"
-"""The resampler of families that resample by themselves."""
+OWN_RESAMPLING = "own"
+"""Name of the resampler of families that resample internally."""
 
 
 @dataclass(frozen=True, slots=True)
-class Float:
+class _Range:
+    """All numbers of one type between two bounds."""
+
+    low: float
+    high: float
+    default: float
+    log: bool = False
+
+    number: ClassVar[tuple[type, ...]] = (float, int)
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, self.number) and self.low <= value <= self.high  # type: ignore[operator]
+
+
+@dataclass(frozen=True, slots=True)
+class Float(_Range):
     """A real parameter between two bounds, both included.
 
     Parameters
@@ -49,32 +65,13 @@ class Float:
     Examples
     --------
     >>> from autoimb import Float
-    >>> Float(1e-4, 1e2, default=1.0, log=True).holds(0.5)
+    >>> 0.5 in Float(1e-4, 1e2, default=1.0, log=True)
     True
     """
 
-    low: float
-    high: float
-    default: float
-    log: bool = False
-
-    def sample(self, rng: np.random.Generator) -> float:
-        """Return a value drawn uniformly, on the log scale if `log`."""
-        if self.log:
-            return float(np.exp(rng.uniform(math.log(self.low), math.log(self.high))))
-        return float(rng.uniform(self.low, self.high))
-
-    def suggest(self, trial: optuna.Trial, name: str) -> float:
-        """Return the value that Optuna proposes."""
-        return trial.suggest_float(name, self.low, self.high, log=self.log)
-
-    def holds(self, value: Any) -> bool:
-        """Whether the value lies in this domain."""
-        return isinstance(value, float | int) and self.low <= value <= self.high
-
 
 @dataclass(frozen=True, slots=True)
-class Int:
+class Int(_Range):
     """A whole-number parameter between two bounds, both included.
 
     Parameters
@@ -89,7 +86,7 @@ class Int:
     Examples
     --------
     >>> from autoimb import Int
-    >>> Int(1, 15, default=5).holds(16)
+    >>> 16 in Int(1, 15, default=5)
     False
     """
 
@@ -98,20 +95,7 @@ class Int:
     default: int
     log: bool = False
 
-    def sample(self, rng: np.random.Generator) -> int:
-        """Return a value drawn uniformly, on the log scale if `log`."""
-        if self.log:
-            draw = rng.uniform(math.log(self.low), math.log(self.high + 1))
-            return min(int(math.exp(draw)), self.high)
-        return int(rng.integers(self.low, self.high, endpoint=True))
-
-    def suggest(self, trial: optuna.Trial, name: str) -> int:
-        """Return the value that Optuna proposes."""
-        return trial.suggest_int(name, self.low, self.high, log=self.log)
-
-    def holds(self, value: Any) -> bool:
-        """Whether the value lies in this domain."""
-        return isinstance(value, int) and self.low <= value <= self.high
+    number: ClassVar[tuple[type, ...]] = (int,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,97 +112,87 @@ class Categorical:
     Examples
     --------
     >>> from autoimb import Categorical
-    >>> Categorical(("uniform", "distance"), default="distance").holds("uniform")
+    >>> "uniform" in Categorical(("uniform", "distance"), default="distance")
     True
     """
 
     choices: tuple[Any, ...]
     default: Any
 
-    def sample(self, rng: np.random.Generator) -> Any:
-        """Return a choice drawn uniformly."""
-        return self.choices[int(rng.integers(len(self.choices)))]
-
-    def suggest(self, trial: optuna.Trial, name: str) -> Any:
-        """Return the choice that Optuna proposes."""
-        return trial.suggest_categorical(name, self.choices)
-
-    def holds(self, value: Any) -> bool:
-        """Whether the value is one of the choices."""
+    def __contains__(self, value: object) -> bool:
         return value in self.choices
 
 
 Domain = Float | Int | Categorical
 
 
+def suggested(trial: optuna.Trial, key: str, domain: Domain) -> Any:
+    """Return the value of a parameter that an Optuna trial proposes."""
+    if isinstance(domain, Categorical):
+        return trial.suggest_categorical(key, domain.choices)
+    if isinstance(domain, Int):
+        return trial.suggest_int(key, domain.low, domain.high, log=domain.log)
+    return trial.suggest_float(key, domain.low, domain.high, log=domain.log)
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What an entry asks of the data, and the sentence that says why it is absent."""
+    """A condition on the data, and the sentence that says why an entry is left out."""
 
     holds: Callable[[DatasetProfile], bool]
+    """A picklable function: entries travel to worker processes."""
     reason: str
 
 
 def minority_at_least(rows: int) -> Need:
     """Return the need for so many rows of the smallest class."""
     return Need(
-        _AtLeast("minority_count", rows),
+        partial(_compares, "minority_count", operator.ge, rows),
         f"needs at least {rows} rows of the smallest class",
     )
 
 
 def rows_at_most(rows: int) -> Need:
-    """Return the need for a table small enough."""
-    return Need(_AtMost("n_rows", rows), f"is too slow above {rows:,} rows")
-
-
-@dataclass(frozen=True, slots=True)
-class _AtLeast:
-    """A picklable test on one number of the profile."""
-
-    field: str
-    limit: float
-
-    def __call__(self, profile: DatasetProfile) -> bool:
-        return bool(getattr(profile, self.field) >= self.limit)
-
-
-@dataclass(frozen=True, slots=True)
-class _AtMost:
-    """A picklable test on one number of the profile."""
-
-    field: str
-    limit: float
-
-    def __call__(self, profile: DatasetProfile) -> bool:
-        return bool(getattr(profile, self.field) <= self.limit)
-
-
-@dataclass(frozen=True, slots=True)
-class _IsInstalled:
-    """A picklable test for a package that is an optional extra."""
-
-    package: str
-
-    def __call__(self, profile: DatasetProfile) -> bool:
-        return importlib.util.find_spec(self.package) is not None
+    """Return the need for a table of at most so many rows."""
+    return Need(
+        partial(_compares, "n_rows", operator.le, rows),
+        f"is too slow above {rows:,} rows",
+    )
 
 
 def installed(package: str) -> Need:
     """Return the need for an optional package."""
     return Need(
-        _IsInstalled(package),
+        partial(_is_installed, package),
         f"needs the package {package}: pip install autoimb[{package}]",
     )
 
 
+def _compares(
+    name: str,
+    comparison: Callable[[Any, Any], bool],
+    value: float,
+    profile: DatasetProfile,
+) -> bool:
+    """Whether the comparison of a field of the profile with a value holds."""
+    return comparison(getattr(profile, name), value)
+
+
+def _is_installed(package: str, _profile: DatasetProfile) -> bool:
+    """Whether a package can be imported."""
+    return importlib.util.find_spec(package) is not None
+
+
 def _is_unweighted(profile: DatasetProfile) -> bool:
-    """Whether the user gave no row weights."""
+    """Whether the user gave no row weights.
+
+    A named function, so that `UNWEIGHTED` compares equal after pickling.
+    """
     return not profile.weighted
 
 
 UNWEIGHTED = Need(
-    _is_unweighted, "makes new rows, which have no place in the given sample_weight"
+    _is_unweighted, "makes new rows, for which sample_weight has no weight"
 )
 UNWEIGHTED_FIT = Need(_is_unweighted, "cannot take the given sample_weight")
 
@@ -233,22 +207,20 @@ class Entry:
     make: Any
     """What builds it: a dotted path, a function, or a ready object to clone."""
     params: Mapping[str, Domain] = field(default_factory=dict)
+    """The parameters to tune."""
     needs: tuple[Need, ...] = ()
     reference: str = ""
     auto: bool = True
     """Whether it is part of "auto"; the rest is chosen by name or by "all"."""
 
     def defaults(self) -> dict[str, Any]:
-        """Return the default of every tunable parameter."""
+        """Return the default of every parameter to tune."""
         return {name: domain.default for name, domain in self.params.items()}
 
-    def misfit(self, profile: DatasetProfile) -> str | None:
+    def reason_unsuitable(self, profile: DatasetProfile) -> str | None:
         """Return why this entry does not suit the data, or None if it does."""
-        failed = [need.reason for need in self.needs if not need.holds(profile)]
-        return failed[0] if failed else None
-
-
-_USUAL_NAMES = {"random_state": "random_state", "class_weight": "class_weight"}
+        unmet = (need.reason for need in self.needs if not need.holds(profile))
+        return next(unmet, None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,8 +228,8 @@ class Loss(Entry):
     """What a model minimises."""
 
     make: Mapping[str, Any]
-    """For each kind of model that can minimise it, what that model calls it."""
-    weighted: bool = True
+    """Its name in each kind of model that can minimise it."""
+    allows_class_weight: bool = True
     """Whether class weights make sense on top of it."""
 
 
@@ -266,25 +238,26 @@ class Resampler(Entry):
     """A way to change which rows a model is trained on."""
 
     view: View | None = None
-    """What it must read (None: whatever the family reads)."""
-    distances: bool = True
+    """The view that it reads (None: that of the family)."""
+    uses_distances: bool = True
     """Whether it measures distances, and so cannot read text."""
     batches: str | None = None
     """How mini-batches are drawn, where that is all it does."""
-    target: Callable[..., dict[int, int]] | None = None
-    """Class counts after resampling, of (counts, strength); None: near the same."""
-    cost: Literal["none", "minority", "all"] = "none"
+    target_counts: Callable[..., dict[int, int]] | None = None
+    """Function (counts, strength) -> class counts after resampling; None if they hardly
+    change."""
+    compares: Literal["none", "minority", "all"] = "none"
     """Which rows it compares with others."""
 
     @property
     def adds_rows(self) -> bool:
-        """Whether it puts copies of rows, or rows between rows, beside them."""
-        return self.make is not None and self.target is oversampled
+        """Whether it adds copies of rows, or new rows interpolated between rows."""
+        return self.make is not None and self.target_counts is oversampled
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassWeight(Entry):
-    """A rule from class counts to class weights."""
+    """A rule from class counts to class weights; `make` may be the weights by code."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,45 +265,51 @@ class Family(Entry):
     """A kind of model."""
 
     view: View | None = "native"
-    """How it reads rows; None: as the user's table holds them."""
+    """The view that it reads; None: the user's table as it is."""
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters that are not tuned."""
     loss_kind: str | None = None
-    """Which of a loss's forms it can minimise; None: it has one of its own."""
+    """The key of `Loss.make` that it minimises; None: its loss is fixed."""
     resampling: Literal["rows", "batches", "own"] = "rows"
-    """What may be done to its rows: resampled beforehand, drawn in batches of its own
-    as well, or nothing, since it resamples by itself."""
+    """With "rows" a resampler may change its rows before the fit; with "batches" a
+    resampler or balanced mini-batches; with "own" neither, since it resamples
+    internally."""
     portfolio: tuple[Mapping[str, Any], ...] = ({},)
     """Complementary settings that are always worth a trial, best first."""
-    takes: Mapping[str, str] = field(default_factory=lambda: dict(_USUAL_NAMES))
-    """Constructor parameter for each of class_weight, random_state, n_jobs, device,
-    metric, n_categorical, validation_fraction that the model has."""
+    parameter_names: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "random_state": "random_state",
+            "class_weight": "class_weight",
+        }
+    )
+    """What the model calls class_weight, random_state, n_jobs, device, metric,
+    n_categorical and validation_fraction: those of them that it has."""
     cost: float = 1.0
     """Expected seconds of a fit relative to the other families: orders first trials."""
-    within: str = ""
-    """Dotted path of what fits it in time: (model, X, y, seconds, **fit_params)."""
-    rounds: str = ""
-    """The parameter that counts rounds, where a model of fewer is part of it."""
-    staged: str = ""
-    """Dotted path of what scores rows after so many rounds: (model, X, counts)."""
-
-    def takes_loss(self, loss: Loss) -> bool:
-        """Whether it can minimise a loss; every model has a log loss of its own."""
-        return loss.name == BASELINE["loss"] or self.loss_kind in loss.make
+    time_limited_fit: str = ""
+    """Dotted path of a function that fits the model within a time limit:
+    (model, X, y, seconds, **fit_params)."""
+    rounds_parameter: str = ""
+    """The parameter that counts boosting rounds, if a fitted model can also predict
+    after fewer rounds."""
+    staged_proba: str = ""
+    """Dotted path of a function that predicts at fewer rounds: (model, X, counts)."""
 
     @property
-    def plain_resampler(self) -> str:
-        """Name of the resampler that leaves the rows to the model."""
-        return OWN if self.resampling == "own" else BASELINE["resampler"]
+    def baseline_resampler(self) -> str:
+        """Name of the resampler that changes no rows before the fit."""
+        return OWN_RESAMPLING if self.resampling == "own" else BASELINE["resampler"]
 
-    def takes_resampler(self, resampler: Resampler) -> bool:
-        """Whether a resampler may stand before it."""
-        if self.resampling == "own" or resampler.name == OWN:
-            return resampler.name == self.plain_resampler
-        return resampler.batches is None or self.resampling == "batches"
-
-    def takes_class_weight(self, loss: Loss) -> bool:
-        """Whether class weights may be searched with a loss."""
-        return "class_weight" in self.takes and loss.weighted
+    def accepts(self, entry: Entry) -> bool:
+        """Whether a loss, a resampler or a class weight can be combined with it."""
+        if isinstance(entry, Loss):  # every model has a log loss
+            return entry.name == BASELINE["loss"] or self.loss_kind in entry.make
+        if isinstance(entry, Resampler):
+            if self.resampling == "own" or entry.name == OWN_RESAMPLING:
+                return entry.name == self.baseline_resampler
+            return entry.batches is None or self.resampling == "batches"
+        has_weights = "class_weight" in self.parameter_names
+        return has_weights or entry.name == BASELINE["class_weight"]
 
 
 def resolve(path: str) -> Any:
@@ -349,17 +328,18 @@ class Catalogue:
         """Return one entry."""
         return self.entries[axis][name]
 
-    def takes_weights(self, family: str, resampler: str) -> bool:
-        """Whether a weighted sample of rows stands for all of them in a fit.
+    def allows_row_sample(self, family: str, resampler: str) -> bool:
+        """Whether a weighted sample of rows can stand for all of them in a fit.
 
-        Not in front of a model that is not searched over weights, and not where rows
-        are added up to the size of classes of which the sample holds few.
+        It cannot if the model takes no class weights, since the sample is weighted. It
+        cannot if the resampler adds rows, since it would raise small classes to the
+        size of a class that the sample has cut.
         """
         chosen: Resampler = self.get("resampler", resampler)
-        is_weighted = "class_weight" in self.get("family", family).takes
+        is_weighted = "class_weight" in self.get("family", family).parameter_names
         return is_weighted and not chosen.adds_rows and UNWEIGHTED not in chosen.needs
 
-    def adding(self, axis: str, entry: Entry) -> Catalogue:
+    def with_entry(self, axis: str, entry: Entry) -> Catalogue:
         """Return a catalogue with one more entry."""
         if entry.name in self.entries[axis]:
             raise BadInputError(
@@ -369,16 +349,11 @@ class Catalogue:
         return replace(self, entries={**self.entries, axis: grown})
 
 
-def by_name(*entries: Any) -> dict[str, Any]:
-    """Return entries as a table."""
-    return {entry.name: entry for entry in entries}
-
-
 def oversampled(counts: NDArray[np.intp], strength: float) -> dict[int, int]:
     """Return target counts that raise each smaller class towards the largest.
 
-    With r0 = count / largest, the target ratio is r0 ** (1 - strength): 0 leaves the
-    table as it is, 1 balances it, and no data set makes it invalid.
+    With r0 = count / largest, the target ratio is r0 ** (1 - strength): strength 0
+    changes nothing, 1 balances the classes, and every value suits every data set.
     """
     largest = counts.max()
     target = np.rint(largest * (counts / largest) ** (1 - strength)).astype(int)
@@ -387,7 +362,6 @@ def oversampled(counts: NDArray[np.intp], strength: float) -> dict[int, int]:
 
 def undersampled(counts: NDArray[np.intp], strength: float) -> dict[int, int]:
     """Return target counts that lower each larger class towards the smallest."""
-    present = counts[counts > 0]
-    smallest = present.min()
+    smallest = counts[counts > 0].min()
     target = np.rint(smallest * (counts / smallest) ** (1 - strength)).astype(int)
     return {int(c): int(n) for c, n in enumerate(target) if 0 < n < counts[c]}

@@ -1,4 +1,4 @@
-"""Model families, with the settings that are searched and those tried first."""
+"""Model families, with the parameters to tune and the settings that are tried first."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from autoimb._catalogue.entry import (
     Family,
     Float,
     Int,
-    by_name,
     installed,
     rows_at_most,
 )
 
-_N_TREES = 300  # more trees cost time and no longer change the ranking of rows
+_N_TREES = 300  # more trees take time and no longer change the ranking of rows
 _FOREST_PARAMS: dict[str, Domain] = {
     "max_features": Categorical(("sqrt", 0.25, 0.5, 1.0), default="sqrt"),
     "min_samples_leaf": Int(1, 20, default=1, log=True),
@@ -34,7 +33,7 @@ _MIXUP = Categorical((0.0, 0.1, 0.2, 0.4, 0.8), default=0.0)
 
 
 def _named(*parameters: str) -> dict[str, str]:
-    """Return the table of parameters that a model calls by their usual names."""
+    """Return the names of parameters that a model calls by their usual names."""
     return {name: name for name in parameters}
 
 
@@ -42,7 +41,7 @@ _NET_TAKES = _named(
     "random_state", "class_weight", "device", "metric", "validation_fraction"
 )
 
-FAMILIES = by_name(
+FAMILIES = (
     Family(
         name="logistic_regression",
         label="logistic regression",
@@ -61,9 +60,9 @@ FAMILIES = by_name(
         fixed={"n_estimators": _N_TREES},
         params=_FOREST_PARAMS,
         portfolio=({}, {"max_features": 0.5}),
-        takes=_named("random_state", "class_weight", "n_jobs"),
+        parameter_names=_named("random_state", "class_weight", "n_jobs"),
         cost=3.0,
-        within="autoimb._models.within:forest",
+        time_limited_fit="autoimb._models.time_limited_fit:forest",
         reference="Breiman 2001, doi:10.1023/A:1010933404324",
     ),
     Family(
@@ -73,9 +72,9 @@ FAMILIES = by_name(
         fixed={"n_estimators": _N_TREES},
         params=_FOREST_PARAMS,
         portfolio=({}, {"max_features": 1.0}),
-        takes=_named("random_state", "class_weight", "n_jobs"),
+        parameter_names=_named("random_state", "class_weight", "n_jobs"),
         cost=1.8,
-        within="autoimb._models.within:forest",
+        time_limited_fit="autoimb._models.time_limited_fit:forest",
         reference="Geurts, Ernst & Wehenkel 2006, doi:10.1007/s10994-006-6226-1",
     ),
     Family(
@@ -91,12 +90,12 @@ FAMILIES = by_name(
             "l2_regularization": Float(1e-3, 30.0, default=1.0, log=True),
             "max_features": Float(0.3, 1.0, default=1.0),
         },
-        # With weights, scikit-learn 1.9 bins 40 times as long as without: it takes 254
-        # weighted quantiles a column one after the other.
-        takes=_named("random_state"),
+        # With weights, scikit-learn 1.9 takes 40 times as long to bin as without: it
+        # computes 254 weighted quantiles of each column one after the other.
+        parameter_names=_named("random_state"),
         cost=0.9,
-        rounds="max_iter",
-        staged="autoimb._models.stages:hist_gradient_boosting",
+        rounds_parameter="max_iter",
+        staged_proba="autoimb._models.staged_proba:hist_gradient_boosting",
         reference="Ke et al. 2017, LightGBM, NeurIPS 30",
     ),
     Family(
@@ -118,11 +117,11 @@ FAMILIES = by_name(
             {},
             {"max_depth": 3, "learning_rate": 0.05, "subsample": 0.7},
         ),
-        takes=_named("random_state", "class_weight", "n_jobs", "device"),
+        parameter_names=_named("random_state", "class_weight", "n_jobs", "device"),
         cost=0.6,
-        within="autoimb._models.within:xgboost",
-        rounds="n_estimators",
-        staged="autoimb._models.stages:xgboost",
+        time_limited_fit="autoimb._models.time_limited_fit:xgboost",
+        rounds_parameter="n_estimators",
+        staged_proba="autoimb._models.staged_proba:xgboost",
         reference="Chen & Guestrin 2016, arXiv:1603.02754",
     ),
     Family(
@@ -140,9 +139,9 @@ FAMILIES = by_name(
             "weight_decay": Float(1e-5, 1e-1, default=1e-4, log=True),
             "mixup": _MIXUP,
         },
-        takes=_NET_TAKES,
+        parameter_names=_NET_TAKES,
         cost=5.0,
-        within="autoimb._models.within:net",
+        time_limited_fit="autoimb._models.time_limited_fit:net",
         auto=False,
         reference="Gorishniy et al. 2021, arXiv:2106.11959",
     ),
@@ -161,10 +160,10 @@ FAMILIES = by_name(
             "weight_decay": Float(1e-5, 1e-1, default=1e-4, log=True),
             "mixup": _MIXUP,
         },
-        takes={**_NET_TAKES, "n_categorical": "n_categorical"},
+        parameter_names={**_NET_TAKES, "n_categorical": "n_categorical"},
         needs=(rows_at_most(100_000),),
         cost=6.0,
-        within="autoimb._models.within:net",
+        time_limited_fit="autoimb._models.time_limited_fit:net",
         reference="Gorishniy, Kotelnikov & Babenko 2025, arXiv:2410.24210",
     ),
     Family(
@@ -173,9 +172,9 @@ FAMILIES = by_name(
         make="autoimb._models.ensembles:UnderBaggingClassifier",
         resampling="own",
         params=_MEMBER_PARAMS,
-        takes=_named("random_state", "n_jobs"),
+        parameter_names=_named("random_state", "n_jobs"),
         cost=0.7,
-        within="autoimb._models.within:ensemble",
+        time_limited_fit="autoimb._models.time_limited_fit:ensemble",
         auto=False,
         reference="Wallace et al. 2011, doi:10.1109/ICDM.2011.33",
     ),
@@ -185,9 +184,9 @@ FAMILIES = by_name(
         make="autoimb._models.ensembles:SelfPacedEnsembleClassifier",
         resampling="own",
         params={**_MEMBER_PARAMS, "n_bins": Int(4, 20, default=10)},
-        takes=_named("random_state", "n_jobs"),
+        parameter_names=_named("random_state", "n_jobs"),
         cost=0.8,
-        within="autoimb._models.within:ensemble",
+        time_limited_fit="autoimb._models.time_limited_fit:ensemble",
         reference="Liu et al. 2020, arXiv:1909.03500",
     ),
     Family(
@@ -202,7 +201,7 @@ FAMILIES = by_name(
             "bootstrap": False,
         },
         params=_FOREST_PARAMS,
-        takes=_named("random_state", "n_jobs"),
+        parameter_names=_named("random_state", "n_jobs"),
         cost=3.0,
         auto=False,
         reference="Chen, Liaw & Breiman 2004, UC Berkeley technical report 666",
@@ -215,7 +214,7 @@ FAMILIES = by_name(
         resampling="own",
         params={"n_estimators": Int(5, 30, default=10, log=True)},
         needs=(UNWEIGHTED_FIT, rows_at_most(100_000)),
-        takes=_named("random_state", "n_jobs"),
+        parameter_names=_named("random_state", "n_jobs"),
         cost=4.0,
         auto=False,
         reference="Liu, Wu & Zhou 2009, doi:10.1109/TSMCB.2008.2007853",
@@ -231,7 +230,7 @@ FAMILIES = by_name(
             "n_estimators": Int(20, 200, default=60, log=True),
             "learning_rate": Float(0.05, 1.0, default=0.3, log=True),
         },
-        takes=_named("random_state"),
+        parameter_names=_named("random_state"),
         cost=0.4,
         auto=False,
         reference="Seiffert et al. 2010, doi:10.1109/TSMCA.2009.2029559",
@@ -248,7 +247,7 @@ FAMILIES = by_name(
             "min_samples_leaf": Int(1, 10, default=2, log=True),
             "max_depth": Int(2, 8, default=4),
         },
-        takes=_named("random_state", "class_weight", "n_jobs"),
+        parameter_names=_named("random_state", "class_weight", "n_jobs"),
         cost=1.8,
         reference="Kuncheva 2014, doi:10.1002/9781118914564",
     ),
@@ -278,7 +277,7 @@ FAMILIES = by_name(
             "p": Categorical((1, 2), default=2),
         },
         needs=(UNWEIGHTED_FIT, rows_at_most(20_000)),
-        takes={},
+        parameter_names={},
         cost=0.3,
         reference="Fix & Hodges 1951, doi:10.2307/1403797",
     ),
@@ -309,17 +308,17 @@ FAMILIES = by_name(
             "reg_lambda": Float(0.1, 30.0, default=1.0, log=True),
         },
         needs=(installed("lightgbm"),),
-        takes=_named("random_state", "class_weight", "n_jobs"),
+        parameter_names=_named("random_state", "class_weight", "n_jobs"),
         cost=0.7,
-        within="autoimb._models.within:lightgbm",
-        rounds="n_estimators",
-        staged="autoimb._models.stages:lightgbm",
+        time_limited_fit="autoimb._models.time_limited_fit:lightgbm",
+        rounds_parameter="n_estimators",
+        staged_proba="autoimb._models.staged_proba:lightgbm",
         reference="Ke et al. 2017, NeurIPS 30",
     ),
     Family(
         name="catboost",
         label="CatBoost",
-        make="autoimb._models.optional:make_catboost",
+        make="autoimb._models.catboost_model:make_catboost",
         params={
             "iterations": Int(50, 600, default=200, log=True),
             "learning_rate": Float(0.02, 0.3, default=0.08, log=True),
@@ -328,12 +327,12 @@ FAMILIES = by_name(
         },
         portfolio=({"depth": 3, "learning_rate": 0.05}, {}),
         needs=(installed("catboost"),),
-        takes={
+        parameter_names={
             **_named("random_state", "class_weight"),
             "n_jobs": "thread_count",
         },
         cost=2.5,
-        within="autoimb._models.within:catboost",
+        time_limited_fit="autoimb._models.time_limited_fit:catboost",
         reference="Prokhorenkova et al. 2018, arXiv:1706.09516",
     ),
 )

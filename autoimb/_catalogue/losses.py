@@ -1,14 +1,14 @@
 """Losses: what a model minimises.
 
-Each names its form for neural nets ("torch") and for XGBoost ("xgboost"), where it has
-one. A loss's weight of the rare class, alpha in the papers, is the class weight axis.
+Each names its form for neural nets ("torch") and for XGBoost ("xgboost"), if it has
+one. The weight of the rare class, alpha in the papers, is the axis of class weights.
 """
 
 from __future__ import annotations
 
-from autoimb._catalogue.entry import Float, Loss, by_name
+from autoimb._catalogue.entry import Float, Loss
 
-LOSSES = by_name(
+LOSSES = (
     Loss(
         name="log_loss",
         label="log loss",
@@ -33,7 +33,7 @@ LOSSES = by_name(
         label="logit-adjusted loss",
         make={"torch": "logit_adjusted"},
         params={"tau": Float(0.25, 1.5, default=1.0)},
-        weighted=False,
+        allows_class_weight=False,
         auto=False,
         reference="Menon et al. 2021, arXiv:2007.07314",
     ),
@@ -46,7 +46,7 @@ LOSSES = by_name(
             "gamma_neg": Float(0.5, 4.0, default=2.0),
             "margin": Float(0.0, 0.1, default=0.02),
         },
-        weighted=False,
+        allows_class_weight=False,
         auto=False,
         reference="Ridnik et al. 2021, arXiv:2009.14119",
     ),

@@ -1,10 +1,10 @@
 """Which settings of the families are tried first, and in which order.
 
 Learned from out-of-fold and unseen scores of 32 candidates on tables that were cut from
-real ones (benchmarks/portfolio.py, benchmarks/RESULTS.md). What counts is what a
-candidate adds to the committee of those before it: models that err in other places,
-such as neighbours and the support vector machine on small tables, come before better
-ones that err in the same. Among equals the quicker comes first.
+real ones (benchmarks/portfolio.py, benchmarks/RESULTS.md). The criterion is what a
+candidate adds to the ensemble of those before it: models whose errors differ, such as
+nearest neighbours and the support vector machine on small tables, come before better
+ones with the same errors. Among equals the quicker comes first.
 """
 
 from __future__ import annotations
@@ -28,5 +28,5 @@ ORDER: tuple[tuple[str, int], ...] = (
     ("logistic_regression", 2),
     ("soft_vote", 0),
 )
-"""(family, position among its `portfolio`). What is not listed comes after, a family's
-first settings before its others, cheap families first."""
+"""Pairs of a family and a position in its `portfolio`. Settings that are not listed
+come after these, a family's first settings before its others, cheap families first."""

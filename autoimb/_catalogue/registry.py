@@ -1,12 +1,11 @@
-"""Registration: a user's own entries, beside the built-in ones.
+"""Registration of a user's own entries, beside the built-in ones.
 
-They join the catalogue of this process; a fit hands its workers the entries along with
+They join the catalogue of this process. A fit sends its workers the entries along with
 the data, so nothing needs to be registered there.
 """
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any
 
 from autoimb._catalogue.builtin import CATALOGUE
@@ -19,17 +18,17 @@ from autoimb._catalogue.entry import (
     minority_at_least,
     rows_at_most,
 )
-from autoimb._catalogue.ready import ready_family, ready_resampler
-from autoimb.exceptions import BadInputError
+from autoimb._catalogue.user_objects import entry_of_estimator, entry_of_resampler
+from autoimb.exceptions import BadInputError, unknown_name_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from autoimb._catalogue.entry import Axis, Domain, Entry
-    from autoimb._encoding import View
+    from autoimb._table.encoding import View
 
 _BUILT_IN = {axis: frozenset(named) for axis, named in CATALOGUE.entries.items()}
-_READS: dict[str, View | None] = {
+_VIEW_OF_READS: dict[str, View | None] = {
     "numbers": "dense",
     "gaps": "native",
     "as given": None,
@@ -48,7 +47,7 @@ def register_family(
     max_rows: int | None = None,
     reference: str = "",
 ) -> None:
-    """Let a model of your own compete in every search of this process.
+    """Add a model of your own to every search of this process.
 
     Parameters
     ----------
@@ -95,21 +94,20 @@ def register_family(
     >>> "naive_bayes" in set(autoimb.catalogue()["name"])
     True
     """
-    _check_methods("estimator", estimator, "fit", "get_params")
-    _check_parameters(estimator, params)
+    _check_object("estimator", estimator, ("fit",), params or {})
     _check_portfolio(portfolio, params or {})
-    if reads not in _READS:
-        raise BadInputError(f"reads={reads!r} is not one of {list(_READS)}.")
-    extra: dict[str, Any] = {} if label is None else {"label": label}
-    entry = ready_family(
+    if reads not in _VIEW_OF_READS:
+        raise BadInputError(f"reads={reads!r} is not one of {list(_VIEW_OF_READS)}.")
+    fields: dict[str, Any] = {} if label is None else {"label": label}
+    entry = entry_of_estimator(
         estimator,
         name,
-        view=_READS[reads],
+        view=_VIEW_OF_READS[reads],
         params=dict(params or {}),
         portfolio=portfolio,
         needs=_needs(min_minority, max_rows),
         reference=reference,
-        **extra,
+        **fields,
     )
     _add("family", entry)
 
@@ -124,7 +122,7 @@ def register_resampler(
     max_rows: int | None = None,
     reference: str = "",
 ) -> None:
-    """Let a resampler of your own compete in every search of this process.
+    """Add a resampler of your own to every search of this process.
 
     It is fitted on the training part of each fold only. It reads scaled numbers
     without gaps, with categories one-hot encoded.
@@ -163,9 +161,8 @@ def register_resampler(
     ...     min_minority=4,
     ... )
     """
-    _check_methods("sampler", sampler, "fit_resample", "get_params")
-    _check_parameters(sampler, params)
-    entry = ready_resampler(
+    _check_object("sampler", sampler, ("fit_resample",), params or {})
+    entry = entry_of_resampler(
         sampler,
         name,
         label=label or name,
@@ -183,10 +180,10 @@ def register_loss(
     xgboost: Callable[..., Any] | None = None,
     params: Mapping[str, Domain] | None = None,
     label: str | None = None,
-    weighted: bool = True,
+    allows_class_weight: bool = True,
     reference: str = "",
 ) -> None:
-    """Let a loss of your own compete in every search of this process.
+    """Add a loss of your own to every search of this process.
 
     Parameters
     ----------
@@ -205,7 +202,7 @@ def register_loss(
         What to tune.
     label : str, default=None
         A few words for tables; None is the name.
-    weighted : bool, default=True
+    allows_class_weight : bool, default=True
         Whether class weights make sense on top of it.
     reference : str, default=""
         Where it is described.
@@ -220,7 +217,7 @@ def register_loss(
     >>> import autoimb
     >>> def squared(logits, codes, *, prior, class_weight, sample_weight):
     ...     return (logits.sigmoid() - codes) ** 2
-    >>> autoimb.register_loss("squared_error", torch=squared, weighted=False)
+    >>> autoimb.register_loss("squared_error", torch=squared, allows_class_weight=False)
     """
     forms = {"torch": torch, "xgboost": xgboost}
     make = {kind: form for kind, form in forms.items() if form is not None}
@@ -233,14 +230,14 @@ def register_loss(
         label=label or name,
         make=make,
         params=dict(params or {}),
-        weighted=weighted,
+        allows_class_weight=allows_class_weight,
         reference=reference,
     )
     _add("loss", entry)
 
 
 def _add(axis: Axis, entry: Entry) -> None:
-    """Add an entry, in place of an earlier one of the user's by that name."""
+    """Add an entry; it replaces an earlier one of the user's with that name."""
     if entry.name in _BUILT_IN[axis]:
         raise BadInputError(
             f"{entry.name!r} is the name of a built-in {axis.replace('_', ' ')}: "
@@ -257,56 +254,50 @@ def _add(axis: Axis, entry: Entry) -> None:
 
 
 def _needs(min_minority: int, max_rows: int | None) -> tuple[Need, ...]:
-    """Return the needs that two numbers stand for."""
+    """Return the needs of an entry with these limits."""
     most = () if max_rows is None else (rows_at_most(max_rows),)
     least = (minority_at_least(min_minority),) if min_minority > 0 else ()
     return (*least, *most)
 
 
-def _check_methods(what: str, given: Any, *methods: str) -> None:
-    """Raise for an object that lacks a method, and for a class in place of one."""
-    if isinstance(given, type):
+def _check_object(
+    argument: str, value: Any, methods: tuple[str, ...], params: Mapping[str, Domain]
+) -> None:
+    """Raise for a class, or for an object that lacks a method or a parameter."""
+    kind = value.__name__ if isinstance(value, type) else type(value).__name__
+    if isinstance(value, type):
         raise BadInputError(
-            f"{what}={given.__name__} is a class: give an instance, "
-            f"{given.__name__}(...)."
+            f"{argument}={kind} is a class: give an instance, {kind}(...)."
         )
-    missing = [method for method in methods if not hasattr(given, method)]
+    missing = [m for m in (*methods, "get_params") if not hasattr(value, m)]
     if missing:
-        raise BadInputError(f"{what}={given!r} has no {' and no '.join(missing)}.")
+        raise BadInputError(f"{argument}={value!r} has no {' and no '.join(missing)}.")
+    known = value.get_params()
+    for name in params:
+        if name not in known:
+            raise unknown_name_error(f"parameter {name!r} of {kind}", name, known)
 
 
 def _check_portfolio(
     portfolio: tuple[Mapping[str, Any], ...], params: Mapping[str, Domain]
 ) -> None:
-    """Raise for a setting that the search could not propose."""
+    """Raise for a setting that the search cannot propose."""
     for name, value in (pair for settings in portfolio for pair in settings.items()):
-        if name not in params or not params[name].holds(value):
+        if name not in params or value not in params[name]:
             raise BadInputError(
                 f"portfolio sets {name}={value!r}, which params does not allow: "
                 f"{name} is {params.get(name, 'not among them')}."
             )
 
 
-def _check_parameters(given: Any, params: Mapping[str, Any] | None) -> None:
-    """Raise for a parameter that an object does not have, naming the nearest."""
-    known = sorted(given.get_params())
-    for name in params or {}:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else f" It has {known}."
-            raise BadInputError(
-                f"{type(given).__name__} has no parameter {name!r}.{hint}"
-            )
-
-
 def _check_domain(name: str, domain: Any) -> None:
-    """Raise for a domain that is none, or that its default lies outside of."""
+    """Raise for what is no domain, or has its default or its scale out of bounds."""
     if not isinstance(domain, Float | Int | Categorical):
         raise BadInputError(
             f"params[{name!r}] is {domain!r}: give an autoimb.Float, Int or "
             "Categorical."
         )
-    if not domain.holds(domain.default):
+    if domain.default not in domain:
         raise BadInputError(f"params[{name!r}] is {domain!r}: its default is outside.")
     if not isinstance(domain, Categorical) and domain.log and domain.low <= 0:
         raise BadInputError(

@@ -1,16 +1,22 @@
-"""Resamplers: every entry changes training rows only, inside the fold.
+"""Resamplers. Each changes the training rows of a fold only.
 
-Those that select rows read what the family reads and hand on the same rows. Those that
-make rows read scaled numbers and category codes, and make categories that exist.
+To add one, put a `Resampler` (see `entry`) into one of the groups below, with a factory
+from `sampler_factories`; if its class is from a new package, list the class in
+`autoimb._persist.allowed_classes`. `tests/test_catalogue.py` then checks the entry.
+
+Those that select rows read what the family reads, and return some of the same rows.
+Those that make rows read scaled numbers and category codes, and make only categories
+that occur.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from autoimb._catalogue.entry import (
-    OWN,
+    OWN_RESAMPLING,
     UNWEIGHTED,
     UNWEIGHTED_FIT,
     Categorical,
@@ -19,35 +25,28 @@ from autoimb._catalogue.entry import (
     Int,
     Need,
     Resampler,
-    by_name,
     minority_at_least,
     oversampled,
     rows_at_most,
     undersampled,
 )
-from autoimb._catalogue.samplings import (
+from autoimb._catalogue.sampler_factories import (
     SMOTE,
-    Selecting,
-    SmoteThenClean,
-    Synthesising,
+    OversamplerFactory,
+    SelectorFactory,
+    SmoteAndCleaningFactory,
+    category_columns,
     cluster_centroids,
     few_clusters,
     few_folds,
     half_share,
-    quick_model,
     random_over,
     random_under,
-    seeded_svm,
-    smoten,
-    smotenc,
 )
-from autoimb._columns import MANY_CATEGORIES
+from autoimb._table.columns import MANY_CATEGORIES
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from autoimb._profile import DatasetProfile
+    from autoimb._table.profile import DatasetProfile
 
 _OVER = "imblearn.over_sampling"
 _UNDER = "imblearn.under_sampling"
@@ -63,53 +62,47 @@ _BORDER_PARAMS: dict[str, Domain] = {
     **_SMOTE_PARAMS,
     "m_neighbors": Int(4, 20, default=10, log=True),
 }
-_MINORITY_ROWS = rows_at_most(200_000)  # compares the smaller classes with themselves
+_MINORITY_ROWS = rows_at_most(200_000)  # compares rows of the smaller classes
 _ALL_ROWS = rows_at_most(50_000)  # compares all rows with each other
-_SLOW_ROWS = rows_at_most(20_000)  # does so many times, or fits a model first
+_SLOW_ROWS = rows_at_most(20_000)  # compares all rows repeatedly, or fits a model first
 _SMOTE_NEEDS = (UNWEIGHTED, minority_at_least(4), _MINORITY_ROWS)
-_MAX_CELLS = 20_000_000  # some 50 bytes each at the peak: about a gigabyte a worker
+_MAX_CELLS = 20_000_000  # at 50 bytes each at the peak, a gigabyte for each worker
 
 
-def _has_numbers(profile: DatasetProfile) -> bool:
-    """Whether samplers read numbers from the table: of a kind that is not a code."""
-    return not set(profile.kind_counts) <= {"categorical", "constant"}
+def _has_kinds(
+    profile: DatasetProfile, *, numbers: bool, categories: bool | None = None
+) -> bool:
+    """Whether a table holds numbers, and whether it holds categories (None: either).
 
-
-def _has_both(profile: DatasetProfile) -> bool:
-    """Whether the table holds categories and numbers."""
-    return "categorical" in profile.kind_counts and _has_numbers(profile)
-
-
-def _has_only_categories(profile: DatasetProfile) -> bool:
-    """Whether the table holds categories and nothing else."""
-    return "categorical" in profile.kind_counts and not _has_numbers(profile)
+    Everything that is not read as a category code is a number.
+    """
+    has_numbers = not set(profile.kind_counts) <= {"categorical", "constant"}
+    has_categories = "categorical" in profile.kind_counts
+    return has_numbers == numbers and categories in (None, has_categories)
 
 
 def _is_narrow(profile: DatasetProfile) -> bool:
-    """Whether a column for each category would fit into memory."""
+    """Whether one column for each category fits into memory."""
     n_categorical = profile.kind_counts.get("categorical", 0)
     n_levels = n_categorical * min(profile.max_cardinality, MANY_CATEGORIES)
     return profile.n_rows * n_levels <= _MAX_CELLS
 
 
-def _balanced(counts: NDArray[np.intp], _strength: float) -> dict[int, int]:
-    """Return the counts that every class has in balanced batches."""
-    return oversampled(counts, 1.0)
-
-
-# Samplers that make rows see one column a category, of all categories.
+# Samplers that make rows read one column for each category.
 _NARROW = Need(_is_narrow, "needs too much memory for so many categories")
 
 _NOTHING = (
-    Resampler(name="none", label="no resampling", make=None, distances=False),
-    Resampler(name=OWN, label="its own resampling", make=None, distances=False),
+    Resampler(name="none", label="no resampling", make=None, uses_distances=False),
+    Resampler(
+        name=OWN_RESAMPLING, label="its own resampling", make=None, uses_distances=False
+    ),
     Resampler(
         name="balanced_batches",
         label="balanced batches",
         make=None,
         batches="balanced",
-        distances=False,
-        target=_balanced,
+        uses_distances=False,
+        target_counts=oversampled,
         auto=False,
         reference="Shwartz-Ziv et al. 2023, arXiv:2312.02517",
     ),
@@ -121,18 +114,18 @@ _RANDOM = (
         label="random over-sampling",
         make=random_over,
         params=_RATIO,
-        distances=False,
-        target=oversampled,
+        uses_distances=False,
+        target_counts=oversampled,
         reference="He & Garcia 2009, doi:10.1109/TKDE.2008.239",
     ),
     Resampler(
         name="rose",
         label="smoothed over-sampling",
-        make=Synthesising(path=f"{_OVER}:RandomOverSampler", neighbours=()),
+        make=OversamplerFactory(path=f"{_OVER}:RandomOverSampler", class_bounded=()),
         view="mixed",
         params={**_RATIO, "shrinkage": Float(0.05, 2.0, default=0.3, log=True)},
         needs=(UNWEIGHTED, minority_at_least(4), _NARROW),
-        target=oversampled,
+        target_counts=oversampled,
         reference="Menardi & Torelli 2014, doi:10.1007/s10618-012-0295-5",
     ),
     Resampler(
@@ -140,8 +133,8 @@ _RANDOM = (
         label="random under-sampling",
         make=random_under,
         params=_RATIO,
-        distances=False,
-        target=undersampled,
+        uses_distances=False,
+        target_counts=undersampled,
         reference="He & Garcia 2009, doi:10.1109/TKDE.2008.239",
     ),
 )
@@ -153,8 +146,8 @@ _SMOTE = Resampler(
     view="mixed",
     params=_SMOTE_PARAMS,
     needs=(*_SMOTE_NEEDS, _NARROW),
-    target=oversampled,
-    cost="minority",
+    target_counts=oversampled,
+    compares="minority",
     reference="Chawla et al. 2002, doi:10.1613/jair.953",
 )
 
@@ -164,7 +157,9 @@ _SYNTHETIC = (
         _SMOTE,
         name="borderline_smote",
         label="Borderline-SMOTE",
-        make=Synthesising(path=f"{_OVER}:BorderlineSMOTE", of_all=("m_neighbors",)),
+        make=OversamplerFactory(
+            path=f"{_OVER}:BorderlineSMOTE", total_bounded=("m_neighbors",)
+        ),
         params={
             **_BORDER_PARAMS,
             "kind": Categorical(
@@ -172,22 +167,22 @@ _SYNTHETIC = (
             ),
         },
         needs=(UNWEIGHTED, minority_at_least(4), _ALL_ROWS, _NARROW),
-        cost="all",
+        compares="all",
         reference="Han, Wang & Mao 2005, doi:10.1007/11538059_91",
     ),
     replace(
         _SMOTE,
         name="svm_smote",
         label="SVM-SMOTE",
-        make=Synthesising(
+        make=OversamplerFactory(
             path=f"{_OVER}:SVMSMOTE",
-            of_all=("m_neighbors",),
-            at_least=10,
-            parts={"svm_estimator": seeded_svm},
+            total_bounded=("m_neighbors",),
+            min_rows=10,
+            made={"svm_estimator": "sklearn.svm:SVC"},
         ),
         params=_BORDER_PARAMS,
         needs=(UNWEIGHTED, minority_at_least(20), _SLOW_ROWS, _NARROW),
-        cost="all",
+        compares="all",
         auto=False,
         reference="Nguyen, Cooper & Kamei 2011, doi:10.1504/IJKESDP.2011.039875",
     ),
@@ -195,10 +190,10 @@ _SYNTHETIC = (
         _SMOTE,
         name="kmeans_smote",
         label="k-means SMOTE",
-        make=Synthesising(
+        make=OversamplerFactory(
             path=f"{_OVER}:KMeansSMOTE",
-            at_least=10,
-            parts={
+            min_rows=10,
+            made={
                 "kmeans_estimator": few_clusters,
                 "cluster_balance_threshold": half_share,
             },
@@ -207,7 +202,10 @@ _SYNTHETIC = (
         needs=(
             UNWEIGHTED,
             minority_at_least(20),
-            Need(_has_numbers, "needs numbers: rows of categories alone coincide"),
+            Need(
+                partial(_has_kinds, numbers=True),
+                "needs numbers: rows of categories alone coincide",
+            ),
             _SLOW_ROWS,
             _NARROW,
         ),
@@ -218,13 +216,13 @@ _SYNTHETIC = (
         _SMOTE,
         name="adasyn",
         label="ADASYN",
-        make=Synthesising(
+        make=OversamplerFactory(
             path="autoimb._models.samplers:AttentiveADASYN",
-            neighbours=("n_neighbors",),
+            class_bounded=("n_neighbors",),
         ),
         params={**_RATIO, "n_neighbors": Int(2, 15, default=5, log=True)},
         needs=(UNWEIGHTED, minority_at_least(10), _ALL_ROWS, _NARROW),
-        cost="all",
+        compares="all",
         auto=False,
         reference="He et al. 2008, doi:10.1109/IJCNN.2008.4633969",
     ),
@@ -232,10 +230,17 @@ _SYNTHETIC = (
         _SMOTE,
         name="smotenc",
         label="SMOTE-NC",
-        make=smotenc,
+        make=OversamplerFactory(
+            path=f"{_OVER}:SMOTENC",
+            made={"categorical_features": category_columns},
+            reads_codes=True,
+        ),
         needs=(
             *_SMOTE_NEEDS,
-            Need(_has_both, "needs categories and numbers side by side"),
+            Need(
+                partial(_has_kinds, numbers=True, categories=True),
+                "needs categories and numbers side by side",
+            ),
             _SLOW_ROWS,
         ),
         auto=False,
@@ -244,10 +249,13 @@ _SYNTHETIC = (
         _SMOTE,
         name="smoten",
         label="SMOTE-N",
-        make=smoten,
+        make=OversamplerFactory(path=f"{_OVER}:SMOTEN", reads_codes=True),
         needs=(
             *_SMOTE_NEEDS,
-            Need(_has_only_categories, "needs categories and nothing else"),
+            Need(
+                partial(_has_kinds, numbers=False, categories=True),
+                "needs categories and nothing else",
+            ),
             _SLOW_ROWS,
         ),
         auto=False,
@@ -256,28 +264,28 @@ _SYNTHETIC = (
         _SMOTE,
         name="smote_tomek",
         label="SMOTE + Tomek links",
-        make=SmoteThenClean(
+        make=SmoteAndCleaningFactory(
             path="imblearn.combine:SMOTETomek",
-            part="tomek",
+            cleaning_parameter="tomek",
             cleaner=f"{_UNDER}:TomekLinks",
         ),
         needs=(UNWEIGHTED, minority_at_least(4), _SLOW_ROWS, _NARROW),
-        cost="all",
+        compares="all",
         reference="Batista, Prati & Monard 2004, doi:10.1145/1007730.1007735",
     ),
     replace(
         _SMOTE,
         name="smote_enn",
         label="SMOTE + ENN",
-        make=SmoteThenClean(
+        make=SmoteAndCleaningFactory(
             path="imblearn.combine:SMOTEENN",
-            part="enn",
+            cleaning_parameter="enn",
             cleaner=f"{_UNDER}:EditedNearestNeighbours",
-            neighbours="n_neighbors",
+            n_neighbors_parameter="n_neighbors",
         ),
         params={**_SMOTE_PARAMS, **_NEIGHBOURS},
         needs=(UNWEIGHTED, minority_at_least(4), _SLOW_ROWS, _NARROW),
-        cost="all",
+        compares="all",
         auto=False,
         reference="Batista, Prati & Monard 2004, doi:10.1145/1007730.1007735",
     ),
@@ -286,9 +294,9 @@ _SYNTHETIC = (
 _TOMEK = Resampler(
     name="tomek",
     label="Tomek links",
-    make=Selecting(path=f"{_UNDER}:TomekLinks", is_seeded=False),
+    make=SelectorFactory(path=f"{_UNDER}:TomekLinks", is_seeded=False),
     needs=(_ALL_ROWS,),
-    cost="all",
+    compares="all",
     reference="Tomek 1976, doi:10.1109/TSMC.1976.4309452",
 )
 
@@ -298,10 +306,10 @@ _CLEANING = (
         _TOMEK,
         name="enn",
         label="edited nearest neighbours",
-        make=Selecting(
+        make=SelectorFactory(
             path=f"{_UNDER}:EditedNearestNeighbours",
             is_seeded=False,
-            neighbours=("n_neighbors",),
+            class_bounded=("n_neighbors",),
         ),
         params={**_NEIGHBOURS, **_KINDS},
         auto=False,
@@ -311,11 +319,11 @@ _CLEANING = (
         _TOMEK,
         name="renn",
         label="repeated edited nearest neighbours",
-        make=Selecting(
+        make=SelectorFactory(
             path=f"{_UNDER}:RepeatedEditedNearestNeighbours",
             fixed={"max_iter": 20},
             is_seeded=False,
-            neighbours=("n_neighbors",),
+            class_bounded=("n_neighbors",),
         ),
         params={**_NEIGHBOURS, **_KINDS},
         # Its sample_indices_ are in another order than its rows (imblearn 0.14).
@@ -327,8 +335,8 @@ _CLEANING = (
         _TOMEK,
         name="all_knn",
         label="AllKNN",
-        make=Selecting(
-            path=f"{_UNDER}:AllKNN", is_seeded=False, neighbours=("n_neighbors",)
+        make=SelectorFactory(
+            path=f"{_UNDER}:AllKNN", is_seeded=False, class_bounded=("n_neighbors",)
         ),
         params={**_NEIGHBOURS, **_KINDS},
         needs=(_SLOW_ROWS,),
@@ -339,8 +347,8 @@ _CLEANING = (
         _TOMEK,
         name="cnn",
         label="condensed nearest neighbour",
-        make=Selecting(
-            path=f"{_UNDER}:CondensedNearestNeighbour", neighbours=("n_seeds_S",)
+        make=SelectorFactory(
+            path=f"{_UNDER}:CondensedNearestNeighbour", class_bounded=("n_seeds_S",)
         ),
         params={"n_seeds_S": Int(1, 20, default=1, log=True)},
         needs=(rows_at_most(5_000),),
@@ -351,7 +359,9 @@ _CLEANING = (
         _TOMEK,
         name="oss",
         label="one-sided selection",
-        make=Selecting(path=f"{_UNDER}:OneSidedSelection", neighbours=("n_seeds_S",)),
+        make=SelectorFactory(
+            path=f"{_UNDER}:OneSidedSelection", class_bounded=("n_seeds_S",)
+        ),
         params={"n_seeds_S": Int(1, 20, default=1, log=True)},
         auto=False,
         reference="Kubat & Matwin 1997, ICML 179-186",
@@ -360,10 +370,10 @@ _CLEANING = (
         _TOMEK,
         name="ncr",
         label="neighbourhood cleaning rule",
-        make=Selecting(
+        make=SelectorFactory(
             path=f"{_UNDER}:NeighbourhoodCleaningRule",
             is_seeded=False,
-            neighbours=("n_neighbors",),
+            class_bounded=("n_neighbors",),
         ),
         params={
             **_NEIGHBOURS,
@@ -377,13 +387,15 @@ _CLEANING = (
 _HARDNESS = Resampler(
     name="instance_hardness",
     label="instance hardness threshold",
-    make=Selecting(
+    make=SelectorFactory(
         path=f"{_UNDER}:InstanceHardnessThreshold",
-        parts={"estimator": quick_model, "cv": few_folds},
+        # Not a forest: it gives most rows of a large class the same probability of one,
+        # and all rows that tie are kept, so that no ratio would be reached.
+        made={"estimator": "sklearn.linear_model:LogisticRegression", "cv": few_folds},
     ),
     params=_RATIO,
     needs=(minority_at_least(4), _ALL_ROWS),
-    target=undersampled,
+    target_counts=undersampled,
     auto=False,
     reference="Smith, Martinez & Giraud-Carrier 2014, doi:10.1007/s10994-013-5422-z",
 )
@@ -392,11 +404,11 @@ _HARDNESS = Resampler(
 def _near_miss(version: int) -> Resampler:
     """Return the entry of one version of NearMiss."""
     parameter = "n_neighbors_ver3" if version == 3 else "n_neighbors"
-    make = Selecting(
+    make = SelectorFactory(
         path=f"{_UNDER}:NearMiss",
         fixed={"version": version, "n_neighbors": 3},
         is_seeded=False,
-        neighbours=("n_neighbors", parameter),
+        class_bounded=("n_neighbors", parameter),
     )
     return replace(
         _HARDNESS,
@@ -405,7 +417,7 @@ def _near_miss(version: int) -> Resampler:
         make=make,
         params={**_RATIO, parameter: Int(1, 9, default=3)},
         needs=(minority_at_least(4), _SLOW_ROWS),
-        cost="all",
+        compares="all",
         reference="Mani & Zhang 2003, ICML workshop on imbalanced data sets",
     )
 
@@ -420,11 +432,11 @@ _SHRINKING = (
         view="mixed",
         params=_RATIO,
         needs=(UNWEIGHTED, _SLOW_ROWS, _NARROW),
-        target=undersampled,
-        cost="all",
+        target_counts=undersampled,
+        compares="all",
         auto=False,
         reference="Yen & Lee 2009, doi:10.1016/j.eswa.2008.06.108",
     ),
 )
 
-RESAMPLERS = by_name(*_NOTHING, *_RANDOM, *_SYNTHETIC, *_CLEANING, *_SHRINKING)
+RESAMPLERS = (*_NOTHING, *_RANDOM, *_SYNTHETIC, *_CLEANING, *_SHRINKING)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autoimb._catalogue.entry import Categorical, ClassWeight, Float, by_name
+from autoimb._catalogue.entry import Categorical, ClassWeight, Float
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def _balanced(params: Mapping[str, Any], counts: NDArray[np.intp]) -> dict[int, float]:
     """Return weights (largest / count) ** exponent: 1 for the largest class.
 
-    exponent 0 weighs all rows alike, 1 gives each class the same total weight (King &
-    Zeng 2001), 0.5 is the square root in between.
+    Exponent 0 weighs all rows alike, 1 gives each class the same total weight (King &
+    Zeng 2001), and 0.5 is the square root in between.
     """
     present = {c: int(n) for c, n in enumerate(counts) if n > 0}
     largest = max(present.values())
@@ -30,12 +30,12 @@ def _effective_number(
 ) -> dict[int, float]:
     """Return one over the effective number of rows, 1 for the largest class.
 
-    The effective number (1 - beta ** n) / (1 - beta) says how many rows n random ones
-    are worth where each covers a share 1 - beta of what there is to see (Cui et al.
-    2019, section 3): n itself for beta near 1, 1 / (1 - beta) for many rows.
+    The effective number is (1 - beta ** n) / (1 - beta): the expected size of what n
+    random rows cover, each a share 1 - beta of the class (Cui et al. 2019, section 3).
+    It is n for beta near 1, and 1 / (1 - beta) for many rows.
     """
     present = {c: int(n) for c, n in enumerate(counts) if n > 0}
-    # 1 - beta ** n without the cancellation: beta is close to 1.
+    # 1 - beta ** n without cancellation, as beta is close to 1.
     covered = {
         c: float(-np.expm1(n * np.log(params["beta"]))) for c, n in present.items()
     }
@@ -43,7 +43,7 @@ def _effective_number(
     return {c: largest / share for c, share in covered.items()}
 
 
-CLASS_WEIGHTS = by_name(
+CLASS_WEIGHTS = (
     ClassWeight(name="none", label="no class weights", make=None),
     ClassWeight(
         name="balanced",

@@ -1,11 +1,16 @@
 """The fitted winner as code that needs no autoimb.
 
-`layout` breaks code into lines, `names` keeps what a script imports or holds itself,
-`source` writes values, `parts` is what scripts hold, and `script` puts one together;
-`made` writes an estimator's own settings.
+====================  ==================================================================
+``code_layout``       code as a tree of brackets, broken into lines
+``script_names``      what a script imports, and what it copies
+``script_functions``  functions that only scripts need; scripts hold copies of them
+``value_code``        values as the code that makes them
+``fit_code``          the code that makes an estimator and fits it
+``script``            the script that fits and predicts as the winner does
+====================  ==================================================================
 """
 
-from autoimb._export.made import code_of
-from autoimb._export.script import script_of
+from autoimb._export.fit_code import fit_code
+from autoimb._export.script import prediction_script
 
-__all__ = ["code_of", "script_of"]
+__all__ = ["fit_code", "prediction_script"]

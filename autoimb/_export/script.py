@@ -1,4 +1,4 @@
-"""A whole script: constants, pipelines, and functions that fit and predict."""
+"""The script: constants, pipelines, and functions that fit and predict."""
 
 from __future__ import annotations
 
@@ -11,30 +11,20 @@ import numpy as np
 import pandas as pd
 from sklearn.compose import ColumnTransformer
 
-from autoimb._calibrate import (
-    Beta,
-    Calibration,
-    Identity,
-    Platt,
-    TemperatureBias,
-    beta,
-    platt,
-    temperature_bias,
-)
-from autoimb._export.layout import WIDTH, Block, Code, call, layout, prefixed
-from autoimb._export.names import Names
-from autoimb._export.parts import fit_weighted, number
-from autoimb._export.source import Written, source
-from autoimb._threshold import Argmax, ClassWeights, Cut
+from autoimb._export.code_layout import WIDTH, Block, Code, call, layout, prefixed
+from autoimb._export.script_functions import fit_weighted, number
+from autoimb._export.script_names import ScriptNames
+from autoimb._export.value_code import Written, code_of
+from autoimb._metrics.calibration import Calibration, Identity
+from autoimb._threshold.rules import Argmax, ClassWeights, Cut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from autoimb._columns import Schema
-    from autoimb._decision import Decision
-    from autoimb._evaluate import OutOfFold
-    from autoimb._fitted import FittedMember, FittedModel
-    from autoimb._threshold import Threshold
+    from autoimb._fit.decision import Decision
+    from autoimb._fit.fitted_model import FittedMember, FittedModel
+    from autoimb._table.columns import Schema
+    from autoimb._threshold.rules import Threshold
 
 _TITLE = '''\
 """A classifier for imbalanced data, as autoimb chose it.
@@ -42,23 +32,18 @@ _TITLE = '''\
 ``pipelines = fit(X, y)`` fits it. Then ``predict(pipelines, X_new)`` returns labels and
 ``predict_proba(pipelines, X_new)`` probabilities, a column for each of CLASSES.
 """'''
-_MAPS: dict[type[Calibration], Callable[..., Any]] = {
-    Platt: platt,
-    Beta: beta,
-    TemperatureBias: temperature_bias,
-}
 _READERS = {
     "categorical": "_read_text",
     "high-cardinality": "_read_text",
     "datetime": "_read_datetime",
     "time of day": "_read_datetime",
 }
-"""By kind of column, the function of `_columns` that reads it; others are numbers."""
+"""By kind of column, the function of `_table.columns` that reads it; else numbers."""
 
 _RULES: dict[type[Threshold], tuple[str, str]] = {
     Argmax: ("", "np.argmax(proba, axis=1)"),
     ClassWeights: (
-        "What is highest among the probabilities times these is predicted.",
+        "The class with the highest product of probability and weight is predicted.",
         "np.argmax(proba * THRESHOLD, axis=1)",
     ),
     Cut: (
@@ -66,10 +51,10 @@ _RULES: dict[type[Threshold], tuple[str, str]] = {
         "np.where(proba[:, {pos}] >= THRESHOLD, {pos}, {neg})",
     ),
 }
-"""What a threshold's number says, and the code for label codes."""
+"""By rule, what its number means, and the code for label codes."""
 
 
-def script_of(model: FittedModel, schema: Schema, decision: Decision) -> str:
+def prediction_script(model: FittedModel, schema: Schema, decision: Decision) -> str:
     """Return Python code that fits the same model, and predicts as it does.
 
     Raises
@@ -77,9 +62,12 @@ def script_of(model: FittedModel, schema: Schema, decision: Decision) -> str:
     BadInputError
         If a part of the model cannot be written as code.
     """
-    names = Names()
+    names = ScriptNames()
+    # The out-of-fold entries of a row sum to its weight.
+    weight = np.bincount(decision.oof.rows, decision.oof.weight)
+    is_weighted = not np.allclose(weight[np.bincount(decision.oof.rows) > 0], 1)
     constants = [
-        f"{_comment(what)}\n{layout(prefixed(f'{name} = ', source(value, names)))}"
+        f"{_comment(what)}\n{layout(prefixed(f'{name} = ', code_of(value, names)))}"
         for what, name, value in _constants(model, decision)
     ]
     encoders: dict[Code, str] = {}
@@ -87,9 +75,16 @@ def script_of(model: FittedModel, schema: Schema, decision: Decision) -> str:
     makers = [_maker(place, m, schema, encoders, names) for place, m in members]
     functions = [
         _read(schema, names),
-        *map(_encoder_maker, encoders.values(), encoders),
+        *(
+            _function(
+                f"{name}()",
+                "Return an unfitted encoder of the columns.",
+                prefixed("return ", encoder),
+            )
+            for encoder, name in encoders.items()
+        ),
         *makers,
-        _fit(len(model.members), names, is_weighted=_is_weighted(decision.oof)),
+        _fit(len(model.members), names, is_weighted=is_weighted),
         _predict_proba(model, names),
         _predict(model.threshold),
     ]
@@ -98,17 +93,16 @@ def script_of(model: FittedModel, schema: Schema, decision: Decision) -> str:
     return "\n\n\n".join([top, *functions, *names.functions.values()]) + "\n"
 
 
-def _remarks(names: Names) -> Iterator[str]:
+def _remarks(names: ScriptNames) -> Iterator[str]:
     """Yield comments on what the script needs."""
-    modules = {package: sys.modules[package] for package in names.packages}
+    packages = {local: home.split(".")[0] for local, (home, _) in names.bound.items()}
     versions = (
-        f"{package} {module.__version__}"
-        for package, module in modules.items()
-        if hasattr(module, "__version__")
+        f"{package} {sys.modules[package].__version__}"
+        for package in sorted({*packages.values()} - sys.stdlib_module_names - {""})
+        if hasattr(sys.modules[package], "__version__")
     )
     yield _comment(f"Written for {', '.join(versions)}.")
-    homes = sorted((local, home) for local, (home, _) in names.bound.items())
-    own = [local for local, home in homes if home.partition(".")[0] == "autoimb"]
+    own = sorted(name for name, package in packages.items() if package == "autoimb")
     if own:
         yield _comment(f"Of autoimb, with no counterpart elsewhere: {', '.join(own)}.")
 
@@ -116,11 +110,11 @@ def _remarks(names: Names) -> Iterator[str]:
 def _constants(
     model: FittedModel, decision: Decision
 ) -> Iterator[tuple[str, str, Any]]:
-    """Yield the numbers that stand beside the pipelines: what they say, name, value."""
+    """Yield the constants beside the pipelines: what they mean, name, value."""
     yield "Labels in the order of the probabilities.", "CLASSES", decision.classes
     if len(model.members) > 1:
         weights = [member.weight for member in model.members]
-        yield "Of the pipelines in their mean.", "WEIGHTS", weights
+        yield "Weights of the pipelines in their mean.", "WEIGHTS", weights
     calibrations = {
         **{f"_{place}": m.calibration for place, m in enumerate(model.members, 1)},
         "": model.calibration,
@@ -139,7 +133,7 @@ def _constants(
 
 
 def _rule(threshold: Threshold) -> tuple[str, ...]:
-    """Return what a threshold's number says, and the code for label codes."""
+    """Return what a threshold's number means, and the code for label codes."""
     pos = getattr(threshold, "pos", 0)
     return tuple(t.format(pos=pos, neg=1 - pos) for t in _RULES[type(threshold)])
 
@@ -155,30 +149,25 @@ def _function(head: str, says: str, *lines: Code) -> str:
     return f"def {head} -> Any:\n{indent(says, '    ')}\n{body}"
 
 
-def _encoder_maker(name: str, encoder: Code) -> str:
-    """Return the function that makes an encoder."""
-    says = "Return an unfitted encoder of the columns."
-    return _function(f"{name}()", says, prefixed("return ", encoder))
-
-
 def _maker(
     place: int,
     member: FittedMember,
     schema: Schema,
     encoders: dict[Code, str],
-    names: Names,
+    names: ScriptNames,
 ) -> str:
     """Return the function that makes a pipeline; `encoders` are what several share."""
-    pipeline, steps = member.pipeline, dict(member.pipeline.steps)
+    steps = dict(member.pipeline.steps)
     if "encode" in steps:
-        encoder = source(_by_names(steps["encode"], schema), names)
+        encoder = code_of(_by_names(steps["encode"], schema), names)
         name = encoders.setdefault(encoder, f"make_encoder_{len(encoders) + 1}")
         steps["encode"] = Written(f"{name}()")
     label = str(member.strategy).replace("\\", "/").replace('"', "'")
+    pipeline = type(member.pipeline)(list(steps.items()))
     return _function(
         f"make_pipeline_{place}()",
         f"Return an unfitted pipeline: {label}.",
-        prefixed("return ", source(type(pipeline)(list(steps.items())), names)),
+        prefixed("return ", code_of(pipeline, names)),
     )
 
 
@@ -194,15 +183,24 @@ def _by_names(encoder: ColumnTransformer, schema: Schema) -> ColumnTransformer:
     return ColumnTransformer(**settings)
 
 
-def _read(schema: Schema, names: Names) -> str:
+def _read(schema: Schema, names: ScriptNames) -> str:
     """Return the function that reads a table as the pipelines want it."""
-    if schema.as_given:
+    if schema.is_raw:
         return _function("read(X: Any)", "Return the table as it is.", "return X")
     frame = names.of(pd.DataFrame)
     if not schema.is_frame:
         numbers = f"return {frame}(X).to_numpy(dtype=float, na_value=np.nan)"
         return _function("read(X: Any)", "Return the table as numbers.", numbers)
-    columns = (_column(str(c.name), c.kind, names) for c in schema.columns)
+    columns = []
+    for column in schema.columns:
+        key, copied = code_of(str(column.name), names), _READERS.get(column.kind)
+        if column.kind == "constant":
+            columns.append(f"{key}: 0.0")
+        elif copied:
+            reader = names.copy("autoimb._table.columns", copied)
+            columns.append(f"{key}: {reader}(X[{key}])")
+        else:
+            columns.append(f"{key}: {names.of(number)}(X[{key}])")
     return _function(
         "read(X: Any)",
         "Return the columns as the pipelines read them.",
@@ -211,27 +209,16 @@ def _read(schema: Schema, names: Names) -> str:
     )
 
 
-def _column(name: str, kind: str, names: Names) -> str:
-    """Return the code that reads a column of some kind."""
-    key = source(name, names)
-    if kind == "constant":
-        return f"{key}: 0.0"
-    copied = _READERS.get(kind)
-    reader = names.copy("autoimb._columns", copied) if copied else names.of(number)
-    return f"{key}: {reader}(X[{key}])"
-
-
-def _fit(n_pipelines: int, names: Names, *, is_weighted: bool) -> str:
+def _fit(n_pipelines: int, names: ScriptNames, *, is_weighted: bool) -> str:
     """Return the function that fits the pipelines."""
     made = [f"make_pipeline_{place}()" for place in range(1, n_pipelines + 1)]
+    head, rows = "fit(X: Any, y: Any)", "rows = read(X)"
+    fitted = [f"{pipeline}.fit(rows, codes)" for pipeline in made]
     if is_weighted:
         head = "fit(X: Any, y: Any, sample_weight: Any)"
         rows = "rows, weight = read(X), np.asarray(sample_weight, dtype=float)"
         fit = names.of(fit_weighted)
         fitted = [f"{fit}({pipeline}, rows, codes, weight)" for pipeline in made]
-    else:
-        head, rows = "fit(X: Any, y: Any)", "rows = read(X)"
-        fitted = [f"{pipeline}.fit(rows, codes)" for pipeline in made]
     return _function(
         head,
         "Return the pipelines, fitted on a table and its labels.",
@@ -242,10 +229,9 @@ def _fit(n_pipelines: int, names: Names, *, is_weighted: bool) -> str:
     )
 
 
-def _predict_proba(model: FittedModel, names: Names) -> str:
+def _predict_proba(model: FittedModel, names: ScriptNames) -> str:
     """Return the function that predicts probabilities."""
-    members = enumerate(model.members, 1)
-    scores = [_calibrated_scores(place, member, names) for place, member in members]
+    scores = [_calibrated_scores(i, m, names) for i, m in enumerate(model.members, 1)]
     lines: list[Code] = ["rows = read(X)"]
     proba = [scores[0]]
     if len(scores) > 1:
@@ -265,22 +251,22 @@ def _predict_proba(model: FittedModel, names: Names) -> str:
     )
 
 
-def _calibrated_scores(place: int, member: FittedMember, names: Names) -> Code:
+def _calibrated_scores(place: int, member: FittedMember, names: ScriptNames) -> Code:
     """Return the code for what a pipeline says, calibrated."""
     pipeline = f"pipelines[{place - 1}]"
     if hasattr(member.pipeline, "predict_proba"):
         scores = f"{pipeline}.predict_proba(rows).astype(float)"
     else:
-        scores = names.copy("autoimb._evaluate", "_class_scores")
+        scores = names.copy("autoimb._evaluate.fit_predict", "_class_scores")
         scores = f"{scores}({pipeline}, rows)"
     return _calibrated(scores, member.calibration, f"_{place}", names)
 
 
-def _calibrated(scores: str, by: Calibration, suffix: str, names: Names) -> Code:
+def _calibrated(scores: str, by: Calibration, suffix: str, names: ScriptNames) -> Code:
     """Return the code for scores as a calibration maps them."""
     if isinstance(by, Identity):
         return scores
-    return call(names.of(_MAPS[type(by)]), [scores, f"**CALIBRATION{suffix}"])
+    return call(names.of(type(by).function), [scores, f"**CALIBRATION{suffix}"])
 
 
 def _predict(threshold: Threshold) -> str:
@@ -292,9 +278,3 @@ def _predict(threshold: Threshold) -> str:
         "proba = predict_proba(pipelines, X)",
         f"return CLASSES[{codes}]",
     )
-
-
-def _is_weighted(oof: OutOfFold) -> bool:
-    """Whether the training rows had weights: the entries of a row sum to its weight."""
-    weight = np.bincount(oof.rows, oof.weight)
-    return not np.allclose(weight[np.bincount(oof.rows) > 0], 1)

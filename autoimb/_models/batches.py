@@ -1,7 +1,6 @@
-"""Which rows a mini-batch holds: as they come, or all classes in equal numbers."""
+"""Mini-batches: all rows in random order, or all classes in equal numbers."""
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -9,9 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BATCHES", "BalancedBatches", "Batches", "PlainBatches", "Rows"]
-
-_HAIR = 1e-6
+_TIE_BREAK = 1e-6
+"""Relative excess over an equal share of a class that has all rows."""
 
 Floats: TypeAlias = NDArray[np.float32]
 Doubles: TypeAlias = NDArray[np.float64]
@@ -19,8 +17,8 @@ Ints: TypeAlias = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """Training or held-out rows."""
+class LabelledRows:
+    """Training or held-out rows with their classes and weights."""
 
     X: Floats
     """Features, shape (n, n_features)."""
@@ -29,90 +27,49 @@ class Rows:
     weight: Floats
     """Row weights, shape (n,)."""
 
-    def take(self, idx: NDArray[Any]) -> "Rows":
+    def take(self, idx: NDArray[Any]) -> "LabelledRows":
         """Return the rows at `idx`."""
-        return Rows(self.X[idx], self.codes[idx], self.weight[idx])
-
-    def weighted(self) -> "Rows":
-        """Return the rows whose weight is not zero."""
-        return self if self.weight.all() else self.take(np.flatnonzero(self.weight))
-
-    def count(self, n_classes: int) -> Ints:
-        """Return the number of rows of each class, shape (n_classes,)."""
-        return np.bincount(self.codes, minlength=n_classes)
-
-    def shares(self, n_classes: int) -> Doubles:
-        """Return each class's share of the weight, shape (n_classes,)."""
-        mass = np.bincount(self.codes, self.weight, n_classes)
-        shares: Doubles = mass / mass.sum()
-        return shares
+        return LabelledRows(self.X[idx], self.codes[idx], self.weight[idx])
 
 
-@dataclass(frozen=True, slots=True)
-class Batches(ABC):
-    """A scheme by which an epoch draws as many rows as there are."""
+class Batches:
+    """Draws each row once an epoch, in random order; its weight multiplies its loss."""
 
-    rows: Rows
-
-    @abstractmethod
-    def prior(self, shares: Doubles) -> Doubles:
-        """Return the class shares of what is drawn, of rows with these `shares`."""
-
-    @abstractmethod
-    def weight(self) -> Floats:
-        """Return what multiplies a drawn row's loss, shape (n,); one on average."""
-
-    @abstractmethod
-    def draw(self, rng: np.random.Generator) -> Ints:
-        """Return the numbers of the rows of one epoch, in the order of its batches."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlainBatches(Batches):
-    """Each row once an epoch, in random order; its weight multiplies its loss."""
-
-    def prior(self, shares: Doubles) -> Doubles:
-        """Return `shares`: the batches are like the data."""
-        return shares
-
-    def weight(self) -> Floats:
-        """Return the weights of the rows, scaled to a mean of one."""
-        # The step size then means the same whatever the weights, and no batch is
-        # scaled by the luck of which rows it drew.
-        weight = self.rows.weight.astype(np.float64)
-        scaled: Floats = (weight / weight.mean()).astype(np.float32)
-        return scaled
+    def __init__(self, rows: LabelledRows, class_shares: Doubles) -> None:
+        self.rows = rows
+        self.prior = class_shares
+        """Class shares of drawn rows, from the class shares of the data."""
+        # With a mean of one, the step size means the same whatever the weights, and
+        # it does not depend on which rows a batch happens to hold.
+        weight = rows.weight.astype(np.float64)
+        self.loss_weight: Floats = (weight / weight.mean()).astype(np.float32)
+        """What multiplies the loss of a drawn row, shape (n,); one on average."""
 
     def draw(self, rng: np.random.Generator) -> Ints:
-        """Return a random order of all rows."""
+        """Return the row numbers of one epoch, in the order of its batches."""
         return rng.permutation(len(self.rows.codes))
 
 
-@dataclass(frozen=True, slots=True)
 class BalancedBatches(Batches):
-    """All classes in equal numbers; within a class, rows in proportion to weight.
+    """Draws all classes in equal numbers; within a class, in proportion to weight.
 
-    An epoch has as many rows as there are, so that it costs and counts as much as a
-    plain one: rare rows come several times, of the others each epoch brings a part.
-    Consecutive rows go through the classes in turn, so that the numbers of two classes
-    in a batch never differ by more than one.
+    An epoch draws as many rows as there are, so that it costs and counts as much as an
+    epoch of plain batches: rows of a rare class are drawn several times, and only some
+    rows of a common class. Consecutive rows go through the classes in turn, so that the
+    numbers of two classes in a batch never differ by more than one.
     """
 
-    def prior(self, shares: Doubles) -> Doubles:
-        """Return equal shares for the classes that have rows.
-
-        Equal but for a hair, by which a loss can tell which class is the rarer one.
-        """
-        nearly_one = (shares > 0) * (1 + _HAIR * shares)
-        equal: Doubles = nearly_one / nearly_one.sum()
-        return equal
-
-    def weight(self) -> Floats:
-        """Return ones: weights decide how often a row is drawn."""
-        return np.ones_like(self.rows.weight)
+    def __init__(self, rows: LabelledRows, class_shares: Doubles) -> None:
+        self.rows = rows
+        # Equal shares for the classes that have rows. They differ in the sixth digit,
+        # so that a loss can tell which class is rarer.
+        nearly_one = (class_shares > 0) * (1 + _TIE_BREAK * class_shares)
+        self.prior = np.asarray(nearly_one / nearly_one.sum())
+        # Ones, since the weight of a row decides how often it is drawn.
+        self.loss_weight = np.ones_like(rows.weight)
 
     def draw(self, rng: np.random.Generator) -> Ints:
-        """Return rows of all classes in turn."""
+        """Return row numbers of all classes in turn."""
         n_rows, weight = len(self.rows.codes), self.rows.weight
         classes = rng.permutation(np.unique(self.rows.codes))
         n_each = math.ceil(n_rows / len(classes))
@@ -122,10 +79,10 @@ class BalancedBatches(Batches):
 
 
 def _draw_in_proportion(weight: Floats, n_draws: int, rng: np.random.Generator) -> Ints:
-    """Return positions, each about n_draws times its share of the weight.
+    """Return `n_draws` positions, each drawn in proportion to its weight.
 
-    The number of times is that product rounded up or down (systematic sampling), so
-    equal weights give every row before any row comes once more.
+    The number of times is its expected value rounded up or down (systematic sampling),
+    so that with equal weights no row comes twice before all rows have come once.
     """
     order = rng.permutation(len(weight))
     upper = np.cumsum(weight[order], dtype=np.float64)
@@ -134,7 +91,4 @@ def _draw_in_proportion(weight: Floats, n_draws: int, rng: np.random.Generator) 
     return rng.permutation(order[at])
 
 
-BATCHES: Mapping[str, type[Batches]] = {
-    "balanced": BalancedBatches,
-    "plain": PlainBatches,
-}
+BATCHES: Mapping[str, type[Batches]] = {"balanced": BalancedBatches, "plain": Batches}

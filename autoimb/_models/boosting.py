@@ -7,13 +7,17 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
+from sklearn.utils.class_weight import compute_sample_weight
 from xgboost import XGBClassifier
 
-from .formulas import Formula
-from .gradients import resolve_objective
-from .links import start_logits, to_proba
-
-__all__ = ["WeightedXGBClassifier"]
+from autoimb._models.gradients import BOOSTING_LOSSES
+from autoimb._models.loss_lookup import (
+    LossFunction,
+    class_shares,
+    resolve_loss,
+    start_logits,
+    to_proba,
+)
 
 _TINY = 1e-16
 
@@ -24,12 +28,12 @@ class WeightedXGBClassifier(XGBClassifier):
     Parameters
     ----------
     class_weight : mapping from class code to weight, default=None
-        Each row's weight is multiplied by its class's; classes that are not in the
-        mapping have weight 1. None is plain XGBoost.
+        The weight of each row is multiplied by the weight of its class; classes that
+        are not in the mapping have weight 1. None leaves row weights as they are.
     loss : {"log_loss", "focal", "asymmetric"} or callable, default="log_loss"
-        Loss to minimise; "log_loss" is XGBoost's own. A callable
-        ``loss(margins, codes, *, prior, **loss_params)`` returns the gradient and the
-        second derivative by the margins, in their shape.
+        Loss to minimise; "log_loss" is the implementation of XGBoost. A callable
+        ``loss(margins, codes, *, prior, **loss_params)`` returns the first and the
+        second derivative of the loss by the margins, in the shape of the margins.
     loss_params : mapping from str to value, default=None
         Parameters of the loss, such as ``{"gamma": 2.0}``.
     **kwargs
@@ -37,12 +41,14 @@ class WeightedXGBClassifier(XGBClassifier):
 
     Notes
     -----
-    For two classes, ``{0: 1, 1: w}`` is ``scale_pos_weight=w`` with the same
-    `base_score`, up to the histogram's bin edges, which follow row weights. Where
-    `base_score` is left to XGBoost, it starts at the weighted share of class 1.
+    For two classes and a given `base_score`, ``{0: 1, 1: w}`` equals
+    ``scale_pos_weight=w``, except that the edges of histogram bins depend on row
+    weights. Without a given `base_score`, XGBoost starts at the weighted share of
+    class 1.
 
-    Other losses than "log_loss" start from the logits of the weighted class shares;
-    the `prior` that they are told is that of the rows, without `class_weight`.
+    Losses other than "log_loss" start at the logits of the weighted class shares.
+    Their argument `prior` holds the class shares weighted by `sample_weight` alone,
+    without `class_weight`.
 
     Examples
     --------
@@ -96,19 +102,28 @@ class WeightedXGBClassifier(XGBClassifier):
             The fitted estimator.
         """
         codes = np.asarray(y)
-        weight = _row_weights(codes, self.class_weight, sample_weight)
+        weight = sample_weight
+        if self.class_weight is not None:
+            present = np.unique(codes).tolist()
+            by_class = {code: self.class_weight.get(code, 1.0) for code in present}
+            weight = compute_sample_weight(by_class, codes)
+            if sample_weight is not None:
+                weight = weight * np.asarray(sample_weight)
         if self.loss == "log_loss":
             super().fit(X, y, sample_weight=weight, **fit_params)
             return self
-        objective = resolve_objective(self.loss, self.loss_params)
-        own = self.objective, self.base_score
-        # XGBoost reads both off the estimator: they are put back as they were given.
-        self.objective = _Trained(objective, _shares(codes, sample_weight))
-        self.base_score = _base_score(_shares(codes, weight), objective)
+        loss = resolve_loss(BOOSTING_LOSSES, self.loss, self.loss_params)
+        shares = class_shares(codes, weight)
+        own_params = self.objective, self.base_score
+        # XGBoost reads both from the estimator; they are restored after the fit.
+        self.objective = _Objective(loss, class_shares(codes, sample_weight))
+        self.base_score = start_logits(shares, loss.link).tolist()
+        if len(shares) == 2:  # a probability, in place of a list of margins
+            self.base_score = float(np.clip(shares[1], 1e-6, 1 - 1e-6))
         try:
             super().fit(X, y, sample_weight=weight, **fit_params)
         finally:
-            self.objective, self.base_score = own
+            self.objective, self.base_score = own_params
         return self
 
     def predict_proba(  # type: ignore[override]  # its keywords are passed on
@@ -128,24 +143,24 @@ class WeightedXGBClassifier(XGBClassifier):
         ndarray of shape (n_samples, n_classes)
             Probabilities in the order of the codes; rows sum to one.
         """
-        link = resolve_objective(self.loss, self.loss_params).link
+        link = resolve_loss(BOOSTING_LOSSES, self.loss, self.loss_params).link
         if self.n_classes_ == 2 or link == "softmax":
-            proba: NDArray[Any] = super().predict_proba(X, **predict_params)
-            return proba
+            return np.asarray(super().predict_proba(X, **predict_params))
         margins = self.predict(X, output_margin=True, **predict_params)
         return to_proba(margins, is_binary=False, link=link)
 
     def _wrapper_params(self) -> set[str]:
-        """Return the parameters that XGBoost keeps away from the booster."""
+        """Return the parameters that XGBoost does not pass to the booster."""
         return {*super()._wrapper_params(), "class_weight", "loss", "loss_params"}
 
 
 @dataclass(frozen=True, eq=False)
-class _Trained:
-    """An objective as XGBoost calls it, for training rows of known class shares."""
+class _Objective:
+    """A loss in the form of an XGBoost objective."""
 
-    objective: Formula
+    loss: LossFunction
     prior: NDArray[np.float64]
+    """Class shares of the training rows, shape (k,)."""
 
     def __call__(
         self,
@@ -153,68 +168,28 @@ class _Trained:
         y_pred: NDArray[Any],
         sample_weight: NDArray[Any] | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return weighted derivatives, the second one kept above zero."""
+        """Return weighted first and second derivatives, the second above zero.
+
+        The second derivative of other losses than the log loss is negative for rows
+        that are badly wrong, as rows of a rare class are at the start, and the value of
+        a leaf is divided by the sum of its rows' second derivatives. A small constant
+        as a lower bound makes these values explode until nothing is learnt. The bound
+        here is the second derivative of the log loss, weighted so that it has the same
+        gradient: the size of the gradient times the probability of being right.
+        """
         margins = np.asarray(y_pred, dtype=np.float64)
         codes = np.asarray(y_true).astype(np.intp)
-        gradient, hessian = self.objective.function(margins, codes, prior=self.prior)
-        hessian = np.maximum(hessian, self._least_curvature(margins, codes, gradient))
-        if margins.ndim == 2 and self.objective.link == "softmax":
-            # The margins of a row move together: XGBoost's own softmax doubles the
-            # diagonal of the Hessian as well.
+        gradient, hessian = self.loss.function(margins, codes, prior=self.prior)
+        is_softmax = margins.ndim == 2 and self.loss.link == "softmax"
+        proba = to_proba(margins, is_binary=False) if is_softmax else expit(margins)
+        is_true = codes if margins.ndim == 1 else np.eye(margins.shape[1])[codes]
+        right = np.where(is_true == 1, proba, 1 - proba)
+        hessian = np.maximum(hessian, np.abs(gradient) * right + _TINY)
+        if is_softmax:
+            # The margins of a row move together. The softmax objective of XGBoost
+            # doubles the diagonal of the Hessian as well.
             hessian = 2 * hessian
         if sample_weight is None:
             return gradient, hessian
         weight = sample_weight.reshape(-1, *[1] * (margins.ndim - 1))
         return gradient * weight, hessian * weight
-
-    def _least_curvature(
-        self,
-        margins: NDArray[np.float64],
-        codes: NDArray[np.intp],
-        gradient: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
-        """Return what the log loss would have, weighted so as to have that gradient.
-
-        The second derivative of other losses falls below zero where a row is badly
-        wrong, as rare rows are at the start, and a leaf's step divides by the sum of
-        its rows. A small constant in its place lets steps explode until nothing is
-        learnt; this one is exact for the log loss, whose second derivative is the
-        first, without its sign, times the probability of being right.
-        """
-        if margins.ndim == 2 and self.objective.link == "softmax":
-            proba = to_proba(margins, is_binary=False)
-        else:
-            proba = expit(margins)
-        is_true = codes if margins.ndim == 1 else np.eye(margins.shape[1])[codes]
-        right = np.where(is_true == 1, proba, 1 - proba)
-        least: NDArray[np.float64] = np.abs(gradient) * right + _TINY
-        return least
-
-
-def _row_weights(
-    codes: NDArray[Any],
-    class_weight: Mapping[int, float] | None,
-    sample_weight: ArrayLike | None,
-) -> ArrayLike | None:
-    """Return the product of both weights of each row, or None without any."""
-    if class_weight is None:
-        return sample_weight
-    present, which = np.unique(codes, return_inverse=True)
-    by_class = np.array([class_weight.get(code, 1.0) for code in present.tolist()])
-    weight: NDArray[np.float64] = by_class[which]
-    return weight if sample_weight is None else weight * np.asarray(sample_weight)
-
-
-def _shares(codes: NDArray[Any], weight: ArrayLike | None) -> NDArray[np.float64]:
-    """Return the weighted shares of the classes, shape (k,)."""
-    by_row = None if weight is None else np.asarray(weight, dtype=float)
-    mass = np.bincount(codes, by_row)
-    shares: NDArray[np.float64] = mass / mass.sum()
-    return shares
-
-
-def _base_score(shares: NDArray[np.float64], objective: Formula) -> Any:
-    """Return the start of boosting: a probability for two classes, else k margins."""
-    if len(shares) == 2:
-        return float(np.clip(shares[1], 1e-6, 1 - 1e-6))
-    return start_logits(shares, objective.link).tolist()

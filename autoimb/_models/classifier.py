@@ -1,92 +1,94 @@
-"""What the nets share as scikit-learn classifiers: checks, hold-out, loop, answers.
+"""The common base of the nets as scikit-learn classifiers.
 
-Nothing here imports torch before a net is trained, so that fitted nets load without it.
+It has their common parameters, the hold-out, the loop over epochs and the predictions.
+Torch is imported when a net is fitted, so that fitted nets load without it.
 """
 
 import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state, column_or_1d, gen_batches
+from sklearn.utils import check_random_state, gen_batches
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    validate_data,
+)
 from threadpoolctl import threadpool_limits
 
-from autoimb._metrics import METRICS, LabelMetric, Metric, ScorerMetric, resolve_metric
-from autoimb._threshold import best_labels
-
-from .batches import BATCHES, Batches, Doubles, Floats, Rows
-from .links import start_logits, to_proba
+from autoimb._metrics.metrics import (
+    METRICS,
+    LabelMetric,
+    Metric,
+    ScorerMetric,
+    resolve_metric,
+)
+from autoimb._models.batches import BATCHES, Doubles, Floats, LabelledRows
+from autoimb._models.loss_lookup import (
+    class_shares,
+    resolve_loss,
+    start_logits,
+    to_proba,
+)
+from autoimb._threshold.search import best_labels
+from autoimb.exceptions import unknown_name_error
 
 if TYPE_CHECKING:
-    from .training import Clock, Network, Training
+    from autoimb._models.training import EpochPlan, Network, Training
 
-__all__ = ["HoldOut", "NetworkClassifier", "Predictor"]
 
-# Below this, the score of the hold-out is mostly noise, and its rows teach more than
-# they tell.
+# With fewer rows of the rarest class the score of the hold-out is mostly noise, and the
+# rows are worth more for training.
 _MIN_HELD_OUT_MINORITY = 10
 # Without a hold-out: long enough to fit, short enough not to memorise a small table.
 _EPOCHS_WITHOUT_HOLD_OUT = 20
 _STEPS_WITHOUT_HOLD_OUT = 200
+_TINY = np.finfo(np.float64).tiny
 _ROWS_AT_ONCE = 1024  # a net of many members needs megabytes for each thousand
 
 Predictor: TypeAlias = Callable[[Floats], NDArray[Any]]
 """From rows to logits (n, n_members, n_outputs)."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
-    """A net as a classifier; subclasses make the net and read its fitted weights."""
+    """A net as a classifier; subclasses make the net and read its fitted weights.
 
-    def __init__(
-        self,
-        *,
-        learning_rate: float,
-        weight_decay: float,
-        batch_size: int | str,
-        batches: str,
-        mixup: float,
-        max_epochs: int,
-        patience: int,
-        validation_fraction: float,
-        metric: str | Metric | Callable[..., float],
-        loss: str | Callable[..., Any],
-        loss_params: Mapping[str, Any] | None,
-        class_weight: Mapping[Any, float] | None,
-        device: str,
-        deadline_s: float | None,
-        n_threads: int,
-        random_state: int | np.random.RandomState | None,
-    ) -> None:
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.batches = batches
-        self.mixup = mixup
-        self.max_epochs = max_epochs
-        self.patience = patience
-        self.validation_fraction = validation_fraction
-        self.metric = metric
-        self.loss = loss
-        self.loss_params = loss_params
-        self.class_weight = class_weight
-        self.device = device
-        self.deadline_s = deadline_s
-        self.n_threads = n_threads
-        self.random_state = random_state
+    The fields are the constructor's parameters, which subclasses document; a subclass
+    repeats a field to change its default.
+    """
+
+    dropout: float = 0.1
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-4
+    batch_size: int | str = "auto"
+    batches: str = "plain"
+    mixup: float = 0.0
+    max_epochs: int = 60
+    patience: int = 10
+    validation_fraction: float = 0.15
+    metric: str | Metric | Callable[..., float] = "average_precision"
+    loss: str | Callable[..., Any] = "log_loss"
+    loss_params: Mapping[str, Any] | None = None
+    class_weight: Mapping[Any, float] | None = None
+    device: str = "auto"
+    time_limit_s: float | None = None
+    n_threads: int = 1
+    random_state: int | np.random.RandomState | None = None
 
     def _learn_features(self, X: Floats) -> None:
-        """Remember what `_prepare` and the net must know of the training rows."""
+        """Set what `_prepare` and the net need to know of the training rows."""
 
     def _prepare(self, X: Floats) -> Floats:
-        """Return the rows as the net reads them."""
+        """Return the rows in the form that the net reads."""
         return X
 
     @abstractmethod
@@ -109,21 +111,26 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         y : array-like of shape (n_samples,)
             Labels of any kind.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of rows; a row of weight zero is as good as absent.
+            Weights of rows; a row of weight zero has no influence.
 
         Returns
         -------
         self
             The fitted estimator.
         """
-        started = time.monotonic()
+        limit_s = math.inf if self.time_limit_s is None else self.time_limit_s
+        deadline = time.monotonic() + limit_s
         features, labels = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(labels)
         self.classes_, codes = np.unique(labels, return_inverse=True)
-        weight = _check_weight(sample_weight, len(codes))
-        rows = Rows(features, codes, weight).weighted()
+        weight = _check_sample_weight(
+            sample_weight, features, dtype=np.float32, ensure_non_negative=True
+        )
+        rows = LabelledRows(features, codes, weight)
+        if not weight.all():
+            rows = rows.take(np.flatnonzero(weight))
         seed = check_random_state(self.random_state).randint(2**31 - 1)
-        self._fit_rows(rows, seed, started)
+        self._fit_rows(rows, seed, deadline)
         return self
 
     def predict_proba(self, X: ArrayLike) -> Doubles:
@@ -157,53 +164,67 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             Labels out of `classes_`.
         """
         best = self.predict_proba(X).argmax(axis=1)
-        labels: NDArray[Any] = self.classes_[best]
-        return labels
+        return np.asarray(self.classes_[best])
 
     def _proba(self, net: Predictor, rows: Floats) -> Doubles:
-        """Return the probabilities of prepared rows, a block of them at a time."""
-        blocks = gen_batches(len(rows), _ROWS_AT_ONCE)
-        return np.concatenate([self._to_proba(net(rows[block])) for block in blocks])
+        """Return the mean probabilities of the members, computed block by block."""
+        blocks = []
+        for block in gen_batches(len(rows), _ROWS_AT_ONCE):
+            logits = net(rows[block])
+            n_rows, n_members, n_outputs = logits.shape
+            flat = logits.reshape(n_rows * n_members, n_outputs)
+            proba = to_proba(flat, is_binary=len(self.classes_) == 2, link=self.link_)
+            proba *= np.exp(self.prior_shift_)
+            proba /= proba.sum(axis=1, keepdims=True)
+            blocks.append(proba.reshape(n_rows, n_members, -1).mean(axis=1))
+        return np.concatenate(blocks)
 
-    def _to_proba(self, logits: NDArray[Any]) -> Doubles:
-        """Return the mean of the members' probabilities, shape (n, n_classes)."""
-        n_rows, n_members, n_outputs = logits.shape
-        flat = logits.reshape(n_rows * n_members, n_outputs)
-        is_binary = len(self.classes_) == 2
-        scores = to_proba(flat, is_binary=is_binary, link=self.link_)
-        scores *= np.exp(self.prior_shift_)
-        scores /= scores.sum(axis=1, keepdims=True)
-        proba: Doubles = scores.reshape(n_rows, n_members, -1).mean(axis=1)
-        return proba
+    def _fit_rows(self, rows: LabelledRows, seed: int, deadline: float) -> None:
+        """Train on rows of positive weight and set the fitted attributes."""
+        from autoimb._models.losses import LOSSES
+        from autoimb._models.training import (
+            EpochPlan,
+            Training,
+            torch_threads,
+        )
 
-    def _fit_rows(self, rows: Rows, seed: int, started: float) -> None:
-        """Train on weighted rows and set what is fitted."""
-        from .losses import resolve_loss
-        from .training import Clock, Objective, Recipe, Training, torch_threads
-
-        shares = rows.shares(len(self.classes_))
+        if self.batches not in BATCHES:
+            subject = f"batches={self.batches!r}"
+            raise unknown_name_error(subject, self.batches, BATCHES)
+        loss = resolve_loss(LOSSES, self.loss, self.loss_params)
         train, hold_out = self._split(rows, seed)
         self._learn_features(train.X)
-        batches = self._make_batches(train)
-        loss = resolve_loss(self.loss, self.loss_params)
-        prior, class_weight = batches.prior(shares), self._class_weights()
-        self.link_, self.prior_shift_ = loss.link, _log(shares) - _log(prior)
-        mass = prior * class_weight
-        network = self._make_network(start_logits(mass / mass.sum(), loss.link), seed)
-        names = [field.name for field in fields(Recipe)]
-        recipe = Recipe(**{name: getattr(self, name) for name in names})
-        objective = Objective(loss.function, prior, class_weight)
-        self.n_epochs_ = 0
-        self.best_score_: float | None = None
+        train = replace(train, X=self._prepare(train.X))
+        shares = class_shares(rows.codes, rows.weight, len(self.classes_))
+        batches = BATCHES[self.batches](train, shares)
+        log_shares, log_prior = np.log(np.maximum([shares, batches.prior], _TINY))
+        self.link_, self.prior_shift_ = loss.link, log_shares - log_prior
+        by_label, labels = self.class_weight or {}, self.classes_.tolist()
+        class_weight = np.array([by_label.get(c, 1.0) for c in labels], np.float32)
+        totals = batches.prior * class_weight
+        start = start_logits(totals / totals.sum(), loss.link)
+        plan = EpochPlan(deadline)
         with threadpool_limits(self.n_threads), torch_threads(self.n_threads):
-            training = Training(network, batches, objective, recipe, seed)
-            clock = Clock(self.deadline_s, started)
-            self.weights_ = self._train(training, clock, hold_out)
-        self._is_whole = not (clock.is_pressed or clock.is_over())
+            training = Training(
+                self._make_network(start, seed),
+                batches,
+                loss.function,
+                class_weight,
+                learning_rate=self.learning_rate,
+                weight_decay=self.weight_decay,
+                batch_size=self.batch_size,
+                mixup=self.mixup,
+                device=self.device,
+                seed=seed,
+            )
+            self.weights_ = self._train(training, plan, hold_out)
+        self._is_whole = not (plan.is_shortened or time.monotonic() >= deadline)
 
-    def _split(self, rows: Rows, seed: int) -> tuple[Rows, "HoldOut | None"]:
+    def _split(
+        self, rows: LabelledRows, seed: int
+    ) -> tuple[LabelledRows, "HoldOut | None"]:
         """Return the training rows, and a hold-out if the rarest class allows it."""
-        counts = rows.count(len(self.classes_))
+        counts = np.bincount(rows.codes, minlength=len(self.classes_))
         metric = resolve_metric(self.metric, len(counts))
         if self.validation_fraction * counts.min() < _MIN_HELD_OUT_MINORITY:
             return rows, None
@@ -216,48 +237,28 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         pos = int(counts[1] <= counts[0]) if len(counts) == 2 else None
         return rows.take(train_idx), HoldOut(rows.take(held_out_idx), metric, pos)
 
-    def _make_batches(self, train: Rows) -> Batches:
-        """Return the scheme that draws the batches."""
-        if self.batches not in BATCHES:
-            msg = f"batches={self.batches!r} is not one of {sorted(BATCHES)}."
-            raise ValueError(msg)
-        return BATCHES[self.batches](replace(train, X=self._prepare(train.X)))
-
-    def _class_weights(self) -> Floats:
-        """Return the weight of each class, shape (n_classes,)."""
-        given = self.class_weight or {}
-        weights = [given.get(label, 1.0) for label in self.classes_.tolist()]
-        return np.array(weights, dtype=np.float32)
-
     def _train(
-        self, training: "Training", clock: "Clock", hold_out: "HoldOut | None"
+        self, training: "Training", plan: "EpochPlan", hold_out: "HoldOut | None"
     ) -> dict[str, Floats]:
-        """Return the trained weights; one class has nothing to learn."""
+        """Return the weights of the best epoch on the hold-out, or of the last one.
+
+        Without a hold-out the number of epochs is fixed.
+        """
+        self.n_epochs_ = 0
+        self.best_score_: float | None = None
         if len(self.classes_) == 1:
             return training.weights()
         if hold_out is None:
-            return self._train_all_rows(training, clock)
-        return self._train_best_epoch(training, clock, hold_out)
-
-    def _train_all_rows(
-        self, training: "Training", clock: "Clock"
-    ) -> dict[str, Floats]:
-        """Return the weights after a fixed number of epochs."""
-        wanted = math.ceil(_STEPS_WITHOUT_HOLD_OUT / training.steps_per_epoch)
-        n_epochs = min(self.max_epochs, max(_EPOCHS_WITHOUT_HOLD_OUT, wanted))
-        for _ in clock.epochs(n_epochs):
-            training.run_epoch(clock)
-            self.n_epochs_ += 1
-        return training.weights()
-
-    def _train_best_epoch(
-        self, training: "Training", clock: "Clock", hold_out: "HoldOut"
-    ) -> dict[str, Floats]:
-        """Return the weights of the epoch with the best score on the hold-out."""
+            n_epochs = math.ceil(_STEPS_WITHOUT_HOLD_OUT / training.steps_per_epoch)
+            n_epochs = min(self.max_epochs, max(_EPOCHS_WITHOUT_HOLD_OUT, n_epochs))
+            for epoch in plan.epochs(n_epochs):
+                training.run_epoch(plan)
+                self.n_epochs_ = epoch + 1
+            return training.weights()
         X = self._prepare(hold_out.rows.X)
         best, best_epoch = training.weights(), 0
-        for epoch in clock.epochs(self.max_epochs):
-            training.run_epoch(clock)
+        for epoch in plan.epochs(self.max_epochs):
+            training.run_epoch(plan)
             self.n_epochs_ = epoch + 1
             score = hold_out.score(self._proba(training.logits, X))
             if self.best_score_ is None or score > self.best_score_:
@@ -269,40 +270,24 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
 @dataclass(frozen=True, slots=True)
 class HoldOut:
-    """Rows that choose the best epoch, and the metric that judges it."""
+    """Rows and the metric on them by which the best epoch is chosen."""
 
-    rows: Rows
+    rows: LabelledRows
     metric: Metric
     pos: int | None
     """Code of the rarer of two classes; None for more."""
 
     def score(self, proba: Doubles) -> float:
-        """Return the metric of probabilities (n, k): of labels, at their best cut."""
+        """Return the metric of probabilities (n, k).
+
+        A metric of labels is taken at the threshold that is best on these rows.
+        """
         codes, weight = self.rows.codes, self.rows.weight.astype(np.float64)[np.newaxis]
         metric, labels = self.metric, None
         if isinstance(metric, LabelMetric):
             labels = best_labels(codes, proba, weight[0], metric, self.pos)
         elif isinstance(metric, ScorerMetric):
-            # A user's scorer may be slow, and may not like this few rows.
+            # A user's scorer may be slow, and may fail on so few rows.
             metric = METRICS["average_precision"]
         scores = metric.score_many(codes, proba, weight, pos=self.pos, y_pred=labels)
         return float(scores[0])
-
-
-def _log(shares: Doubles) -> Doubles:
-    """Return logarithms, of shares of zero too."""
-    return np.log(np.maximum(shares, np.finfo(np.float64).tiny))
-
-
-def _check_weight(sample_weight: ArrayLike | None, n_samples: int) -> Floats:
-    """Return row weights of shape (n,), none negative, not all zero."""
-    if sample_weight is None:
-        return np.ones(n_samples, dtype=np.float32)
-    weight: Floats = column_or_1d(sample_weight, dtype=np.float32)
-    if len(weight) != n_samples:
-        msg = f"sample_weight has {len(weight)} entries for {n_samples} rows."
-        raise ValueError(msg)
-    if not (np.isfinite(weight).all() and weight.min() >= 0 and weight.any()):
-        msg = "sample_weight must be finite, not negative and not zero everywhere."
-        raise ValueError(msg)
-    return weight

@@ -1,18 +1,18 @@
-"""Ensembles whose members see all rare rows and a part of the others.
+"""Ensembles whose members are fitted on all rows of the rarest class and few others.
 
-Both hand a small boosted-tree model all rows of the smallest class and few of each
-larger one; they differ in which few. Each member's probabilities are taken back to the
-classes' true shares before they are averaged.
+Members are small boosted-tree models. The two ensembles differ in which rows of the
+larger classes a member is fitted on. The probabilities of each member are corrected to
+the class shares of the training table before they are averaged.
 """
-
-from __future__ import annotations
 
 import math
 import time
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
@@ -23,41 +23,28 @@ from sklearn.utils.validation import (
 )
 from xgboost import XGBClassifier
 
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["SelfPacedEnsembleClassifier", "UnderBaggingClassifier", "hardness_weights"]
+@dataclass(kw_only=True, eq=False, repr=False)
+class _UnderSampledEnsemble(ClassifierMixin, BaseEstimator, ABC):
+    """Boosted trees on parts of the rows, averaged at the class shares of the table.
 
+    The fields are the constructor's parameters, which subclasses document.
+    """
 
-class _PartialEnsemble(ClassifierMixin, BaseEstimator, ABC):
-    """Boosted trees on parts of the rows, averaged at the classes' true shares."""
-
-    def __init__(
-        self,
-        *,
-        n_estimators: int = 10,
-        ratio: float = 1.0,
-        n_trees: int = 60,
-        learning_rate: float = 0.1,
-        max_depth: int = 5,
-        min_child_weight: float = 1.0,
-        n_jobs: int | None = None,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> None:
-        self.n_estimators = n_estimators
-        self.ratio = ratio
-        self.n_trees = n_trees
-        self.learning_rate = learning_rate
-        self.max_depth = max_depth
-        self.min_child_weight = min_child_weight
-        self.n_jobs = n_jobs
-        self.random_state = random_state
+    n_estimators: int = 10
+    ratio: float = 1.0
+    n_trees: int = 60
+    learning_rate: float = 0.1
+    max_depth: int = 5
+    min_child_weight: float = 1.0
+    n_jobs: int | None = None
+    random_state: int | np.random.RandomState | None = None
 
     @abstractmethod
     def _draw(
-        self, member: int, wanted: NDArray[np.intp], rows: _Rows
+        self, member: int, n_drawn: NDArray[np.intp], rows: "_TrainingRows"
     ) -> NDArray[np.intp]:
-        """Return the rows of a member, of each class so many as wanted."""
+        """Return the row numbers of a member: `n_drawn` rows of each class."""
 
     def fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -71,7 +58,7 @@ class _PartialEnsemble(ClassifierMixin, BaseEstimator, ABC):
         y : array-like of shape (n_samples,)
             Labels of any kind.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of rows; a row of weight zero is as good as absent.
+            Weights of rows; a row of weight zero has no influence.
 
         Returns
         -------
@@ -85,33 +72,56 @@ class _PartialEnsemble(ClassifierMixin, BaseEstimator, ABC):
         """
         return self._fit_until(math.inf, X, y, sample_weight)
 
-    def _fit_until(self, end: float, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Fit members until the monotonic clock is at `end`, but at least one."""
+    def _fit_until(
+        self, deadline: float, X: Any, y: Any, sample_weight: Any = None
+    ) -> Self:
+        """Fit members until the deadline (monotonic seconds), but at least one."""
         if self.n_estimators < 1 or not self.ratio > 0:
             raise ValueError(
                 f"n_estimators={self.n_estimators} must be at least 1, and "
                 f"ratio={self.ratio} above 0."
             )
-        rows = self._check(X, y, sample_weight)
-        counts = np.bincount(rows.codes)
-        # Of each class at most `ratio` rows for one of the smallest, and at least one.
-        most = max(1.0, self.ratio * counts.min())
-        others = np.rint(np.minimum(counts, most)).astype(np.intp)
-        wanted = np.where(counts == counts.min(), counts, others)
+        X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite=False)
+        check_classification_targets(y)
+        weight = _check_sample_weight(sample_weight, X)
+        is_used = weight > 0
+        self.classes_, codes = np.unique(y[is_used], return_inverse=True)
+        rng = np.random.default_rng(
+            check_random_state(self.random_state).randint(2**31)
+        )
+        rows = _TrainingRows(X[is_used], codes, weight[is_used], rng)
         self.estimators_: list[Any] = []
         self.corrections_: list[NDArray[np.float64]] = []
-        for member in range(self.n_estimators):
-            drawn = self._draw(member, wanted, rows)
-            model = self._make_member(int(rows.rng.integers(2**31)))
-            model.fit(
-                rows.X[drawn], rows.codes[drawn], sample_weight=rows.weight[drawn]
-            )
-            self.estimators_.append(model)
-            self.corrections_.append(rows.mass() / rows.mass(drawn))
-            if time.monotonic() >= end:
-                break
-            self._learn(model, rows)
+        self._fit_members(rows, deadline)
         return self
+
+    def _fit_members(self, rows: "_TrainingRows", deadline: float) -> None:
+        """Fit members until the deadline, but at least one, and keep them."""
+        counts = np.bincount(rows.codes)
+        # At most `ratio` rows of a larger class for one of the smallest; at least one.
+        n_most = max(1.0, self.ratio * counts.min())
+        n_others = np.rint(np.minimum(counts, n_most)).astype(np.intp)
+        n_drawn = np.where(counts == counts.min(), counts, n_others)
+        for member in range(self.n_estimators):
+            drawn = self._draw(member, n_drawn, rows)
+            model = XGBClassifier(
+                n_estimators=self.n_trees,
+                learning_rate=self.learning_rate,
+                max_depth=self.max_depth,
+                min_child_weight=self.min_child_weight,
+                subsample=0.8,
+                colsample_bytree=0.8,
+                n_jobs=self.n_jobs,
+                random_state=int(rows.rng.integers(2**31)),
+            )
+            codes, weight = rows.codes[drawn], rows.weight[drawn]
+            model.fit(rows.X[drawn], codes, sample_weight=weight)
+            self.estimators_.append(model)
+            self.corrections_.append(
+                np.bincount(rows.codes, rows.weight) / np.bincount(codes, weight)
+            )
+            if time.monotonic() >= deadline:
+                break
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the probabilities of the classes.
@@ -131,7 +141,7 @@ class _PartialEnsemble(ClassifierMixin, BaseEstimator, ABC):
             self, X, dtype=np.float64, ensure_all_finite=False, reset=False
         )
         members = zip(self.estimators_, self.corrections_, strict=True)
-        total = sum(at_true_shares(m.predict_proba(X), w) for m, w in members)
+        total = sum(at_data_shares(m.predict_proba(X), w) for m, w in members)
         return np.asarray(total) / len(self.estimators_)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -148,34 +158,7 @@ class _PartialEnsemble(ClassifierMixin, BaseEstimator, ABC):
             Labels out of `classes_`.
         """
         best = self.predict_proba(X).argmax(axis=1)
-        labels: NDArray[Any] = self.classes_[best]
-        return labels
-
-    def _check(self, X: Any, y: Any, sample_weight: Any) -> _Rows:
-        """Return the training rows of positive weight; sets `classes_`."""
-        X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite=False)
-        check_classification_targets(y)
-        weight = _check_sample_weight(sample_weight, X)
-        counted = weight > 0
-        self.classes_, codes = np.unique(y[counted], return_inverse=True)
-        seed = check_random_state(self.random_state).randint(2**31)
-        return _Rows(X[counted], codes, weight[counted], np.random.default_rng(seed))
-
-    def _learn(self, model: Any, rows: _Rows) -> None:
-        """Take note of a member that was fitted."""
-
-    def _make_member(self, seed: int) -> XGBClassifier:
-        """Return an unfitted member."""
-        return XGBClassifier(
-            n_estimators=self.n_trees,
-            learning_rate=self.learning_rate,
-            max_depth=self.max_depth,
-            min_child_weight=self.min_child_weight,
-            subsample=0.8,
-            colsample_bytree=0.8,
-            n_jobs=self.n_jobs,
-            random_state=seed,
-        )
+        return np.asarray(self.classes_[best])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -183,8 +166,8 @@ class _PartialEnsemble(ClassifierMixin, BaseEstimator, ABC):
         return tags
 
 
-class UnderBaggingClassifier(_PartialEnsemble):
-    """Bags of all rare rows and an equal part of the others.
+class UnderBaggingClassifier(_UnderSampledEnsemble):
+    """Bags of all rows of the rarest class and equally many rows of each other class.
 
     Parameters
     ----------
@@ -193,7 +176,7 @@ class UnderBaggingClassifier(_PartialEnsemble):
     ratio : float, default=1.0
         Rows of each larger class in a bag for one row of the smallest class.
     n_trees, learning_rate, max_depth, min_child_weight
-        Of each bag's `xgboost.XGBClassifier`.
+        Parameters of the `xgboost.XGBClassifier` of each bag.
     n_jobs : int, default=None
         Threads of each bag's model.
     random_state : int, RandomState instance or None, default=None
@@ -204,14 +187,15 @@ class UnderBaggingClassifier(_PartialEnsemble):
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted.
     estimators_ : list of XGBClassifier
-        The bags' models.
+        The models of the bags.
     corrections_ : list of ndarray of shape (n_classes,)
-        Rows of each class for one in the bag.
+        Weight of each class in the training table divided by its weight in the bag.
 
     Notes
     -----
-    Each class is dealt through the bags like a deck of cards: no row comes twice in a
-    bag, and none a second time before all others came once.
+    The rows of a class, in random order, are divided among the bags one after the
+    other: no row is twice in a bag, and none is used again before all others of its
+    class were used once.
 
     References
     ----------
@@ -231,17 +215,19 @@ class UnderBaggingClassifier(_PartialEnsemble):
     """
 
     def _draw(
-        self, member: int, wanted: NDArray[np.intp], rows: _Rows
+        self, member: int, n_drawn: NDArray[np.intp], rows: "_TrainingRows"
     ) -> NDArray[np.intp]:
-        dealt = [
-            np.take(deck, np.arange(member * n, (member + 1) * n), mode="wrap")
-            for deck, n in zip(rows.decks, wanted, strict=True)
-        ]
-        return np.concatenate(dealt)
+        return np.concatenate(
+            [
+                np.take(of_class, np.arange(member * n, (member + 1) * n), mode="wrap")
+                for of_class, n in zip(rows.shuffled, n_drawn, strict=True)
+            ]
+        )
 
 
-class SelfPacedEnsembleClassifier(_PartialEnsemble):
-    """Members that look more and more at the hard rows of the larger classes.
+@dataclass(kw_only=True, eq=False, repr=False)
+class SelfPacedEnsembleClassifier(_UnderSampledEnsemble):
+    """Ensemble whose later members are fitted on more hard rows of the larger classes.
 
     Parameters
     ----------
@@ -250,9 +236,9 @@ class SelfPacedEnsembleClassifier(_PartialEnsemble):
     n_bins : int, default=10
         Bins of hardness.
     ratio : float, default=1.0
-        Rows of each larger class that a member sees for one row of the smallest class.
+        Rows of each larger class for one row of the smallest class, for each member.
     n_trees, learning_rate, max_depth, min_child_weight
-        Of each member's `xgboost.XGBClassifier`.
+        Parameters of the `xgboost.XGBClassifier` of each member.
     n_jobs : int, default=None
         Threads of each member.
     random_state : int, RandomState instance or None, default=None
@@ -265,17 +251,20 @@ class SelfPacedEnsembleClassifier(_PartialEnsemble):
     estimators_ : list of XGBClassifier
         The members.
     corrections_ : list of ndarray of shape (n_classes,)
-        Rows of each class for one that the member saw.
+        Weight of each class in the training table divided by its weight among the rows
+        of the member.
 
     Notes
     -----
-    A row is as hard as the probability that the ensemble so far, at the shares of its
-    members, gives to the other classes. The first member sees a random part; then bins
-    of hardness contribute alike to its sum, and at last alike to the number of rows.
+    The hardness of a row is the mean probability that the members so far, at the class
+    shares of their own rows, give to the other classes. The rows of the first member
+    are drawn at random. For early members each bin of hardness then contributes equally
+    to the sum of the hardness, for late members to the number of rows.
 
-    NOTE[DIFF]: the paper treats two classes; here every class larger than the smallest
-    is drawn from by itself. And a row is drawn with its bin's weight over the bin's
-    size, instead of a quota a bin: bins may hold fewer rows than their quota.
+    NOTE[DIFF]: the paper treats two classes; here rows are drawn separately from every
+    class larger than the smallest. The paper draws a fixed number of rows from each
+    bin; here a row is drawn with the weight of its bin divided by the size of the bin,
+    since bins may hold fewer rows than that number.
 
     References
     ----------
@@ -292,56 +281,29 @@ class SelfPacedEnsembleClassifier(_PartialEnsemble):
     (2, 2)
     """
 
-    def __init__(
-        self,
-        *,
-        n_estimators: int = 10,
-        n_bins: int = 10,
-        ratio: float = 1.0,
-        n_trees: int = 60,
-        learning_rate: float = 0.1,
-        max_depth: int = 5,
-        min_child_weight: float = 1.0,
-        n_jobs: int | None = None,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> None:
-        super().__init__(
-            n_estimators=n_estimators,
-            ratio=ratio,
-            n_trees=n_trees,
-            learning_rate=learning_rate,
-            max_depth=max_depth,
-            min_child_weight=min_child_weight,
-            n_jobs=n_jobs,
-            random_state=random_state,
-        )
-        self.n_bins = n_bins
-
-    def _check(self, X: Any, y: Any, sample_weight: Any) -> _Rows:
-        if self.n_bins < 1:
-            raise ValueError(f"n_bins={self.n_bins} must be at least 1.")
-        return super()._check(X, y, sample_weight)
+    n_bins: int = 10
 
     def _draw(
-        self, member: int, wanted: NDArray[np.intp], rows: _Rows
+        self, member: int, n_drawn: NDArray[np.intp], rows: "_TrainingRows"
     ) -> NDArray[np.intp]:
-        hardness = rows.hardness(member)
+        if self.n_bins < 1:
+            raise ValueError(f"n_bins={self.n_bins} must be at least 1.")
+        if member > 0:
+            proba = self.estimators_[-1].predict_proba(rows.X)
+            rows.true_proba_sum += proba[np.arange(len(rows.codes)), rows.codes]
+        hardness = 1 - rows.true_proba_sum / max(1, member)
         pace = math.tan(member * math.pi / (2 * self.n_estimators))
         drawn = []
-        for deck, n in zip(rows.decks, wanted, strict=True):
+        for of_class, n in zip(rows.shuffled, n_drawn, strict=True):
             weights = None
-            if member > 0 and n < len(deck):
-                weights = hardness_weights(hardness[deck], self.n_bins, pace)
-            drawn.append(rows.rng.choice(deck, n, replace=False, p=weights))
+            if member > 0 and n < len(of_class):
+                weights = hardness_weights(hardness[of_class], self.n_bins, pace)
+            drawn.append(rows.rng.choice(of_class, n, replace=False, p=weights))
         return np.concatenate(drawn)
 
-    def _learn(self, model: Any, rows: _Rows) -> None:
-        proba = model.predict_proba(rows.X)
-        rows.trust += proba[np.arange(len(rows.codes)), rows.codes]
 
-
-class _Rows:
-    """The training rows while the members are fitted."""
+class _TrainingRows:
+    """The training rows, and what the draws of the members depend on."""
 
     def __init__(
         self,
@@ -351,28 +313,22 @@ class _Rows:
         rng: np.random.Generator,
     ) -> None:
         self.X, self.codes, self.weight, self.rng = X, codes, weight, rng
-        of_class = [np.flatnonzero(codes == c) for c in range(int(codes.max()) + 1)]
-        self.decks = [rng.permutation(rows) for rows in of_class]
-        self.trust = np.zeros(len(codes))
-        """Sum over members of the probability that they give to the truth."""
-
-    def mass(self, at: NDArray[np.intp] | slice = slice(None)) -> NDArray[np.float64]:
-        """Return the sum of weights of each class, of all rows or of some."""
-        of_class = np.bincount(self.codes[at], self.weight[at], len(self.decks))
-        return of_class.astype(np.float64)
-
-    def hardness(self, n_members: int) -> NDArray[np.float64]:
-        """Return the mean probability of the other classes."""
-        return 1 - self.trust / max(1, n_members)
+        self.shuffled = [
+            rng.permutation(np.flatnonzero(codes == c)) for c in range(codes.max() + 1)
+        ]
+        """Row numbers of each class, in random order."""
+        self.true_proba_sum = np.zeros(len(codes))
+        """Sum over members of the probability of the true class, shape (n,)."""
 
 
 def hardness_weights(
     hardness: NDArray[np.float64], n_bins: int, pace: float
 ) -> NDArray[np.float64]:
-    """Return the probabilities with which rows are drawn at one step of the pace.
+    """Return the probabilities with which rows are drawn, given the pace of a member.
 
-    The range of hardness is cut into bins of equal width; a bin of mean hardness h is
-    worth 1 / (h + pace), shared evenly by its rows (Liu et al. 2020, algorithm 1).
+    The range of hardness is divided into bins of equal width; a bin of mean hardness h
+    has weight 1 / (h + pace), shared equally by its rows (Liu et al. 2020,
+    algorithm 1).
     """
     low, high = hardness.min(), hardness.max()
     width = (high - low) / n_bins or 1.0
@@ -384,9 +340,9 @@ def hardness_weights(
     return np.asarray(weights / weights.sum())
 
 
-def at_true_shares(
+def at_data_shares(
     proba: NDArray[np.float64], correction: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return probabilities with each class weighted by rows for one that was seen."""
+    """Return probabilities with the odds of each class multiplied by its correction."""
     odds = proba * correction
     return np.asarray(odds / odds.sum(axis=1, keepdims=True))

@@ -1,54 +1,27 @@
 """Exact gradients and second derivatives of losses, for boosted trees.
 
-Each takes margins of shape (n,) for two classes or (n, k) for k, class codes of shape
-(n,) and the shares of the classes, and returns the first and the second derivative of
-each row's loss by its margins (of the Hessian the diagonal), unweighted, in the
-margins' shape. The losses are those of the neural nets.
+Each function takes margins (logits) of shape (n,) for two classes or (n, k) for k,
+class codes of shape (n,) and the shares of the classes. It returns the first and the
+second derivative of the loss of each row by its margins, unweighted, in the shape of
+the margins; the second is the diagonal of the Hessian. `losses` has the same losses for
+neural nets.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit, log_softmax
 
-from .formulas import Formula, resolve_formula
-
-__all__ = [
-    "OBJECTIVES",
-    "asymmetric",
-    "focal",
-    "log_loss",
-    "resolve_objective",
-]
+from autoimb._models.loss_lookup import LossFunction
 
 _TINY = 1e-300
 
 Floats: TypeAlias = NDArray[np.float64]
 Codes: TypeAlias = NDArray[np.intp]
 Derivatives: TypeAlias = tuple[Floats, Floats]
-
-
-def log_loss(
-    margins: Floats, codes: Codes, *, prior: Floats | None = None
-) -> Derivatives:
-    """Return the derivatives of -log p_t: p - y and p (1 - p).
-
-    Parameters
-    ----------
-    margins : ndarray of shape (n,) or (n, k)
-        One logit a row for two classes (sigmoid), or k (softmax).
-    codes : ndarray of shape (n,)
-        True classes as integers from 0 to k - 1.
-    prior : ndarray of shape (k,), default=None
-        Shares of the classes; not used.
-
-    Returns
-    -------
-    gradient, hessian : ndarray of the margins' shape
-    """
-    return focal(margins, codes, gamma=0.0)
 
 
 def focal(
@@ -62,10 +35,15 @@ def focal(
 
     Parameters
     ----------
-    margins, codes, prior
-        As in `log_loss`.
+    margins : ndarray of shape (n,) or (n, k)
+        One logit a row for two classes (sigmoid), or k (softmax).
+    codes : ndarray of shape (n,)
+        True classes as integers from 0 to k - 1.
+    prior : ndarray of shape (k,), default=None
+        Shares of the classes; not used.
     gamma : float in [0, inf), default=2.0
-        How strongly easy rows are played down; 0 is the log loss.
+        How much less rows count that are predicted well; 0 is the log loss, whose
+        derivatives are p - y and p (1 - p).
 
     Returns
     -------
@@ -92,12 +70,12 @@ def focal(
     log_proba = log_softmax(margins, axis=1)
     is_true = np.eye(margins.shape[1], dtype=bool)[codes]
     log_p = log_proba[is_true][:, np.newaxis]
-    # Summing the other classes keeps digits that log(1 - p) would lose.
+    # The sum over the other classes keeps digits that log(1 - p) would lose.
     others = np.where(is_true, -np.inf, log_proba)
     log_q = np.logaddexp.reduce(others, axis=1)[:, np.newaxis]
     slope, bend = _focal_parts(log_p, log_q, gamma)
     proba, q = np.exp(log_proba), np.exp(log_q)
-    # d_j / q: one for the truth, minus its share of the rest for another class.
+    # d_j / q: 1 for the true class; for any other, minus its share of the rest.
     direction = np.where(is_true, 1.0, -np.exp(others - log_q))
     one_minus = np.where(is_true, q, 1 - proba)
     return slope * q * direction, bend * direction**2 - slope * proba * one_minus
@@ -110,20 +88,20 @@ def asymmetric(
     gamma_pos: float = 0.0,
     gamma_neg: float = 2.0,
     margin: float = 0.02,
-    prior: Floats | None = None,
+    prior: Floats,
 ) -> Derivatives:
     """Return the derivatives of the asymmetric loss.
 
     Parameters
     ----------
     margins, codes
-        As in `log_loss`; more than two classes have a sigmoid each.
+        As in `focal`; more than two classes have a sigmoid each.
     gamma_pos, gamma_neg : float in [0, inf), default=0.0 and 2.0
-        How strongly easy positives and negatives are played down.
+        How much less positives and negatives count that are predicted well.
     margin : float in [0, 1), default=0.02
-        Negatives of a lower probability than this have no loss at all.
+        Negatives of a lower probability than this have a loss of zero.
     prior : ndarray of shape (k,)
-        Shares of the classes: the rarer of two is the positive one.
+        Shares of the classes; the rarer of two is the positive one.
 
     Returns
     -------
@@ -140,8 +118,6 @@ def asymmetric(
     .. [1] Ridnik, Ben-Baruch, Zamir, Noy, Friedman, Protter, Zelnik-Manor (2021).
        Asymmetric loss for multi-label classification, section 2. arXiv:2009.14119
     """
-    if prior is None:
-        raise ValueError("asymmetric needs the prior.")
     if margins.ndim == 1:
         rare = int(np.argmin(prior))
         sign, is_positive = (1.0 if rare == 1 else -1.0), codes == rare
@@ -156,22 +132,15 @@ def asymmetric(
     return sign * gradient, hessian
 
 
-OBJECTIVES: Mapping[str, Formula] = {
-    "asymmetric": Formula(
+BOOSTING_LOSSES: Mapping[str, LossFunction] = {
+    "asymmetric": LossFunction(
         function=asymmetric,
         params=("gamma_pos", "gamma_neg", "margin"),
         link="sigmoid",
     ),
-    "focal": Formula(function=focal, params=("gamma",)),
-    "log_loss": Formula(function=log_loss),
+    "focal": LossFunction(function=focal, params=("gamma",)),
+    "log_loss": LossFunction(function=partial(focal, gamma=0.0)),
 }
-
-
-def resolve_objective(
-    loss: str | Callable[..., Derivatives], params: Mapping[str, Any] | None = None
-) -> Formula:
-    """Return a objective by name, or one's own, with its parameters filled in."""
-    return resolve_formula(OBJECTIVES, loss, params)
 
 
 def _focal_parts(log_p: Floats, log_q: Floats, gamma: float) -> Derivatives:
@@ -187,7 +156,7 @@ def _focal_parts(log_p: Floats, log_q: Floats, gamma: float) -> Derivatives:
 def _asymmetric_negative(
     p: Floats, q: Floats, gamma: float, margin: float
 ) -> Derivatives:
-    """Return the derivatives of a negative's loss by its margin; q is 1 - p."""
+    """Return the derivatives of the loss of negatives by the margin; q is 1 - p."""
     s = np.maximum(p - margin, 0.0)
     is_counted = s > 0
     s, rest = np.where(is_counted, s, 0.5), q + margin  # rest is 1 - s where it counts

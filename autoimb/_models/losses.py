@@ -1,30 +1,18 @@
 """Losses for rare classes as pure PyTorch functions of logits.
 
-Each takes logits of shape (n,) for two classes or (n, k) for k, integer class codes
-of shape (n,), the shares of the classes, shape (k,), where it asks for them, and
-optional weights of classes (k,) and of rows (n,), which multiply. Each returns one loss
-per row, shape (n,): the caller decides what to divide by.
+Each function takes logits of shape (n,) for two classes or (n, k) for k, integer class
+codes of shape (n,), the shares of the classes, shape (k,), and optional weights of
+classes (k,) and of rows (n,), which are multiplied. It returns one loss for each row,
+shape (n,), which is not averaged.
 """
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .formulas import Formula, resolve_formula
-
-__all__ = [
-    "LOSSES",
-    "asymmetric",
-    "focal",
-    "label_smoothing",
-    "logit_adjusted",
-    "resolve_loss",
-    "weighted_cross_entropy",
-]
+from autoimb._models.loss_lookup import LossFunction
 
 
 def weighted_cross_entropy(
@@ -55,7 +43,11 @@ def weighted_cross_entropy(
     Tensor of shape (n,)
         Loss of each row, weighted but not averaged.
     """
-    return _weigh(_cross_entropy(logits, codes), codes, class_weight, sample_weight)
+    if logits.ndim == 1:
+        losses = -functional.logsigmoid(logits * (2 * codes - 1))
+    else:
+        losses = functional.cross_entropy(logits, codes, reduction="none")
+    return _weigh(losses, codes, class_weight, sample_weight)
 
 
 def focal(
@@ -67,14 +59,14 @@ def focal(
     class_weight: Tensor | None = None,
     sample_weight: Tensor | None = None,
 ) -> Tensor:
-    """Return -w (1 - p_t)^gamma log p_t of each row: easy rows count less.
+    """Return -w (1 - p_t)^gamma log p_t: rows that are predicted well count less.
 
     Parameters
     ----------
     logits, codes, prior, class_weight, sample_weight
         As in `weighted_cross_entropy`; the class weights are the paper's alpha.
     gamma : float in [0, inf), default=2.0
-        How strongly easy rows are played down; 0 is cross-entropy.
+        How much less rows count that are predicted well; 0 is cross-entropy.
 
     Returns
     -------
@@ -86,9 +78,19 @@ def focal(
     .. [1] Lin, Goyal, Girshick, He, Dollar (2017). Focal loss for dense object
        detection. arXiv:1708.02002
     """
-    log_true, log_rest = _log_true_and_rest(logits, codes)
-    losses = -torch.exp(gamma * log_rest) * log_true
-    return _weigh(losses, codes, class_weight, sample_weight)
+    if logits.ndim == 1:
+        towards_truth = logits * (2 * codes - 1)
+        log_true = functional.logsigmoid(towards_truth)
+        log_rest = functional.logsigmoid(-towards_truth)
+    else:
+        log_proba = functional.log_softmax(logits, dim=1)
+        is_true = functional.one_hot(codes, logits.shape[1]).bool()
+        log_true = log_proba[is_true]
+        # The sum over the other classes keeps digits that log(1 - p_t) would lose.
+        log_rest = log_proba.masked_fill(is_true, -torch.inf).logsumexp(dim=1)
+    return _weigh(
+        -torch.exp(gamma * log_rest) * log_true, codes, class_weight, sample_weight
+    )
 
 
 def label_smoothing(
@@ -120,9 +122,12 @@ def label_smoothing(
     .. [1] Szegedy, Vanhoucke, Ioffe, Shlens, Wojna (2016). Rethinking the Inception
        architecture for computer vision, section 7. arXiv:1512.00567
     """
-    to_truth = _cross_entropy(logits, codes)
-    to_all = -_log_proba(logits).mean(dim=1)
-    losses = (1 - epsilon) * to_truth + epsilon * to_all
+    to_truth = weighted_cross_entropy(logits, codes)
+    if logits.ndim == 1:
+        log_proba = functional.logsigmoid(torch.stack([-logits, logits], dim=1))
+    else:
+        log_proba = functional.log_softmax(logits, dim=1)
+    losses = (1 - epsilon) * to_truth - epsilon * log_proba.mean(dim=1)
     return _weigh(losses, codes, class_weight, sample_weight)
 
 
@@ -131,11 +136,11 @@ def logit_adjusted(
     codes: Tensor,
     *,
     tau: float = 1.0,
-    prior: Tensor | None = None,
+    prior: Tensor,
     class_weight: Tensor | None = None,
     sample_weight: Tensor | None = None,
 ) -> Tensor:
-    """Return cross-entropy of logits + tau log prior: the plain logits are balanced.
+    """Return cross-entropy of logits + tau log prior: the logits become balanced.
 
     Parameters
     ----------
@@ -153,19 +158,19 @@ def logit_adjusted(
 
     Notes
     -----
-    Predictions use the plain logits, as the paper does: with tau = 1 they estimate what
-    the probabilities would be were all classes as common.
+    Predictions use the logits without the added term, as in the paper: with tau = 1
+    they estimate what the probabilities would be if all classes were equally common.
 
     References
     ----------
     .. [1] Menon, Jayasumana, Rawat, Jain, Veit, Kumar (2021). Long-tail learning via
        logit adjustment, section 5. arXiv:2007.07314
     """
-    if prior is None:
-        raise ValueError("logit_adjusted needs the prior.")
     shift = tau * torch.log(prior)
     shifted = logits + (shift[1] - shift[0] if logits.ndim == 1 else shift)
-    return _weigh(_cross_entropy(shifted, codes), codes, class_weight, sample_weight)
+    return weighted_cross_entropy(
+        shifted, codes, class_weight=class_weight, sample_weight=sample_weight
+    )
 
 
 def asymmetric(
@@ -175,22 +180,22 @@ def asymmetric(
     gamma_pos: float = 0.0,
     gamma_neg: float = 2.0,
     margin: float = 0.02,
-    prior: Tensor | None = None,
+    prior: Tensor,
     class_weight: Tensor | None = None,
     sample_weight: Tensor | None = None,
 ) -> Tensor:
-    """Return the asymmetric loss: easy negatives count less, very easy ones nothing.
+    """Return the asymmetric loss: negatives that are predicted well count less.
 
     Parameters
     ----------
     logits, codes, class_weight, sample_weight
         As in `weighted_cross_entropy`.
     gamma_pos, gamma_neg : float in [0, inf), default=0.0 and 2.0
-        How strongly easy positives and negatives are played down.
+        How much less positives and negatives count that are predicted well.
     margin : float in [0, 1), default=0.02
-        Negatives of a lower probability than this have no loss at all.
+        Negatives of a lower probability than this have a loss of zero.
     prior : Tensor of shape (k,)
-        Shares of the classes: the rarer of two is the positive one.
+        Shares of the classes; the rarer of two is the positive one.
 
     Returns
     -------
@@ -205,90 +210,38 @@ def asymmetric(
     .. [1] Ridnik, Ben-Baruch, Zamir, Noy, Friedman, Protter, Zelnik-Manor (2021).
        Asymmetric loss for multi-label classification, section 2. arXiv:2009.14119
     """
-    if prior is None:
-        raise ValueError("asymmetric needs the prior.")
-    of_one = partial(
-        _asymmetric, gamma_pos=gamma_pos, gamma_neg=gamma_neg, margin=margin
-    )
     if logits.ndim == 1:
         rare = int(prior.argmin())
-        losses = of_one(logits if rare == 1 else -logits, codes == rare)
+        scores, is_positive = logits if rare == 1 else -logits, codes == rare
     else:
-        is_true = functional.one_hot(codes, logits.shape[1]).bool()
-        losses = of_one(logits, is_true).sum(dim=1)
-    return _weigh(losses, codes, class_weight, sample_weight)
-
-
-LOSSES: Mapping[str, Formula] = {
-    "asymmetric": Formula(
-        function=asymmetric,
-        params=("gamma_pos", "gamma_neg", "margin"),
-        link="sigmoid",
-    ),
-    "focal": Formula(function=focal, params=("gamma",)),
-    "label_smoothing": Formula(function=label_smoothing, params=("epsilon",)),
-    "log_loss": Formula(function=weighted_cross_entropy),
-    "logit_adjusted": Formula(function=logit_adjusted, params=("tau",)),
-}
-
-
-def resolve_loss(
-    loss: str | Callable[..., Tensor], params: Mapping[str, Any] | None = None
-) -> Formula:
-    """Return a loss by name, or one's own, with its parameters filled in."""
-    return resolve_formula(LOSSES, loss, params)
-
-
-def _cross_entropy(logits: Tensor, codes: Tensor) -> Tensor:
-    """Return -log p_t of each row."""
-    if logits.ndim == 1:
-        return -functional.logsigmoid(_towards_truth(logits, codes))
-    return functional.cross_entropy(logits, codes, reduction="none")
-
-
-def _log_proba(logits: Tensor) -> Tensor:
-    """Return the logarithms of the probabilities of all classes, shape (n, k)."""
-    if logits.ndim == 1:
-        return functional.logsigmoid(torch.stack([-logits, logits], dim=1))
-    return functional.log_softmax(logits, dim=1)
-
-
-def _asymmetric(
-    logits: Tensor,
-    is_positive: Tensor,
-    *,
-    gamma_pos: float,
-    gamma_neg: float,
-    margin: float,
-) -> Tensor:
-    """Return the asymmetric loss of one class against the rest, element by element."""
-    log_p, log_rest = functional.logsigmoid(logits), functional.logsigmoid(-logits)
+        scores = logits
+        is_positive = functional.one_hot(codes, logits.shape[1]).bool()
+    log_p, log_rest = functional.logsigmoid(scores), functional.logsigmoid(-scores)
     of_positives = -torch.exp(gamma_pos * log_rest) * log_p
     if margin == 0:
         of_negatives = -torch.exp(gamma_neg * log_p) * log_rest
     else:
-        shifted = (torch.sigmoid(logits) - margin).clamp(min=0)
-        # Below the margin a power of zero would have an infinite slope: cut it out.
+        shifted = (torch.sigmoid(scores) - margin).clamp(min=0)
+        # A power of zero would have an infinite slope, so the base is 1 below margin.
         base = torch.where(shifted > 0, shifted, 1.0)
         of_negatives = -(base**gamma_neg) * torch.log1p(-shifted)
-    return torch.where(is_positive, of_positives, of_negatives)
+    losses = torch.where(is_positive, of_positives, of_negatives)
+    if logits.ndim > 1:
+        losses = losses.sum(dim=1)
+    return _weigh(losses, codes, class_weight, sample_weight)
 
 
-def _towards_truth(logits: Tensor, codes: Tensor) -> Tensor:
-    """Return the binary logit of being right: positive where the sign is correct."""
-    return logits * (2 * codes - 1)
-
-
-def _log_true_and_rest(logits: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-    """Return log p_t and log(1 - p_t) of each row, both finite for finite logits."""
-    if logits.ndim == 1:
-        margin = _towards_truth(logits, codes)
-        return functional.logsigmoid(margin), functional.logsigmoid(-margin)
-    log_proba = functional.log_softmax(logits, dim=1)
-    is_true = functional.one_hot(codes, logits.shape[1]).bool()
-    # Summing the other classes keeps digits that log(1 - exp(log p_t)) would lose.
-    rest = log_proba.masked_fill(is_true, -torch.inf)
-    return log_proba[is_true], torch.logsumexp(rest, dim=1)
+LOSSES: Mapping[str, LossFunction] = {
+    "asymmetric": LossFunction(
+        function=asymmetric,
+        params=("gamma_pos", "gamma_neg", "margin"),
+        link="sigmoid",
+    ),
+    "focal": LossFunction(function=focal, params=("gamma",)),
+    "label_smoothing": LossFunction(function=label_smoothing, params=("epsilon",)),
+    "log_loss": LossFunction(function=weighted_cross_entropy),
+    "logit_adjusted": LossFunction(function=logit_adjusted, params=("tau",)),
+}
 
 
 def _weigh(
@@ -297,7 +250,7 @@ def _weigh(
     class_weight: Tensor | None,
     sample_weight: Tensor | None,
 ) -> Tensor:
-    """Return the losses multiplied by the weights that are given, shape (n,)."""
+    """Return the losses times the weights of classes and rows, shape (n,)."""
     if class_weight is not None:
         losses = losses * class_weight[codes]
     if sample_weight is not None:

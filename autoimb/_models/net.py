@@ -1,26 +1,25 @@
-"""A small residual net for tables: trained by PyTorch, predicting with NumPy alone."""
+"""A small residual net for tables: PyTorch trains it, NumPy alone predicts."""
 
 import math
-from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import expit
 
-from autoimb._metrics import Metric
-
-from .batches import Doubles, Floats
-from .classifier import NetworkClassifier, Predictor
-from .layers import forward, silu, widen
+from autoimb._models.batches import Doubles, Floats
+from autoimb._models.classifier import NetworkClassifier, Predictor
+from autoimb._models.layers import forward
 
 if TYPE_CHECKING:
-    from .training import Network
+    from autoimb._models.training import Network
 
-__all__ = ["NetClassifier"]
 
 _OUTPUT_SCALE = 0.01  # near zero: the first predictions are the class shares
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class NetClassifier(NetworkClassifier):
     """Residual multilayer perceptron for dense, scaled tables.
 
@@ -31,7 +30,7 @@ class NetClassifier(NetworkClassifier):
     n_layers : int, default=1
         Residual layers after the first one.
     dropout : float in [0, 1), default=0.1
-        Share of units silenced in training.
+        Share of units that are set to zero in a training step.
     learning_rate : float, default=3e-3
         Step size in the first half of training; then it falls linearly to zero.
     weight_decay : float, default=1e-4
@@ -39,30 +38,31 @@ class NetClassifier(NetworkClassifier):
     batch_size : int or "auto", default="auto"
         Rows of a mini-batch; "auto" grows with the square root of the rows.
     batches : {"plain", "balanced"}, default="plain"
-        What a mini-batch holds: rows as they come, or all classes in equal numbers.
+        Rows of a mini-batch: drawn at random, or all classes in equal numbers.
     mixup : float, default=0.0
         If positive, train on blends of two rows and their losses; the share of the
         first is drawn from Beta(mixup, mixup) for each batch.
     max_epochs : int, default=60
-        Passes over the training rows; fewer where none can be held out.
+        Passes over the training rows; fewer if no rows can be held out.
     patience : int, default=10
         Epochs without a better hold-out score before training stops.
     validation_fraction : float in [0, 1), default=0.15
-        Share of rows held out to choose the best epoch. None is held out where the
-        share has fewer than 10 rows of the rarest class.
+        Share of rows that is held out to choose the best epoch. No row is held out if
+        the share would hold fewer than 10 rows of the rarest class.
     metric : str, Metric or scorer, default="average_precision"
-        What the best epoch is chosen by; metrics of labels at their best cut of the
-        hold-out. In place of a scikit-learn scorer, average precision is taken.
+        Metric on the hold-out by which the best epoch is chosen; a metric of labels is
+        taken at the best threshold on the hold-out. In place of a scikit-learn scorer,
+        average precision is taken.
     loss : str or callable, default="log_loss"
-        Loss to minimise: a name in `LOSSES` or a function such as those.
+        Loss to minimise: a name in `losses.LOSSES` or a function like those.
     loss_params : mapping from str to value, default=None
         Parameters of the loss, such as ``{"gamma": 2.0}``.
     class_weight : mapping from label to weight, default=None
         Multiplies the weights of a class's rows; labels left out have weight 1.
     device : {"auto", "cpu", "cuda"}, default="auto"
-        Where to train; "auto" takes a GPU if there is one.
-    deadline_s : float, default=None
-        Seconds that `fit` may take. The schedule is shortened to fit in, and the best
+        Where to train; "auto" is a GPU if there is one.
+    time_limit_s : float, default=None
+        Seconds that `fit` may take. The schedule is shortened accordingly, and the best
         weights so far are kept.
     n_threads : int, default=1
         Threads that PyTorch and NumPy may use while fitting.
@@ -83,8 +83,9 @@ class NetClassifier(NetworkClassifier):
     link_ : {"softmax", "sigmoid"}
         How more than two logits become probabilities.
     prior_shift_ : ndarray of shape (n_classes,)
-        Added to the logarithms of the probabilities: what balanced batches taught is
-        brought back to the shares of the classes. Zeros for plain batches.
+        Added to the logarithms of the probabilities. It corrects the effect of balanced
+        batches, so that probabilities are at the shares of the data. Zeros for plain
+        batches.
     weights_ : dict from str to ndarray
         ``matrix_0, bias_0, matrix_1, …`` from input to output.
 
@@ -111,54 +112,12 @@ class NetClassifier(NetworkClassifier):
     (3, 2)
     """
 
-    def __init__(
-        self,
-        *,
-        hidden: int = 128,
-        n_layers: int = 1,
-        dropout: float = 0.1,
-        learning_rate: float = 3e-3,
-        weight_decay: float = 1e-4,
-        batch_size: int | str = "auto",
-        batches: str = "plain",
-        mixup: float = 0.0,
-        max_epochs: int = 60,
-        patience: int = 10,
-        validation_fraction: float = 0.15,
-        metric: str | Metric | Callable[..., float] = "average_precision",
-        loss: str | Callable[..., Any] = "log_loss",
-        loss_params: Mapping[str, Any] | None = None,
-        class_weight: Mapping[Any, float] | None = None,
-        device: str = "auto",
-        deadline_s: float | None = None,
-        n_threads: int = 1,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> None:
-        super().__init__(
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            batch_size=batch_size,
-            batches=batches,
-            mixup=mixup,
-            max_epochs=max_epochs,
-            patience=patience,
-            validation_fraction=validation_fraction,
-            metric=metric,
-            loss=loss,
-            loss_params=loss_params,
-            class_weight=class_weight,
-            device=device,
-            deadline_s=deadline_s,
-            n_threads=n_threads,
-            random_state=random_state,
-        )
-        self.hidden = hidden
-        self.n_layers = n_layers
-        self.dropout = dropout
+    hidden: int = 128
+    n_layers: int = 1
 
     def _make_network(self, start: Doubles, seed: int) -> "Network":
-        """Return a net with random matrices, zero biases and the output's start."""
-        from .net_module import ResidualNet
+        """Return a net of random matrices and zero biases; the last bias is `start`."""
+        from autoimb._models.net_module import ResidualNet
 
         rng = np.random.default_rng(seed)
         sizes = [self.n_features_in_] + [self.hidden] * (1 + self.n_layers)
@@ -174,5 +133,7 @@ class NetClassifier(NetworkClassifier):
 
     def _predictor(self) -> Predictor:
         """Return the fitted net; it has one member."""
-        weights = widen(self.weights_)
-        return lambda rows: forward(weights, rows, silu)[:, np.newaxis]
+        # In float32 the score of a row would depend, in its last digits, on how many
+        # rows are multiplied together with it.
+        weights = {name: w.astype(np.float64) for name, w in self.weights_.items()}
+        return lambda rows: forward(weights, rows, lambda z: z * expit(z))[:, None]

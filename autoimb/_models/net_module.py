@@ -6,15 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from .batches import Floats
-from .layers import forward
-from .training import Dropout, Network
-
-__all__ = ["ResidualNet"]
+from autoimb._models.batches import Floats
+from autoimb._models.layers import forward
+from autoimb._models.training import Dropout, Network
 
 
 class ResidualNet(Network):
-    """A residual multilayer perceptron: `forward` of the given weights."""
+    """The forward pass of `layers` as a module, with given first weights."""
+
+    decayed_names = r"matrix_\d+"
 
     def __init__(
         self, weights: Mapping[str, Floats], dropout: float, seed: int
@@ -28,7 +28,3 @@ class ResidualNet(Network):
         """Return logits (n, 1, n_outputs)."""
         logits: Tensor = forward(dict(self.named_parameters()), units, silu, self.drop)
         return logits[:, None]
-
-    def decays(self, name: str) -> bool:
-        """Return whether the parameter is a matrix."""
-        return name.startswith("matrix")

@@ -1,36 +1,27 @@
-"""imbalanced-learn's samplers on tables with categories, gaps and unscaled numbers.
+"""imbalanced-learn's resamplers for tables with categories, gaps and unscaled numbers.
 
-The samplers measure distances between dense, scaled rows. These two let them, and hand
-on rows of the table as it was: with its gaps, and with categories that exist.
+Those resamplers measure distances between dense, scaled rows. The wrappers here give
+them such rows, and return rows of the table as it was, with its gaps, or new rows whose
+categories exist in the table.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from imblearn.over_sampling import ADASYN
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.neighbors import NearestNeighbors
 
-from autoimb._encoding import make_geometry
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-__all__ = [
-    "AttentiveADASYN",
-    "CategorySampler",
-    "SelectingSampler",
-    "WholeClassSampler",
-]
+from autoimb._table.encoding import make_geometry
 
 
 class AttentiveADASYN(ADASYN):
-    """ADASYN that leaves a class alone where it can tell no hard rows from easy ones.
+    """ADASYN that makes no rows for a class where `ADASYN` would raise an error.
 
-    Those are classes that meet no other class among their neighbours, and classes whose
-    few new rows all round to none; `ADASYN` itself gives up on the whole table.
+    Those are classes that have no other class among their neighbours, and classes of
+    which each row would get less than half a new row, which is rounded to none.
     """
 
     def _fit_resample(
@@ -38,14 +29,15 @@ class AttentiveADASYN(ADASYN):
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         near = NearestNeighbors(n_neighbors=self.n_neighbors + 1).fit(X)
         for label, n_new in tuple(self.sampling_strategy_.items()):
-            around = near.kneighbors(X[y == label], return_distance=False)[:, 1:]
-            n_others = (y[around] != label).sum(axis=1)
-            # A row gets its share of the new ones, rounded: half a row is none.
+            neighbours = near.kneighbors(X[y == label], return_distance=False)[:, 1:]
+            n_others = (y[neighbours] != label).sum(axis=1)
+            # A row gets its share of the new rows, rounded: half a row is none.
             if 2 * n_new * n_others.max() <= n_others.sum():
                 del self.sampling_strategy_[label]
         return super()._fit_resample(X, y)  # type: ignore[no-any-return]
 
 
+@dataclass(eq=False, repr=False)
 class SelectingSampler(BaseEstimator):
     """Choose rows by distances in a dense geometry, and return them as they were.
 
@@ -54,9 +46,9 @@ class SelectingSampler(BaseEstimator):
     Parameters
     ----------
     sampler : imbalanced-learn sampler with ``sample_indices_``
-        What chooses the rows; cloned for every call.
+        Chooses the rows; cloned for every call.
     n_categorical : int, default=0
-        So many first columns are category codes.
+        Number of columns of category codes; they come first.
 
     Attributes
     ----------
@@ -64,9 +56,8 @@ class SelectingSampler(BaseEstimator):
         Positions of the rows that were chosen.
     """
 
-    def __init__(self, sampler: Any, n_categorical: int = 0) -> None:
-        self.sampler = sampler
-        self.n_categorical = n_categorical
+    sampler: Any
+    n_categorical: int = 0
 
     def fit_resample(
         self, X: NDArray[Any], y: NDArray[Any]
@@ -75,48 +66,50 @@ class SelectingSampler(BaseEstimator):
         sampler = clone(self.sampler)
         sampler.fit_resample(make_geometry(self.n_categorical).fit_transform(X), y)
         chosen = sampler.sample_indices_
-        lost = np.isin(y, np.setdiff1d(y, y[chosen]))
-        self.sample_indices_ = np.append(chosen, np.flatnonzero(lost))
+        lost = np.flatnonzero(~np.isin(y, y[chosen]))
+        self.sample_indices_ = np.append(chosen, lost)
         return X[self.sample_indices_], y[self.sample_indices_]
 
 
+@dataclass(eq=False, repr=False)
 class WholeClassSampler(BaseEstimator):
-    """Clean rows, but leave no class without any: such a class gets its own rows back.
+    """Clean rows; a class that would have no row left gets its own rows back.
 
     Parameters
     ----------
     sampler : imbalanced-learn sampler
-        What makes and cleans rows; cloned for every call.
+        Makes and cleans rows; cloned for every call.
     """
 
-    def __init__(self, sampler: Any) -> None:
-        self.sampler = sampler
+    sampler: Any
 
     def fit_resample(
         self, X: NDArray[Any], y: NDArray[Any]
     ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the resampled rows of X and y, and those of the classes that went."""
+        """Return the resampled rows of X and y, then the rows of lost classes."""
         X_new, y_new = clone(self.sampler).fit_resample(X, y)
         lost = ~np.isin(y, y_new)
         return np.vstack([X_new, X[lost]]), np.append(y_new, y[lost])
 
 
+@dataclass(eq=False, repr=False)
 class CategorySampler(BaseEstimator):
-    """Make rows between rows, each with categories that exist.
+    """Make rows between rows, with categories that exist.
 
     Parameters
     ----------
     sampler : imbalanced-learn sampler
-        What makes the rows; cloned for every call.
+        Makes the rows; cloned for every call.
     n_categorical : int
-        So many first columns are category codes; the others are scaled numbers.
+        Number of columns of category codes; they come first. The others are scaled
+        numbers.
 
     Notes
     -----
-    Each category becomes a column of its own, scaled so that two rows of different
-    categories are as far apart as by the median standard deviation of the numbers, as
-    in SMOTE-NC [1]_, section 6.1. A row that was made then takes, in each column of
-    the table, the category that it lies nearest to.
+    Each category becomes a column, scaled so that the distance between two rows of
+    different categories is the median standard deviation of the numbers, as in
+    SMOTE-NC [1]_, section 6.1. A new row then gets, in each column of the table, the
+    category that is nearest to it.
 
     References
     ----------
@@ -124,34 +117,26 @@ class CategorySampler(BaseEstimator):
        over-sampling technique. doi:10.1613/jair.953
     """
 
-    def __init__(self, sampler: Any, n_categorical: int) -> None:
-        self.sampler = sampler
-        self.n_categorical = n_categorical
+    sampler: Any
+    n_categorical: int
 
     def fit_resample(
         self, X: NDArray[Any], y: NDArray[Any]
     ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the rows of X and y with those that were made after them."""
+        """Return the rows of X and y, followed by new ones."""
         codes, numbers = np.hsplit(X, [self.n_categorical])
         levels = [np.unique(column) for column in codes.T]
+        deviation = np.median(numbers.std(axis=0)) if numbers.shape[1] else 1.0
         # Two categories differ in two columns: the distance is the root of two squares.
-        height = _median_spread(numbers) / np.sqrt(2)
+        height = (deviation or 1.0) / np.sqrt(2)
         blocks = [
-            height * (column[:, np.newaxis] == of_column)
-            for column, of_column in zip(codes.T, levels, strict=True)
+            height * (column[:, np.newaxis] == categories)
+            for column, categories in zip(codes.T, levels, strict=True)
         ]
-        spread, y_new = clone(self.sampler).fit_resample(
-            np.hstack([*blocks, numbers]), y
-        )
-        ends = np.cumsum([len(of_column) for of_column in levels])
-        *made, new_numbers = np.hsplit(spread, ends)
+        wide, y_new = clone(self.sampler).fit_resample(np.hstack([*blocks, numbers]), y)
+        *new_blocks, new_numbers = np.hsplit(wide, np.cumsum([*map(len, levels)]))
         nearest = [
-            of_column[block.argmax(axis=1)]
-            for of_column, block in zip(levels, made, strict=True)
+            categories[block.argmax(axis=1)]
+            for categories, block in zip(levels, new_blocks, strict=True)
         ]
         return np.column_stack([*nearest, new_numbers]), y_new
-
-
-def _median_spread(numbers: NDArray[Any]) -> float:
-    """Return the median standard deviation of the columns, 1 without any."""
-    return float(np.median(numbers.std(axis=0))) or 1.0 if numbers.shape[1] else 1.0

@@ -1,23 +1,21 @@
-"""TabM for tables with categories: run by PyTorch, kept as NumPy arrays."""
+"""TabM for tables with categories: PyTorch computes, NumPy arrays are kept."""
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autoimb._metrics import Metric
-
-from .batches import Doubles, Floats
-from .classifier import NetworkClassifier, Predictor
+from autoimb._models.batches import Doubles, Floats
+from autoimb._models.classifier import NetworkClassifier, Predictor
 
 if TYPE_CHECKING:
-    from .tabm_module import TabMNet
-
-__all__ = ["TabMClassifier"]
-
-_SAME = 1e-6  # of a column's largest value: edges nearer to each other are one
+    from autoimb._models.tabm_module import TabMNet
 
 
+_SAME = 1e-6  # edges nearer than this share of a column's largest value are one
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
 class TabMClassifier(NetworkClassifier):
     """TabM: an ensemble of perceptrons that share nearly all weights.
 
@@ -38,7 +36,7 @@ class TabMClassifier(NetworkClassifier):
         Pieces of the piecewise-linear functions of a numeric feature, with about as
         many training rows in each.
     dropout : float in [0, 1), default=0.1
-        Share of units silenced in training.
+        Share of units that are set to zero in a training step.
     learning_rate : float, default=5e-3
         Step size in the first half of training; then it falls linearly to zero.
     weight_decay : float, default=1e-4
@@ -47,32 +45,33 @@ class TabMClassifier(NetworkClassifier):
     batch_size : int or "auto", default="auto"
         Rows of a mini-batch; "auto" grows with the square root of the rows.
     batches : {"plain", "balanced"}, default="plain"
-        What a mini-batch holds: rows as they come, or all classes in equal numbers.
+        Rows of a mini-batch: drawn at random, or all classes in equal numbers.
     mixup : float, default=0.0
         If positive, train on blends of two rows and their losses; the share of the
         first is drawn from Beta(mixup, mixup) for each batch. Rows are blended after
         the embedding, as there is nothing between two categories before it.
     max_epochs : int, default=20
-        Passes over the training rows; fewer where none can be held out.
+        Passes over the training rows; fewer if no rows can be held out.
     patience : int, default=6
         Epochs without a better hold-out score before training stops.
     validation_fraction : float in [0, 1), default=0.15
-        Share of rows held out to choose the best epoch. None is held out where the
-        share has fewer than 10 rows of the rarest class.
+        Share of rows that is held out to choose the best epoch. No row is held out if
+        the share would hold fewer than 10 rows of the rarest class.
     metric : str, Metric or scorer, default="average_precision"
-        What the best epoch is chosen by; metrics of labels at their best cut of the
-        hold-out. In place of a scikit-learn scorer, average precision is taken.
+        Metric on the hold-out by which the best epoch is chosen; a metric of labels is
+        taken at the best threshold on the hold-out. In place of a scikit-learn scorer,
+        average precision is taken.
     loss : str or callable, default="log_loss"
-        Loss to minimise, of each member on its own: a name in `LOSSES` or a function
-        such as those.
+        Loss to minimise, for each member separately: a name in `losses.LOSSES` or a
+        function like those.
     loss_params : mapping from str to value, default=None
         Parameters of the loss, such as ``{"gamma": 2.0}``.
     class_weight : mapping from label to weight, default=None
         Multiplies the weights of a class's rows; labels left out have weight 1.
     device : {"auto", "cpu", "cuda"}, default="auto"
-        Where to train; "auto" takes a GPU if there is one.
-    deadline_s : float, default=None
-        Seconds that `fit` may take. The schedule is shortened to fit in, and the best
+        Where to train; "auto" is a GPU if there is one.
+    time_limit_s : float, default=None
+        Seconds that `fit` may take. The schedule is shortened accordingly, and the best
         weights so far are kept.
     n_threads : int, default=1
         Threads that PyTorch and NumPy may use while fitting.
@@ -97,8 +96,9 @@ class TabMClassifier(NetworkClassifier):
     link_ : {"softmax", "sigmoid"}
         How more than two logits become probabilities.
     prior_shift_ : ndarray of shape (n_classes,)
-        Added to the logarithms of the probabilities: what balanced batches taught is
-        brought back to the shares of the classes. Zeros for plain batches.
+        Added to the logarithms of the probabilities. It corrects the effect of balanced
+        batches, so that probabilities are at the shares of the data. Zeros for plain
+        batches.
     weights_ : dict from str to ndarray
         The module's parameters by name.
 
@@ -126,117 +126,73 @@ class TabMClassifier(NetworkClassifier):
     (3, 2)
     """
 
-    def __init__(
-        self,
-        *,
-        n_categorical: int = 0,
-        k: int = 6,
-        d_block: int = 96,
-        n_blocks: int = 2,
-        d_embedding: int = 8,
-        n_bins: int = 16,
-        dropout: float = 0.1,
-        learning_rate: float = 5e-3,
-        weight_decay: float = 1e-4,
-        batch_size: int | str = "auto",
-        batches: str = "plain",
-        mixup: float = 0.0,
-        max_epochs: int = 20,
-        patience: int = 6,
-        validation_fraction: float = 0.15,
-        metric: str | Metric | Callable[..., float] = "average_precision",
-        loss: str | Callable[..., Any] = "log_loss",
-        loss_params: Mapping[str, Any] | None = None,
-        class_weight: Mapping[Any, float] | None = None,
-        device: str = "auto",
-        deadline_s: float | None = None,
-        n_threads: int = 1,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> None:
-        super().__init__(
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            batch_size=batch_size,
-            batches=batches,
-            mixup=mixup,
-            max_epochs=max_epochs,
-            patience=patience,
-            validation_fraction=validation_fraction,
-            metric=metric,
-            loss=loss,
-            loss_params=loss_params,
-            class_weight=class_weight,
-            device=device,
-            deadline_s=deadline_s,
-            n_threads=n_threads,
-            random_state=random_state,
-        )
-        self.n_categorical = n_categorical
-        self.k = k
-        self.d_block = d_block
-        self.n_blocks = n_blocks
-        self.d_embedding = d_embedding
-        self.n_bins = n_bins
-        self.dropout = dropout
+    learning_rate: float = 5e-3
+    max_epochs: int = 20
+    patience: int = 6
+    n_categorical: int = 0
+    k: int = 6
+    d_block: int = 96
+    n_blocks: int = 2
+    d_embedding: int = 8
+    n_bins: int = 16
 
     def _learn_features(self, X: Floats) -> None:
-        """Remember the codes of the categories and the bins of the numbers."""
+        """Set the codes of the categories and the bins of the numbers."""
         if not 0 <= self.n_categorical <= X.shape[1]:
-            msg = f"n_categorical={self.n_categorical}, but X has {X.shape[1]} columns."
-            raise ValueError(msg)
-        codes, numbers = X[:, : self.n_categorical], X[:, self.n_categorical :]
+            raise ValueError(
+                f"n_categorical={self.n_categorical}, but X has {X.shape[1]} columns."
+            )
+        codes, numbers = np.hsplit(X, [self.n_categorical])
         self.categories_ = [np.unique(column) for column in codes.T]
         self.bins_ = [_bin_edges(column, self.n_bins) for column in numbers.T]
 
     def _prepare(self, X: Floats) -> Floats:
-        """Return the rows with categories as 1, 2, …, and 0 for those never seen."""
+        """Return the rows with categories as 1, 2, …, and 0 for an unknown one."""
         prepared = X.copy()
-        for i, known in enumerate(self.categories_):
-            at = np.minimum(np.searchsorted(known, X[:, i]), len(known) - 1)
-            prepared[:, i] = np.where(known[at] == X[:, i], at + 1, 0)
+        for i, codes in enumerate(self.categories_):
+            at = np.minimum(np.searchsorted(codes, X[:, i]), len(codes) - 1)
+            prepared[:, i] = np.where(codes[at] == X[:, i], at + 1, 0)
         return prepared
 
     def _make_network(self, start: Doubles, seed: int) -> "TabMNet":
-        """Return a random net whose members all begin near `start`."""
-        from .tabm_module import make_tabm
+        """Return a random net; the first logits of all members are near `start`."""
+        from autoimb._models.tabm_module import make_tabm
 
-        n_codes = [1 + len(known) for known in self.categories_]
-        settings = ("k", "d_block", "n_blocks", "d_embedding", "dropout")
-        network = make_tabm(
+        n_codes = [1 + len(codes) for codes in self.categories_]
+        return make_tabm(
             seed,
             self.bins_,
             n_codes,
-            len(start),
-            **{name: getattr(self, name) for name in settings},
+            start,
+            k=self.k,
+            d_block=self.d_block,
+            n_blocks=self.n_blocks,
+            d_embedding=self.d_embedding,
+            dropout=self.dropout,
         )
-        network.start_at(start)
-        return network
 
     def _predictor(self) -> Predictor:
-        """Return the fitted net, made anew: a matter of milliseconds."""
-        from .tabm_module import predictor
+        """Return the fitted net. It is built at each call, which takes milliseconds."""
+        from autoimb._models.tabm_module import predictor
 
         n_classes = len(self.classes_)
         start = np.zeros(1 if n_classes == 2 else n_classes)
-        network = self._make_network(start, seed=0)
-        network.load(self.weights_)
-        return predictor(network)
+        return predictor(self._make_network(start, seed=0), self.weights_)
 
 
 def _bin_edges(column: Floats, n_bins: int) -> Floats:
-    """Return three or more rising edges, with about as many rows between any two."""
+    """Return three or more rising edges of bins with about equally many rows."""
     wide = column.astype(np.float64)
-    edges = _apart(np.quantile(wide, np.linspace(0, 1, n_bins + 1)))
-    if len(edges) < 3:  # few values, or one nearly everywhere: rows do not tell
-        edges = _apart(np.quantile(np.unique(wide), [0, 0.5, 1]))
+    edges = _distinct(np.quantile(wide, np.linspace(0, 1, n_bins + 1)))
+    if len(edges) < 3:  # few distinct values, or nearly all rows have one
+        edges = _distinct(np.quantile(np.unique(wide), [0, 0.5, 1]))
     if len(edges) < 3:  # a constant
         edges = edges[0] + np.array([-1, 0, 1]) * max(1, abs(edges[0]))
     return edges.astype(np.float32)
 
 
-def _apart(values: Doubles) -> Doubles:
-    """Return the distinct values, rising, without those that float32 may confuse."""
+def _distinct(values: Doubles) -> Doubles:
+    """Return the distinct values, rising; values that float32 may confuse are one."""
     rising = np.unique(values)
     smallest = _SAME * np.abs(rising).max(initial=1e-20)
-    kept: Doubles = rising[np.diff(rising, prepend=-np.inf) > smallest]
-    return kept
+    return np.asarray(rising[np.diff(rising, prepend=-np.inf) > smallest])

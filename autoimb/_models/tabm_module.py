@@ -1,4 +1,4 @@
-"""TabM as a PyTorch module, made of the packages of its authors."""
+"""TabM as a PyTorch module, built from its authors' packages."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,25 +10,23 @@ from tabm import EnsembleView, LinearBatchEnsemble, LinearEnsemble
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from .batches import Doubles, Floats
-from .training import Dropout, Network
+from autoimb._models.batches import Doubles, Floats
+from autoimb._models.training import Dropout, Network
 
-__all__ = ["TabMNet", "make_tabm"]
-
-_OUTPUT_SCALE = 0.01  # near zero: the first predictions are the class shares
+_OUTPUT_SCALE = 0.01  # near zero: the first logits are nearly the output's bias
 
 
 class TabMNet(Network):
-    """TabM: many perceptrons in one, which share all but a few vectors of each layer.
+    """TabM: an ensemble of perceptrons that share all but a few vectors of each layer.
 
     Parameters
     ----------
     bins : sequence of ndarray
         Edges of the bins of each numeric feature, three or more, rising.
     n_codes : sequence of int
-        Codes of each categorical feature; code 0 stands for categories never seen.
-    n_outputs : int
-        Logits of each member.
+        Number of codes of each categorical feature; code 0 is an unknown category.
+    start : ndarray of shape (n_outputs,)
+        What the first logits of all members are near.
     k, d_block, n_blocks, d_embedding : int
         Members, units and number of the layers, units of a feature's embedding.
     dropout : float
@@ -43,11 +41,13 @@ class TabMNet(Network):
     code 0). NOTE[DIFF]: the paper's one-hot columns would grow with the categories.
     """
 
+    decayed_names = r"(layers|output)\..*weight"
+
     def __init__(
         self,
         bins: Sequence[Floats],
         n_codes: Sequence[int],
-        n_outputs: int,
+        start: Doubles,
         *,
         k: int,
         d_block: int,
@@ -59,10 +59,14 @@ class TabMNet(Network):
         super().__init__()
         self.n_categorical = len(n_codes)
         self.categories = _CodeEmbeddings(n_codes, d_embedding) if n_codes else None
-        self.numbers = _embed_numbers(bins, d_embedding) if bins else None
+        self.numbers = None
+        if bins:
+            self.numbers = PiecewiseLinearEmbeddings(
+                [*map(torch.tensor, bins)], d_embedding, activation=False, version="B"
+            )
         self.view = EnsembleView(k=k)
-        # As the paper has it, members begin different in one scale of each feature
-        # only; all other scales of the members begin as ones.
+        # As in the paper, members differ at first in one scale of each feature only;
+        # all other scales of the members are ones.
         per_feature = [d_embedding] * (len(n_codes) + len(bins))
         first = LinearBatchEnsemble(
             sum(per_feature),
@@ -77,7 +81,10 @@ class TabMNet(Network):
         ]
         self.layers = nn.ModuleList([first, *others])
         self.drop = Dropout(dropout, seed)
-        self.output = LinearEnsemble(d_block, n_outputs, k=k)
+        self.output = LinearEnsemble(d_block, len(start), k=k)
+        with torch.no_grad():
+            self.output.weight.mul_(_OUTPUT_SCALE)
+            self.output.bias.copy_(torch.from_numpy(start))
 
     def embed(self, X: Tensor) -> Tensor:
         """Return the embedded features side by side, (n, n_features * d_embedding)."""
@@ -95,22 +102,6 @@ class TabMNet(Network):
             units = self.drop(relu(layer(units)))
         logits: Tensor = self.output(units)
         return logits
-
-    def decays(self, name: str) -> bool:
-        """Return whether the parameter is a matrix of a layer or of the output."""
-        return name.startswith(("layers", "output")) and name.endswith("weight")
-
-    @torch.no_grad()
-    def start_at(self, logits: Doubles) -> None:
-        """Let the first predictions of all members be near these logits."""
-        self.output.weight.mul_(_OUTPUT_SCALE)
-        self.output.bias.copy_(torch.from_numpy(logits))
-
-    @torch.no_grad()
-    def load(self, weights: Mapping[str, Floats]) -> None:
-        """Take over the weights of another net of the same shape."""
-        for name, parameter in self.named_parameters():
-            parameter.copy_(torch.tensor(weights[name]))
 
 
 class _CodeEmbeddings(nn.Module):
@@ -134,33 +125,29 @@ class _CodeEmbeddings(nn.Module):
         return vectors
 
 
-def _embed_numbers(
-    bins: Sequence[Floats], d_embedding: int
-) -> PiecewiseLinearEmbeddings:
-    """Return piecewise-linear embeddings as TabM has them."""
-    edges = [torch.tensor(feature) for feature in bins]
-    return PiecewiseLinearEmbeddings(edges, d_embedding, activation=False, version="B")
-
-
 def make_tabm(seed: int, *shape: Any, **settings: Any) -> TabMNet:
-    """Return a random TabM; PyTorch's global chance is left alone."""
+    """Return a random TabM; PyTorch's global generator stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return TabMNet(*shape, seed=seed, **settings)
 
 
-def predictor(network: TabMNet) -> Callable[[Floats], Doubles]:
-    """Return the net's map from rows to logits (n, k, n_outputs), in float64.
+@torch.no_grad()
+def predictor(
+    network: TabMNet, weights: Mapping[str, Floats]
+) -> Callable[[Floats], Doubles]:
+    """Return the map from rows to logits (n, k, n_outputs) of a net with these weights.
 
-    In float32 a row's score would depend, in its last digits, on how many rows are
-    multiplied together with it.
+    It computes in float64. In float32 the score of a row would depend, in its last
+    digits, on how many rows are multiplied together with it.
     """
+    for name, parameter in network.named_parameters():
+        parameter.copy_(torch.tensor(weights[name]))
     wide = network.double().eval()
 
     @torch.no_grad()
     def predict(rows: Floats) -> Doubles:
-        units = wide.embed(torch.from_numpy(rows.astype(np.float64)))
-        logits: Doubles = wide(units).numpy()
-        return logits
+        X = torch.from_numpy(rows.astype(np.float64))
+        return wide(wide.embed(X)).numpy()  # type: ignore[no-any-return]
 
     return predict

@@ -1,16 +1,17 @@
-"""How a net is trained: the clock, the gradient steps and what is kept of them.
+"""The training of a net: settings, plan of epochs, gradient steps, averaged weights.
 
 The nets differ in how they turn rows into logits (`Network`) and share all else. The
-optimiser is our own few lines: `torch.optim` imports the compiler, which takes seconds
-in each fresh process.
+optimiser is written here in a few lines, since `torch.optim` imports PyTorch's
+compiler, which takes seconds in each new process.
 """
 
 import math
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -19,97 +20,66 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .batches import Batches, Doubles, Floats
-
-__all__ = [
-    "AdamW",
-    "Clock",
-    "Dropout",
-    "Network",
-    "Objective",
-    "Recipe",
-    "Training",
-    "mix",
-    "torch_threads",
-]
+from autoimb._execution.resources import resolve_device
+from autoimb._models.batches import Batches, Floats
 
 _BETAS = (0.9, 0.99)
 _EPSILON = 1e-8
-# Averaging the weights over the last 50 steps or so steadies the score by which the
-# best epoch is chosen: about +0.01 average precision on tables with 200 to 600 rare
-# rows, nothing lost on smaller ones.
+# Averaging the weights over about the last 50 steps makes the score less noisy by which
+# the best epoch is chosen: about +0.01 average precision on tables with 200 to 600 rows
+# of the minority class, no loss on smaller ones.
 _AVERAGE_DECAY = 0.98
 _AVERAGE_WARM_UP = 9
-_MASKS_DRAWN = 4  # masks' worth of factors: two windows seldom overlap much
-_MASKS_USED = 64  # before factors are drawn afresh
+_MASKS_DRAWN = 4  # size of the drawn factors in masks: two windows seldom overlap much
+_MASKS_USED = 64  # masks taken before factors are drawn again
 
 
 class Network(nn.Module, ABC):
-    """What training asks of a net: rows to units, units to logits."""
+    """A net in two parts: rows to units, units to logits."""
+
+    decayed_names: str
+    """Regular expression for the names of parameters to which weight decay applies."""
 
     def embed(self, X: Tensor) -> Tensor:
-        """Return the units (n, n_units) that rows begin as; mixup blends them."""
+        """Return the units (n, n_units) of rows; mixup blends units."""
         return X
 
     @abstractmethod
     def forward(self, units: Tensor) -> Tensor:
         """Return logits (n, n_members, n_outputs): one for two classes, or k."""
 
-    @abstractmethod
-    def decays(self, name: str) -> bool:
-        """Return whether weight decay applies to the parameter of that name."""
 
+class EpochPlan:
+    """The number of epochs that end before a deadline, and their learning rates."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """How the steps are made."""
-
-    learning_rate: float
-    weight_decay: float
-    batch_size: int | str
-    mixup: float
-    device: str
-
-    def __post_init__(self) -> None:
-        if self.mixup < 0:
-            msg = f"mixup={self.mixup} must not be negative."
-            raise ValueError(msg)
-
-
-class Clock:
-    """Plans the epochs of one fit so that they end before its deadline."""
-
-    def __init__(self, deadline_s: float | None, started: float) -> None:
-        self.end = math.inf if deadline_s is None else started + deadline_s
-        self.done = 0
-        self.planned = self.wanted = 0
-        self.is_pressed = False
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        """Monotonic time in seconds."""
+        self.n_done = 0
+        self.n_planned = self.n_requested = 0
+        self.is_shortened = False
         """Whether any step differs from those of a fit without a deadline."""
 
-    def is_over(self) -> bool:
-        """Return whether the deadline has passed."""
-        return time.monotonic() >= self.end
-
     def epochs(self, n_epochs: int) -> Iterator[int]:
-        """Yield up to `n_epochs` epochs, re-planning after each how many there are."""
-        begun, self.planned, self.wanted = time.monotonic(), n_epochs, n_epochs
-        while self.done < self.planned:
-            yield self.done
-            self.done += 1
-            now = time.monotonic()
-            possible = self.done * (self.end - begun) / max(now - begun, 1e-9)
-            self.planned = int(min(n_epochs, possible))
-        self.is_pressed |= self.done < n_epochs
+        """Yield the numbers of up to `n_epochs` epochs; plan again after each."""
+        started, self.n_planned, self.n_requested = time.monotonic(), n_epochs, n_epochs
+        while self.n_done < self.n_planned:
+            yield self.n_done
+            self.n_done += 1
+            passed_s = max(time.monotonic() - started, 1e-9)
+            n_possible = self.n_done * (self.deadline - started) / passed_s
+            self.n_planned = int(min(n_epochs, n_possible))
+        self.is_shortened |= self.n_done < n_epochs
 
-    def pace(self, share: float) -> float:
-        """Return the part of the learning rate due after `share` of this epoch.
+    def rate_factor(self, epoch_share: float) -> float:
+        """Return the factor of the learning rate after a share of the current epoch.
 
-        It is all of it in the first half of the plan, and falls to none in the second.
+        It is 1 in the first half of the plan and falls linearly to 0 in the second.
         """
-        done = self.done + share
-        pace = min(1.0, 2 * (1 - done / self.planned))
-        self.is_pressed |= pace < min(1.0, 2 * (1 - done / self.wanted))
-        return pace
+        n_done = self.n_done + epoch_share
+        factor = min(1.0, 2 * (1 - n_done / self.n_planned))
+        self.is_shortened |= factor < min(1.0, 2 * (1 - n_done / self.n_requested))
+        return factor
 
 
 class AdamW:
@@ -131,19 +101,19 @@ class AdamW:
         torch._foreach_lerp_(self.means, gradients, 1 - beta1)
         torch._foreach_mul_(self.squares, beta2)
         torch._foreach_addcmul_(self.squares, gradients, gradients, value=1 - beta2)
-        spreads = torch._foreach_div(self.squares, 1 - beta2**self.n_steps)
-        torch._foreach_sqrt_(spreads)
-        torch._foreach_add_(spreads, _EPSILON)
+        scales = torch._foreach_div(self.squares, 1 - beta2**self.n_steps)
+        torch._foreach_sqrt_(scales)
+        torch._foreach_add_(scales, _EPSILON)
         torch._foreach_mul_(self.decayed, 1 - learning_rate * self.decay)
         rate = learning_rate / (1 - beta1**self.n_steps)
-        torch._foreach_addcdiv_(self.parameters, self.means, spreads, value=-rate)
+        torch._foreach_addcdiv_(self.parameters, self.means, scales, value=-rate)
 
 
 class Dropout(nn.Module):
-    """Dropout whose masks are random windows into factors that are drawn seldom.
+    """Dropout whose masks are random windows of factors that are drawn in advance.
 
-    Drawing each mask afresh would cost a CPU more than the matrix products. Chance is
-    the module's own: PyTorch's global generator is left alone.
+    On a CPU, drawing each mask anew would take longer than the matrix products. The
+    module has its own generator and leaves PyTorch's global one as it is.
     """
 
     def __init__(self, rate: float, seed: int) -> None:
@@ -157,124 +127,111 @@ class Dropout(nn.Module):
         """Return the units with a random share of them set to zero, rescaled."""
         if self.rate == 0 or not self.training:
             return units
-        size = units.numel()
+        size, device = units.numel(), units.device
         if self.n_used % _MASKS_USED == 0 or len(self.factors) < size:
-            self.factors = self._draw(_MASKS_DRAWN * size, units.device)
+            seed = int(self.rng.integers(2**63 - 1))
+            generator = torch.Generator(device).manual_seed(seed)
+            draws = torch.rand(_MASKS_DRAWN * size, generator=generator, device=device)
+            self.factors = (draws >= self.rate) / (1 - self.rate)
         self.n_used += 1
         start = int(self.rng.integers(len(self.factors) - size + 1))
         return units * self.factors[start : start + size].view(units.shape)
 
-    def _draw(self, size: int, device: torch.device) -> Tensor:
-        """Return random factors: zeros, and 1 / (1 - rate) for the rest."""
-        seed = int(self.rng.integers(2**63 - 1))
-        generator = torch.Generator(device).manual_seed(seed)
-        draws = torch.rand(size, generator=generator, device=device)
-        factors: Tensor = (draws >= self.rate) / (1 - self.rate)
-        return factors
-
-
-@dataclass(frozen=True, slots=True)
-class Objective:
-    """What is minimised."""
-
-    loss: Callable[..., Tensor]
-    """Maps logits, codes, shares and weights to one loss per row."""
-    prior: Doubles
-    """Class shares of the rows as batches draw them, shape (n_classes,)."""
-    class_weight: Floats
-    """Weights of the classes, shape (n_classes,)."""
-
 
 class Training:
-    """A net under training, its averaged weights, and the rows that teach it."""
+    """A net in training, the average of its weights, and its training rows.
+
+    The function `loss` maps logits, codes, class shares and weights to one loss per
+    row; `class_weight` has shape (n_classes,). The other parameters are the net's.
+    """
 
     def __init__(
         self,
         network: Network,
         batches: Batches,
-        objective: Objective,
-        recipe: Recipe,
+        loss: Callable[..., Tensor],
+        class_weight: Floats,
+        *,
+        learning_rate: float,
+        weight_decay: float,
+        batch_size: int | str,
+        mixup: float,
+        device: str,
         seed: int,
     ) -> None:
-        self.device = _resolve_device(recipe.device)
-        self.network, self.batches, self.recipe = network, batches, recipe
+        if mixup < 0:
+            raise ValueError(f"{mixup=} must not be negative.")
+        self.device = resolve_device(device)
+        self.batches, self.learning_rate, self.mixup = batches, learning_rate, mixup
         self.rng = np.random.default_rng(seed)
-        self.X, self.weight = self._send(batches.rows.X), self._send(batches.weight())
+        self.X = self._send(batches.rows.X)
         self.codes = self._send(batches.rows.codes)
-        self.loss = self._bind(objective)
-        named = dict(network.to(self.device).train().named_parameters())
-        decayed: list[Tensor] = [w for name, w in named.items() if network.decays(name)]
+        self.weight = self._send(batches.loss_weight)
+        # A mean weight of one: the step size then means the same whatever the weights.
+        relative_weight = class_weight / (batches.prior @ class_weight)
+        prior = np.maximum(batches.prior, np.finfo(np.float32).tiny)  # for logarithms
+        self.loss = partial(
+            loss,
+            prior=self._send(prior.astype(np.float32)),
+            class_weight=self._send(relative_weight.astype(np.float32)),
+        )
+        self.network = network.to(self.device).train()
+        self.average = deepcopy(network).eval().requires_grad_(requires_grad=False)
+        """The same net with averaged weights; it predicts, without dropout."""
+        named = dict(network.named_parameters())
         self.parameters: list[Tensor] = list(named.values())
-        self.average = {name: w.detach().clone() for name, w in named.items()}
-        self.optimiser = AdamW(self.parameters, decayed, recipe.weight_decay)
+        is_decayed = re.compile(network.decayed_names).fullmatch
+        decayed: list[Tensor] = [w for name, w in named.items() if is_decayed(name)]
+        self.optimiser = AdamW(self.parameters, decayed, weight_decay)
+        n_rows = len(self.codes)
+        if batch_size == "auto":
+            batch_size = 2 ** round(math.log2(2.5 * math.sqrt(n_rows)))
+        self.batch_size = int(batch_size)
+        self.steps_per_epoch = math.ceil(n_rows / self.batch_size)
 
     def _send(self, array: NDArray[Any]) -> Tensor:
         """Return a copy of the array on the device."""
         return torch.tensor(array, device=self.device)
 
-    def _bind(self, objective: Objective) -> Callable[..., Tensor]:
-        """Return the loss with the classes' shares and weights filled in."""
-        prior, class_weight = objective.prior, objective.class_weight
-        # A mean weight of one: the step size then means the same whatever the weights.
-        scaled = class_weight / (prior @ class_weight)
-        present = np.maximum(prior, np.finfo(np.float32).tiny)  # losses take logarithms
-        return partial(
-            objective.loss,
-            prior=self._send(present.astype(np.float32)),
-            class_weight=self._send(scaled.astype(np.float32)),
-        )
-
-    @property
-    def batch_size(self) -> int:
-        """Rows of a mini-batch."""
-        if self.recipe.batch_size != "auto":
-            return int(self.recipe.batch_size)
-        return int(2 ** round(math.log2(2.5 * math.sqrt(len(self.codes)))))
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Mini-batches of an epoch."""
-        return math.ceil(len(self.codes) / self.batch_size)
-
     def weights(self) -> dict[str, Floats]:
         """Return copies of the averaged weights."""
-        return {name: w.cpu().numpy().copy() for name, w in self.average.items()}
+        return {k: w.cpu().numpy().copy() for k, w in self.average.named_parameters()}
 
+    @torch.no_grad()
     def logits(self, X: Floats) -> Floats:
         """Return the logits (n, n_members, n_outputs) of the averaged weights."""
-        with self._averaged(), torch.no_grad():
-            units = self.network.embed(self._send(X))
-            logits: Floats = self.network(units).cpu().numpy()
+        logits: Floats = self.average(self.average.embed(self._send(X))).cpu().numpy()
         return logits
 
-    def run_epoch(self, clock: Clock) -> None:
-        """Take one step for each batch, or as many as the clock allows."""
-        order = self._send(self.batches.draw(self.rng))
-        batches = torch.split(order, self.batch_size)
+    def run_epoch(self, plan: EpochPlan) -> None:
+        """Take one step for each batch; stop at the deadline, after at least one."""
+        batches = torch.split(self._send(self.batches.draw(self.rng)), self.batch_size)
         for i, batch in enumerate(batches):
-            pace = clock.pace(i / len(batches))
-            self._step(batch, self.recipe.learning_rate * pace)
-            if clock.is_over():
+            self._step(batch, self.learning_rate * plan.rate_factor(i / len(batches)))
+            if time.monotonic() >= plan.deadline:
                 break
 
     def _step(self, batch: Tensor, learning_rate: float) -> None:
-        """Move the weights by one gradient step, and their average after them."""
+        """Move the weights by one gradient step, then their average towards them."""
         with torch.enable_grad():
-            mean_loss = self._losses(batch).mean()
-            gradients = torch.autograd.grad(mean_loss, self.parameters)
+            gradients = torch.autograd.grad(self._losses(batch).mean(), self.parameters)
         self.optimiser.step(gradients, learning_rate)
-        self._update_average()
+        n_steps = self.optimiser.n_steps
+        decay = min(_AVERAGE_DECAY, n_steps / (n_steps + _AVERAGE_WARM_UP))
+        with torch.no_grad():
+            averages: list[Tensor] = list(self.average.parameters())
+            torch._foreach_lerp_(averages, self.parameters, 1 - decay)
 
     def _losses(self, batch: Tensor) -> Tensor:
         """Return the loss of each row and member, of blended rows if mixup is on."""
         units = self.network.embed(self.X[batch])
-        if self.recipe.mixup == 0:
+        if self.mixup == 0:
             return self._losses_against(self.network(units), batch)
         order = self._send(self.rng.permutation(len(batch)))
-        share = self.rng.beta(self.recipe.mixup, self.recipe.mixup)
-        logits = self.network(mix(units, units[order], share))
+        share = self.rng.beta(self.mixup, self.mixup)
+        logits = self.network(share * units + (1 - share) * units[order])
         own, other = (self._losses_against(logits, b) for b in (batch, batch[order]))
-        return mix(own, other, share)
+        return share * own + (1 - share) * other
 
     def _losses_against(self, logits: Tensor, batch: Tensor) -> Tensor:
         """Return the loss of each row and member, shape (n * n_members,)."""
@@ -287,49 +244,10 @@ class Training:
             sample_weight=self.weight[each],
         )
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        """Move the average towards the weights, faster in the first steps."""
-        n_steps = self.optimiser.n_steps
-        decay = min(_AVERAGE_DECAY, n_steps / (n_steps + _AVERAGE_WARM_UP))
-        averages = list(self.average.values())
-        torch._foreach_lerp_(averages, self.parameters, 1 - decay)
-
-    @contextmanager
-    def _averaged(self) -> Iterator[None]:
-        """Let the net have its averaged weights, and no dropout, inside the block."""
-        latest = [parameter.data for parameter in self.parameters]
-        self.network.eval()
-        for parameter, average in zip(
-            self.parameters, self.average.values(), strict=True
-        ):
-            parameter.data = average
-        try:
-            yield
-        finally:
-            for parameter, data in zip(self.parameters, latest, strict=True):
-                parameter.data = data
-            self.network.train()
-
-
-def mix(first: Tensor, second: Tensor, share: float) -> Tensor:
-    """Return the blend of rows, or of their losses, with a share of the first."""
-    return share * first + (1 - share) * second
-
-
-def _resolve_device(device: str) -> str:
-    """Return "cpu" or "cuda"."""
-    if device not in {"auto", "cpu", "cuda"}:
-        msg = f"{device=} is not one of ['auto', 'cpu', 'cuda']."
-        raise ValueError(msg)
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
 
 @contextmanager
 def torch_threads(n_threads: int) -> Iterator[None]:
-    """Let torch use `n_threads` inside the block."""
+    """Set the number of PyTorch's threads inside the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(n_threads)
     try:

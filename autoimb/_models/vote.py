@@ -1,4 +1,4 @@
-"""A soft vote over models that err differently, as one scikit-learn estimator."""
+"""The mean of a linear model, a forest and boosted trees, as one estimator."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,9 +6,7 @@ from typing import Any
 from sklearn.ensemble import ExtraTreesClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from .boosting import WeightedXGBClassifier
-
-__all__ = ["soft_vote"]
+from autoimb._models.boosting import WeightedXGBClassifier
 
 
 def soft_vote(
@@ -44,7 +42,7 @@ def soft_vote(
     Returns
     -------
     VotingClassifier
-        Unfitted; reads scaled numbers without gaps.
+        Unfitted; its features are scaled numbers without gaps.
     """
     shared: dict[str, Any] = {
         "class_weight": class_weight,

@@ -1,56 +1,63 @@
-"""The report: measured values (`data`), drawn (`figures`) and worded (`render`).
+"""The strategy report.
 
-What a fit measured (`evidence`) becomes values (`value`, `data`): `wording`, `curves`,
-`tried`, `explorer` and `closeup` each make a part, `build` puts them together, and
-`probes` adds what takes further fits. From there data flows one way: `data` → `svg` →
-`figures`, `bars`, `flowchart` → `render` → templates. To add a part, give it a field in
-`data.py`, a figure that returns "" without values, a name in `render.make_figures`, and
-a place in a section's template.
+==========================  ============================================================
+``value``                   frozen values that become JSON
+``data``                    everything that the report shows
+``formats``                 numbers and text as people read them
+``fit_results``             everything that one fit measured
+``curves``                  curves with bands, calibration bins, histogram
+``sentences``               the outcome in sentences: the first screen
+``explorer_section``        the threshold explorer
+``winner_section``          the winner: scores, curves, confusion matrix, decision
+``search_section``          the leaderboard, and the effects of each axis
+``learning_curve``          the score by number of minority rows
+``permutation_importance``  how much the score depends on each column
+``extra_sections``          the sections that need fits: the two above
+``build``                   `ReportData` from the results of a fit
+``svg``                     elements of SVG figures
+``figures``                 figures of scores and curves
+``bars``                    bar charts
+``flowchart``               the decision flowchart as a figure
+``render``                  HTML, Markdown and JSON; `Report`
+==========================  ============================================================
 """
 
 from autoimb._report.data import (
     AxisEffect,
     Check,
     ClassCount,
-    CutNumbers,
+    ColumnImportance,
     DataSection,
     ExplorerSection,
     FamilyRow,
-    FeatureRow,
     FlowEdge,
     FlowNode,
     FoldRows,
-    GrowthSection,
     GuideSection,
     LeaderboardRow,
+    LearningCurveSection,
     OutcomeSection,
     PerClass,
     ReportData,
     SearchSection,
     WinnerSection,
 )
-from autoimb._report.render import (
-    Report,
-    render_html,
-    render_json,
-    render_markdown,
-)
+from autoimb._report.render import Report, render_html, render_json, render_markdown
 
 __all__ = [
     "AxisEffect",
     "Check",
     "ClassCount",
-    "CutNumbers",
+    "ColumnImportance",
     "DataSection",
     "ExplorerSection",
     "FamilyRow",
-    "FeatureRow",
     "FlowEdge",
     "FlowNode",
     "FoldRows",
-    "GrowthSection",
     "GuideSection",
     "LeaderboardRow",
+    "LearningCurveSection",
     "OutcomeSection",
     "PerClass",
     "Report",

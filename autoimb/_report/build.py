@@ -1,18 +1,15 @@
-"""Fill the report's values from what was measured; nothing is fitted here."""
+"""The report's values, made from the results of a fit; nothing is fitted here."""
 
 from __future__ import annotations
 
 import platform
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date
 from importlib.metadata import version
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from autoimb._clock import check_limits
-from autoimb._folds import describe_folds
-from autoimb._guide import FLOWCHART, Branch, Question
-from autoimb._report.closeup import decided, winner_section
+from autoimb._execution.deadline import resolve_time_budget
 from autoimb._report.data import (
     Check,
     ClassCount,
@@ -23,18 +20,21 @@ from autoimb._report.data import (
     OutcomeSection,
     ReportData,
 )
-from autoimb._report.tried import search_section
-from autoimb._report.wording import answer_name, difference_of, sentences
+from autoimb._report.search_section import search_section
+from autoimb._report.sentences import answer_name, difference_of, sentences
+from autoimb._report.winner_section import decision_fields, winner_section
+from autoimb._strategy.flowchart import FLOWCHART, Question
+from autoimb._table.folds import describe_folds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from autoimb._data import Table
-    from autoimb._decision import Decision
-    from autoimb._fitted import Finished
-    from autoimb._metrics import Metric
-    from autoimb._profile import DatasetProfile
-    from autoimb._report.evidence import Evidence
+    from autoimb._fit.decision import Decision
+    from autoimb._fit.finish import FittedSelection
+    from autoimb._metrics.metrics import Metric
+    from autoimb._report.fit_results import FitResults
+    from autoimb._table.profile import DatasetProfile
+    from autoimb._table.table import Table
 
 _PACKAGES = (
     "autoimb",
@@ -49,9 +49,9 @@ _PACKAGES = (
 
 
 def settings_of(params: Mapping[str, Any], metric: Metric) -> dict[str, str]:
-    """Return what the parameters of an `AutoImbalance` asked for, in words."""
+    """Return the settings of an `AutoImbalance` that the report shows, in words."""
     n_trials = params["n_trials"]
-    seconds = check_limits(params["time_budget"], n_trials)
+    seconds = resolve_time_budget(params["time_budget"], n_trials)
     return {
         "search metric": metric.label,
         "time budget": "none" if seconds is None else f"{seconds:g} s",
@@ -60,7 +60,9 @@ def settings_of(params: Mapping[str, Any], metric: Metric) -> dict[str, str]:
     }
 
 
-def build_report(seen: Evidence, *, settings: dict[str, str], code: str) -> ReportData:
+def build_report(
+    results: FitResults, *, settings: dict[str, str], code: str
+) -> ReportData:
     """Return the report's values.
 
     `settings` is what the user asked for, in words; `code` runs the fit again.
@@ -72,40 +74,39 @@ def build_report(seen: Evidence, *, settings: dict[str, str], code: str) -> Repo
             "python": platform.python_version(),
             **{name: version(name) for name in _PACKAGES},
         },
-        fingerprint=seen.problem.table.fingerprint,
-        settings={**settings, "folds": describe_folds(seen.problem.folds)},
-        data=_data_section(seen.profile),
-        guide=_guide_section(seen),
-        outcome=_outcome_section(seen),
-        search=search_section(seen),
-        winner=winner_section(seen, code),
+        fingerprint=results.problem.table.fingerprint,
+        settings={**settings, "folds": describe_folds(results.problem.folds)},
+        data=_data_section(results.profile),
+        guide=_guide_section(results),
+        outcome=_outcome_section(results),
+        search=search_section(results),
+        winner=winner_section(results, code),
     )
 
 
 def with_decision(data: ReportData, decision: Decision, code: str) -> ReportData:
-    """Return the report as it is after another decision about the same scores."""
+    """Return the report with another decision about the same scores."""
     if data.winner is None:
         return data
-    winner = replace(data.winner, **decided(decision), code=code)
+    winner = replace(data.winner, **decision_fields(decision), code=code)
     return replace(data, winner=winner)
 
 
-def refitted(data: ReportData, finished: Finished, table: Table) -> ReportData:
-    """Return the report after the winner was fitted on other rows."""
-    rarest = int(table.class_counts.min())
+def with_refit(data: ReportData, finished: FittedSelection, table: Table) -> ReportData:
+    """Return the report of a winner that was fitted again, on other rows."""
     settings = {
         **(data.settings or {}),
-        "fitted again on": f"{len(table.y):,} rows, {rarest:,} of the rarest class, "
-        f"fingerprint {table.fingerprint}; data and search are those of the first fit",
+        "fitted again on": f"{len(table.y):,} rows, {table.class_counts.min():,} of "
+        f"the smallest class, fingerprint {table.fingerprint}; data and search are "
+        "those of the first fit",
     }
-    winner = data.winner
-    if winner is not None:
-        winner = replace(winner, calibration_name=finished.calibrated.label)
+    label = finished.decision.calibrated.label
+    winner = data.winner and replace(data.winner, calibration_name=label)
     return replace(data, settings=settings, winner=winner)
 
 
 def _data_section(profile: DatasetProfile) -> DataSection:
-    """Return what the table is like."""
+    """Return what the profile knows about the table."""
     return DataSection(
         n_rows=profile.n_rows,
         n_features=profile.n_features,
@@ -120,72 +121,64 @@ def _data_section(profile: DatasetProfile) -> DataSection:
         minority_count=profile.minority_count,
         n_duplicates=profile.n_duplicates,
         minority_types=profile.minority_types,
-        checks=tuple(
-            Check(code=c.code, title=c.title, message=c.message, severity=c.severity)
-            for c in profile.checks
-        ),
+        checks=tuple(Check(**asdict(check)) for check in profile.checks),
     )
 
 
-def _guide_section(seen: Evidence) -> GuideSection:
-    """Return the flowchart with this data's path lit."""
-    path = seen.recommendation.path
-    steps = set(pairwise(path))
+def _guide_section(results: FitResults) -> GuideSection:
+    """Return the flowchart, with the path of this data marked."""
+    path = results.recommendation.path
+    steps = dict(pairwise(path))
     questions = [node for node in FLOWCHART if isinstance(node, Question)]
     return GuideSection(
         nodes=tuple(
             FlowNode(
                 key=node.key,
                 text=node.text,
-                kind="question" if isinstance(node, Question) else "advice",
+                kind="question" if node in questions else "advice",
                 on_path=node.key in path,
             )
             for node in FLOWCHART
         ),
         edges=tuple(
-            _edge(
-                node, branch, seen.profile, on_path=(node.key, branch.target) in steps
+            FlowEdge(
+                source=question.key,
+                target=branch.target,
+                label=f"{branch.label} (here {question.measured(results.profile)})"
+                if on_path
+                else branch.label,
+                on_path=on_path,
             )
-            for node in questions
-            for branch in node.branches
+            for question in questions
+            for branch in question.branches
+            for on_path in [steps.get(question.key) == branch.target]
         ),
-        reasons=seen.recommendation.reasons,
-        seeds=tuple(map(seen.space.label, seen.recommendation.seeds)),
+        reasons=results.recommendation.reasons,
+        seeds=tuple(map(results.space.label, results.recommendation.seeds)),
     )
 
 
-def _edge(
-    node: Question, branch: Branch, profile: DatasetProfile, *, on_path: bool
-) -> FlowEdge:
-    """Return an answer's arrow; on this data's path with the number behind it."""
-    here = f" (here {node.measured(profile)})" if on_path else ""
-    return FlowEdge(
-        source=node.key,
-        target=branch.target,
-        label=branch.label + here,
-        on_path=on_path,
-    )
-
-
-def _outcome_section(seen: Evidence) -> OutcomeSection:
-    """Return the answer in numbers and sentences."""
-    score, plain = seen.score, seen.selection.do_nothing
-    difference, noise = difference_of(score, None if plain is None else plain.score)
+def _outcome_section(results: FitResults) -> OutcomeSection:
+    """Return the outcome in numbers and sentences."""
+    score, baseline, honest = results.score, results.selection.baseline, results.honest
+    difference = difference_of(score, None if baseline is None else baseline.score)
+    refit_failure, pos_label = results.finished.refit_failure, results.profile.pos_label
+    is_replaced = refit_failure is not None and refit_failure.is_replaced
     return OutcomeSection(
-        metric_label=seen.judge.metric.label,
-        winner=answer_name(seen),
+        metric_label=results.scoring.metric.label,
+        winner=answer_name(results),
         winner_score=None if score is None else score.mean,
-        winner_se=None if score is None else score.se,
-        do_nothing="" if plain is None else seen.space.label(plain.strategy),
-        do_nothing_score=None if plain is None else plain.mean,
-        difference=difference,
-        difference_se=noise,
-        no_skill=seen.honest.no_skill,
-        honest_estimate=seen.honest.estimate,
-        honest_low=seen.honest.low,
-        honest_high=seen.honest.high,
-        honest_do_nothing=seen.honest.do_nothing,
-        doing_nothing_won=not (seen.is_handled or seen.is_stand_in),
-        sentences=tuple(sentences(seen)),
-        pos_label="" if seen.profile.pos_label is None else str(seen.profile.pos_label),
+        winner_standard_error=None if score is None else score.standard_error,
+        baseline="" if baseline is None else results.space.label(baseline.strategy),
+        baseline_score=None if baseline is None else baseline.mean,
+        difference=difference.value,
+        difference_standard_error=difference.standard_error,
+        no_skill=honest.no_skill,
+        honest_estimate=honest.estimate,
+        honest_low=honest.low,
+        honest_high=honest.high,
+        honest_baseline=honest.baseline,
+        is_baseline=not (results.is_handled or is_replaced),
+        sentences=tuple(sentences(results)),
+        pos_label="" if pos_label is None else str(pos_label),
     )

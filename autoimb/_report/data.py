@@ -1,7 +1,7 @@
-"""What the report shows, as plain frozen values that round-trip through JSON.
+"""What the report shows, as frozen values that JSON can hold.
 
-Whoever fills these values measures; the report only draws and words them. A part that
-is None or empty is left out of the page.
+The modules that fill these values measure; the templates and figures only show them. A
+part that is None or empty is left out of the page.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ class ClassCount(Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check(Value):
-    """Something the profile noticed about the data."""
+    """One finding of the profile about the data."""
 
     code: str
     """A stable code such as ``"AIM001"``."""
     title: str
     """Two or three words."""
     message: str
-    """What was seen and what to do about it."""
+    """What was found, and what to do about it."""
     severity: Literal["info", "warning"] = "info"
-    """How loudly to say it."""
+    """Whether it is information or a warning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSection(Value):
-    """The table that was learned from."""
+    """The training table."""
 
     n_rows: int
     """Rows."""
@@ -68,7 +68,7 @@ class DataSection(Value):
     minority_types: dict[str, float] | None = None
     """Shares of safe, borderline, rare and outlier minority rows."""
     checks: tuple[Check, ...] = ()
-    """What the profile noticed."""
+    """Findings of the profile."""
 
 
 # --- the guide
@@ -81,9 +81,9 @@ class FlowNode(Value):
     key: str
     """Unique name that edges refer to."""
     text: str
-    """What the box says."""
+    """Text of the box."""
     kind: Literal["question", "advice"]
-    """Questions branch, advice ends a path."""
+    """A question has branches; advice ends a path."""
     on_path: bool = False
     """Whether this data's path goes through it."""
 
@@ -97,7 +97,7 @@ class FlowEdge(Value):
     target: str
     """Key of the box it reaches."""
     label: str = ""
-    """The answer it stands for."""
+    """The answer to the question that it leaves."""
     on_path: bool = False
     """Whether this data's path goes along it."""
 
@@ -111,9 +111,9 @@ class GuideSection(Value):
     edges: tuple[FlowEdge, ...] = ()
     """Arrows between them, left to right."""
     reasons: tuple[str, ...] = ()
-    """Why, one sentence each."""
+    """Reasons for the advice, one sentence each."""
     seeds: tuple[str, ...] = ()
-    """Names of the strategies it put first."""
+    """Names of the strategies that it proposes first."""
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -128,38 +128,38 @@ class GuideSection(Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeSection(Value):
-    """The answer in a few numbers: the first screen of the page."""
+    """The outcome in a few numbers: the first screen of the page."""
 
     metric_label: str
-    """The search metric as people call it, such as ``"PR-AUC"``."""
+    """Label of the search metric, such as ``"PR-AUC"``."""
     winner: str
     """One-line name of the winner."""
     winner_score: float | None
     """Its cross-validated score: the best of many, so optimistic."""
-    winner_se: float | None = None
+    winner_standard_error: float | None = None
     """Standard error of that score."""
-    do_nothing: str = ""
+    baseline: str = ""
     """Name of the best candidate that does nothing about the imbalance."""
-    do_nothing_score: float | None = None
+    baseline_score: float | None = None
     """Its score on the same folds."""
     difference: float | None = None
-    """Winner minus do-nothing, paired by row."""
-    difference_se: float | None = None
-    """Standard error of that difference."""
+    """Cross-validated score of the winner less that of the baseline."""
+    difference_standard_error: float | None = None
+    """Standard error of that difference, paired by row."""
     no_skill: float | None = None
-    """What ranking at random scores."""
+    """Score of a random ranking, or of the best constant answer."""
     honest_estimate: float | None = None
     """The winner's score, corrected for having been chosen."""
     honest_low: float | None = None
-    """Lower end of its interval."""
+    """Lower end of its bootstrap range."""
     honest_high: float | None = None
-    """Upper end of its interval."""
-    honest_do_nothing: float | None = None
-    """The do-nothing score, corrected in the same way."""
-    doing_nothing_won: bool = False
-    """Whether the winner leaves the imbalance alone."""
+    """Upper end of its bootstrap range."""
+    honest_baseline: float | None = None
+    """Score of the baseline, corrected in the same way."""
+    is_baseline: bool = False
+    """Whether the winner does nothing about the imbalance."""
     sentences: tuple[str, ...] = ()
-    """Plain statements; the first one is the verdict under the title."""
+    """The outcome in sentences; the first one stands under the title."""
     pos_label: str = ""
     """The class of interest; empty where there are more than two classes."""
 
@@ -169,7 +169,7 @@ class OutcomeSection(Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaderboardRow(Value):
-    """One candidate and how it did."""
+    """One candidate: a row of `AutoImbalance.leaderboard_`."""
 
     rank: int | None
     """1 is best; None where there is no full score."""
@@ -178,7 +178,7 @@ class LeaderboardRow(Value):
     family: str = ""
     """Kind of model."""
     resampler: str = ""
-    """Resampling, or "none"."""
+    """Resampler, or "none"."""
     class_weight: str = ""
     """Class weights, or "none"."""
     loss: str = ""
@@ -199,7 +199,7 @@ class LeaderboardRow(Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AxisEffect(Value):
-    """What one entry of an axis changed against the axis left alone."""
+    """What one entry of an axis changed, compared with the axis at "none"."""
 
     axis: str
     """``"resampler"``, ``"class_weight"`` or ``"loss"``."""
@@ -209,18 +209,19 @@ class AxisEffect(Value):
     """Candidates with it that have a counterpart without."""
     difference: float | None
     """Mean score with it less that without, of candidates alike in all other axes."""
-    se: float | None = None
+    standard_error: float | None = None
     """Standard error of that difference, paired by row."""
 
     @property
-    def is_sure(self) -> bool:
-        """Whether it is two standard errors or more."""
-        return bool(self.difference and self.se and abs(self.difference) >= 2 * self.se)
+    def is_significant(self) -> bool:
+        """Whether the difference is at least two standard errors."""
+        error = self.standard_error
+        return bool(self.difference and error and abs(self.difference) >= 2 * error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FamilyRow(Value):
-    """How one family of models did."""
+    """Scores and time of one family of models."""
 
     name: str
     """Kind of model."""
@@ -231,16 +232,16 @@ class FamilyRow(Value):
     best: float | None = None
     """Score of the best of them."""
     behind: float | None = None
-    """How far that is behind the best of all."""
-    behind_se: float | None = None
+    """Score of the best candidate of all less that score."""
+    behind_standard_error: float | None = None
     """Standard error of that difference, paired by row."""
     seconds: float | None = None
-    """Time its fits took together, over all cores."""
+    """Seconds of all its fits together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSection(Value):
-    """What was tried."""
+    """The search: all candidates, and what they show together."""
 
     rows: tuple[LeaderboardRow, ...] = ()
     """The leaderboard, best first."""
@@ -255,7 +256,7 @@ class SearchSection(Value):
     n_unfinished: int | None = None
     """Candidates for which there was no time, or no memory."""
     sampled: str | None = None
-    """The training rows that candidates saw first, where these were not all."""
+    """The row sample that candidates were first fitted on, if it was not all rows."""
     seconds: float | None = None
     """Wall time of the search."""
     effects: tuple[AxisEffect, ...] = ()
@@ -263,7 +264,7 @@ class SearchSection(Value):
     families: tuple[FamilyRow, ...] = ()
     """The families, best first."""
     importances: tuple[tuple[str, float], ...] = ()
-    """(parameter, share) of what decided how well a candidate did."""
+    """(parameter, its share in the differences between the candidates' scores)."""
 
 
 # --- the winner
@@ -271,14 +272,14 @@ class SearchSection(Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerClass(Value):
-    """How well one class is found."""
+    """Metrics of one class."""
 
     label: str
     """The class."""
     precision: float | None = None
-    """Share of right ones among rows called this class."""
+    """Share of this class among the rows that are predicted as this class."""
     recall: float | None = None
-    """Share of this class's rows that were called so."""
+    """Share of this class's rows that are predicted as this class."""
     f1: float | None = None
     """Harmonic mean of the two."""
     average_precision: float | None = None
@@ -298,29 +299,11 @@ class FoldRows(Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CutNumbers(Value):
-    """What one cut achieves."""
-
-    precision: float | None
-    """Share of right ones among the alerts."""
-    recall: float | None
-    """Share of the positives that are found."""
-    f1: float | None
-    """Harmonic mean of the two."""
-    mcc: float | None
-    """Matthews correlation."""
-    alerts: float | None
-    """Alerts per 1,000 rows."""
-    cost: float | None
-    """Cost of the mistakes per 1,000 rows."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ExplorerSection(Value):
-    """What each cut on the out-of-fold scores finds, from no alerts to all rows.
+    """Counts at each cut on the out-of-fold scores, from no alerts to all rows.
 
-    Cuts fall; the first one is reached by nobody. Counts are weights, where rows have
-    some: they add up to `n_positive` and `n_negative`.
+    Cuts fall; no row reaches the first one. Where rows have weights, counts are sums
+    of weights: they add up to `n_positive` and `n_negative`.
     """
 
     pos_label: str
@@ -330,7 +313,7 @@ class ExplorerSection(Value):
     thresholds: tuple[float, ...]
     """Cuts on its probability, in as few digits as leave every label as it is."""
     scores: tuple[float, ...]
-    """The lowest score that reaches each cut; for nobody, the cut itself."""
+    """The lowest score that reaches each cut; of the first cut, the cut itself."""
     true_positives: tuple[float, ...]
     """Positives that reach each cut."""
     false_positives: tuple[float, ...]
@@ -341,34 +324,23 @@ class ExplorerSection(Value):
     """All negatives."""
     tuned: int
     """Position of the cut that the tuned threshold makes."""
-    at_tuned: CutNumbers
-    """What it achieves, at `costs`."""
+    at_tuned: dict[str, float | None]
+    """Metric name -> its value; ``alerts`` and ``cost`` are per 1,000 rows."""
     costs: tuple[float, float] = (1.0, 10.0)
-    """What a false alert and a miss cost until the reader says otherwise."""
+    """What a false alert and a miss cost until the reader changes it."""
     is_thinned: bool = False
     """Whether other cuts lie between these."""
-
-    @property
-    def confusion(self) -> dict[str, float]:
-        """The four counts at the tuned threshold."""
-        tp, fp = self.true_positives[self.tuned], self.false_positives[self.tuned]
-        return {
-            "tp": tp,
-            "fn": self.n_positive - tp,
-            "fp": fp,
-            "tn": self.n_negative - fp,
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WinnerSection(Value):
-    """The winner up close, on out-of-fold predictions.
+    """The winner on out-of-fold predictions.
 
     Curves are drawn point by point: pass some hundred points, not one a row.
     """
 
     threshold_objective: str = ""
-    """What the threshold was chosen for, such as ``"F1"``."""
+    """The objective that the threshold maximises, such as ``"F1"``."""
     threshold: float | tuple[float, ...] | None = None
     """The cut on the positive probability, or one weight a class."""
     threshold_interval: Point | None = None
@@ -392,7 +364,7 @@ class WinnerSection(Value):
     operating_point: Point | None = None
     """(recall, precision) at the threshold."""
     calibration_before: tuple[tuple[float | None, float | None, float | None], ...] = ()
-    """(mean predicted probability, observed share, rows) a bin, uncalibrated."""
+    """(mean predicted probability, share of positives, rows) a bin, uncalibrated."""
     calibration_after: tuple[tuple[float | None, float | None, float | None], ...] = ()
     """The same after calibration."""
     histogram: tuple[tuple[float | None, ...], ...] = ()
@@ -404,48 +376,48 @@ class WinnerSection(Value):
     class_labels: tuple[str, ...] = ()
     """Names of those rows and columns."""
     per_class: tuple[PerClass, ...] = ()
-    """Every class on its own."""
+    """Metrics of each class."""
     explorer: ExplorerSection | None = None
-    """What other thresholds would find, for two classes."""
+    """Counts at all thresholds; None for more than two classes."""
     members: tuple[tuple[str, float], ...] = ()
-    """(strategy, weight) of each committee member."""
+    """(strategy, weight) of each ensemble member."""
     fold_rows: tuple[FoldRows, ...] = ()
-    """Where the best single strategy samples: its training rows, fold by fold."""
+    """Training rows of each fold, if the best single strategy resamples them."""
     sentences: tuple[str, ...] = ()
-    """Plain statements about the threshold and the classes it is meant for."""
+    """Sentences about the threshold and the class distribution it is meant for."""
     code: str = ""
-    """Python that builds the winner again."""
+    """Python code that fits the winner again."""
 
 
 # --- what takes further fits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FeatureRow(Value):
-    """What one column is worth to the best single strategy."""
+class ColumnImportance(Value):
+    """How much the best single strategy depends on one column."""
 
     name: str
     """The column."""
     drop: float
-    """Average precision lost when its values are shuffled."""
-    error: float | None = None
-    """Standard error of that over folds."""
+    """Average precision lost when its values are shuffled: the mean over folds."""
+    standard_error: float | None = None
+    """Standard error of that mean; None with one fold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GrowthSection(Value):
-    """What more rows of the smallest class would buy."""
+class LearningCurveSection(Value):
+    """The score by number of rows of the smallest class."""
 
     metric_label: str
-    """The search metric as people call it."""
+    """Label of the search metric."""
     points: tuple[tuple[float | None, ...], ...]
     """(minority rows, score, standard error), ascending."""
     gain: float | None = None
-    """What twice the last number would add."""
-    gain_error: float | None = None
+    """What twice the last number of rows would add to the score."""
+    gain_standard_error: float | None = None
     """Its standard error."""
     sentence: str = ""
-    """The advice in words."""
+    """The advice as a sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -459,7 +431,7 @@ class ReportData(Value):
     created: str = ""
     """ISO date."""
     versions: dict[str, str] | None = None
-    """Package -> version."""
+    """Package to version."""
     fingerprint: str = ""
     """Short hash of the data."""
     settings: dict[str, str] | None = None
@@ -467,24 +439,19 @@ class ReportData(Value):
     guide: GuideSection | None = None
     """The flowchart's advice."""
     outcome: OutcomeSection | None = None
-    """The answer."""
+    """The outcome: the first screen."""
     search: SearchSection | None = None
-    """What was tried."""
+    """The search."""
     winner: WinnerSection | None = None
-    """The winner up close."""
-    features: tuple[FeatureRow, ...] = ()
-    """The most valuable columns, best first."""
-    growth: GrowthSection | None = None
-    """What more rows would buy."""
+    """The winner."""
+    features: tuple[ColumnImportance, ...] = ()
+    """The columns that matter most, the first one most."""
+    learning_curve: LearningCurveSection | None = None
+    """The learning curve."""
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """The report in plain statements, the verdict first."""
+        """All sentences of the report, the outcome first."""
         return (self.outcome.sentences if self.outcome else ()) + (
             self.winner.sentences if self.winner else ()
         )
-
-    @property
-    def is_binary(self) -> bool:
-        """Whether there are just two classes."""
-        return len(self.data.classes) == 2

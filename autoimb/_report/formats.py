@@ -28,23 +28,11 @@ def significant(value: float | None, digits: int = 3) -> str:
 
 
 def signed(value: float | None) -> str:
-    """Return `value` with its sign, also where it is positive.
-
-    Examples
-    --------
-    >>> signed(0.0361), signed(-0.5), signed(0)
-    ('+0.0361', '−0.500', '0')
-    """
-    sign = "+" if value is not None and value > 0 else ""
-    return sign + significant(value)
-
-
-def gained(value: float | None) -> str:
     """Return a difference of scores with its sign, to three decimals.
 
     Examples
     --------
-    >>> gained(0.00952), gained(-0.5), gained(None)
+    >>> signed(0.00952), signed(-0.5), signed(None)
     ('+0.010', '−0.500', '–')
     """
     if value is None or not math.isfinite(value):
@@ -129,5 +117,4 @@ def escape_markdown(value: object) -> object:
 
 def fence(code: str) -> str:
     """Return a run of backticks longer than any inside `code`, at least three."""
-    longest = max((len(run) for run in re.findall("`+", code)), default=0)
-    return "`" * max(3, longest + 1)
+    return "`" * max(3, *(1 + len(run) for run in re.findall("`*", code)))

@@ -1,196 +1,151 @@
-"""Report data to one HTML page, one Markdown page or one JSON file."""
+"""The report as an HTML page, a Markdown page or a JSON file."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
 from functools import cache
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from autoimb._files import replacing
+from autoimb._execution.files import replacing
 from autoimb._report import bars, figures, formats
+from autoimb._report.data import (
+    GuideSection,
+    LearningCurveSection,
+    OutcomeSection,
+    SearchSection,
+    WinnerSection,
+)
 from autoimb._report.flowchart import flowchart
 from autoimb.exceptions import BadInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from os import PathLike
 
     from jinja2 import Environment
 
-    from autoimb._report.data import (
-        ExplorerSection,
-        LeaderboardRow,
-        OutcomeSection,
-        ReportData,
-        SearchSection,
-        WinnerSection,
-    )
+    from autoimb._report.data import ReportData
 
 _MAX_ROWS = 200  # of the leaderboard in a page; the JSON file holds them all
 _N_HEADLINES = 3
-
-_QUIET = {"skipped": "not started", "duplicate": "tried before"}
+_HIDDEN_STATUSES = {"skipped": "not started", "duplicate": "tried before"}
 """Statuses of rows that a page hides at first, and what it says of them."""
 
 
-# --- metrics as people call them
+# --- metrics
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """How a metric is shown."""
+LABEL_METRICS = {
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "f1_macro": "F1, macro",
+    "f1_weighted": "F1, weighted",
+    "mcc": "MCC",
+    "gmean": "G-mean",
+    "balanced_accuracy": "Balanced accuracy",
+    "accuracy": "Accuracy",
+}
+"""Labels of the metrics that depend on the threshold, in the order of the tables."""
+PROBABILITY_METRICS = {
+    "average_precision": "PR-AUC",
+    "roc_auc": "ROC-AUC",
+    "brier": "Brier score (lower is better)",
+    "log_loss": "Log loss (lower is better)",
+}
+"""Labels of the metrics that do not depend on the threshold."""
+
+
+class MetricRow(NamedTuple):
+    """One metric at the default and at the tuned threshold."""
 
     label: str
-    is_cut: bool = True
-    """Whether the threshold changes it."""
-    lower_is_better: bool = False
-
-
-METRICS = {
-    "precision": Metric("Precision"),
-    "recall": Metric("Recall"),
-    "f1": Metric("F1"),
-    "f1_macro": Metric("F1, macro"),
-    "f1_weighted": Metric("F1, weighted"),
-    "mcc": Metric("MCC"),
-    "gmean": Metric("G-mean"),
-    "balanced_accuracy": Metric("Balanced accuracy"),
-    "specificity": Metric("Specificity"),
-    "accuracy": Metric("Accuracy"),
-    "cost": Metric("Cost", lower_is_better=True),
-    "average_precision": Metric("PR-AUC", is_cut=False),
-    "roc_auc": Metric("ROC-AUC", is_cut=False),
-    "brier": Metric("Brier score", is_cut=False, lower_is_better=True),
-    "log_loss": Metric("Log loss", is_cut=False, lower_is_better=True),
-}
-"""Every metric the report knows, in the order of its tables."""
-
-
-@dataclass(frozen=True, slots=True)
-class MetricRow:
-    """One metric before and after the threshold."""
-
-    name: str
-    metric: Metric
     at_default: float | None
     at_threshold: float | None
 
     @property
     def better(self) -> Literal["", "default", "threshold"]:
-        """Return which of the two values is the better one, "" on a tie."""
+        """Which of the two values is higher, "" on a tie."""
         a, b = self.at_default, self.at_threshold
-        if not self.metric.is_cut or a is None or b is None or a == b:
+        if a is None or b is None or a == b:
             return ""
-        return "threshold" if (b > a) != self.metric.lower_is_better else "default"
+        return "threshold" if b > a else "default"
 
 
-def metric_rows(winner: WinnerSection) -> list[MetricRow]:
-    """Return every metric that was measured, known ones first and in order."""
+def metric_rows(winner: WinnerSection, labels: Mapping[str, str]) -> list[MetricRow]:
+    """Return the metrics that were measured, in the order of the labels."""
     before, after = winner.at_default or {}, winner.at_threshold or {}
-    measured = [n for n in {**before, **after} if (before | after)[n] is not None]
-    names = [n for n in METRICS if n in measured]
-    names += [n for n in measured if n not in METRICS]
-    return [
-        MetricRow(n, _metric(n), before.get(n), after.get(n, before.get(n)))
-        for n in names
-    ]
-
-
-def _metric(name: str) -> Metric:
-    """Return how to show a metric, also one that the table does not know."""
-    return METRICS.get(name) or Metric(name.replace("_", " ").capitalize())
+    rows = (
+        MetricRow(label, before.get(name), after.get(name, before.get(name)))
+        for name, label in labels.items()
+    )
+    return [row for row in rows if row[1:] != (None, None)]
 
 
 # --- what the templates read
 
 
-def verdict(outcome: OutcomeSection) -> str:
-    """Return the sentence under the title."""
-    if outcome.sentences:
-        return outcome.sentences[0]
-    if outcome.doing_nothing_won:
-        return f"Doing nothing about the imbalance won: {outcome.winner}."
-    return f"{outcome.winner} scored best."
-
-
 def make_figures(data: ReportData) -> dict[str, str]:
     """Return every figure's SVG by name; "" where its values are missing."""
-    drawn = dict.fromkeys(_FIGURE_NAMES, "")
-    drawn["class_bars"] = bars.class_bars(data.data)
-    drawn["minority_types"] = bars.minority_types(data.data)
-    if data.guide:
-        drawn["flowchart"] = flowchart(data.guide)
-        drawn["flowchart_narrow"] = flowchart(data.guide, "flowchart-narrow", 340)
-    if data.outcome:
-        drawn["outcome_strip"] = figures.outcome_strip(data.outcome)
-    if data.search:
-        label = data.outcome.metric_label if data.outcome else "score"
-        drawn["score_dots"] = figures.score_dots(data.search, data.outcome)
-        drawn["best_so_far"] = figures.best_so_far(data.search, label)
-        drawn["importances"] = bars.importances(data.search)
-    if data.winner:
-        drawn |= _winner_figures(data.winner)
-    if data.growth:
-        drawn["growth"] = figures.growth(data.growth)
-    drawn["features"] = bars.features(data.features)
-    return drawn
-
-
-_FIGURE_NAMES = [
-    "class_bars",
-    "minority_types",
-    "flowchart",
-    "flowchart_narrow",
-    "outcome_strip",
-    "score_dots",
-    "best_so_far",
-    "importances",
-    "pr_curve",
-    "histogram",
-    "roc_curve",
-    "calibration",
-    "confusion",
-    "features",
-    "growth",
-]
-
-
-def _winner_figures(winner: WinnerSection) -> dict[str, str]:
-    """Return the figures of the winner's section by name."""
+    no_outcome = OutcomeSection(metric_label="score", winner="", winner_score=None)
+    no_curve = LearningCurveSection(metric_label="score", points=())
+    outcome, search = data.outcome or no_outcome, data.search or SearchSection()
+    guide, winner = data.guide or GuideSection(), data.winner or WinnerSection()
     return {
+        "class_bars": bars.class_bars(data.data),
+        "minority_types": bars.minority_types(data.data),
+        "flowchart": flowchart(guide),
+        "flowchart_narrow": flowchart(guide, "flowchart-narrow", 340),
+        "outcome_strip": figures.outcome_strip(outcome),
+        "score_dots": figures.score_dots(search, outcome),
+        "best_so_far": figures.best_so_far(search, outcome.metric_label),
+        "importances": bars.importances(search),
         "pr_curve": figures.pr_curve(winner),
         "histogram": bars.histogram(winner),
         "roc_curve": figures.roc_curve(winner),
         "calibration": figures.calibration(winner),
         "confusion": figures.confusion(winner),
+        "features": bars.features(data.features),
+        "learning_curve": figures.learning_curve(data.learning_curve or no_curve),
     }
 
 
 def _context(data: ReportData) -> dict[str, Any]:
     """Return the names that both templates use."""
-    rows = metric_rows(data.winner) if data.winner else []
-    cuts = [row for row in rows if row.metric.is_cut]
-    shown = data.search.rows[:_MAX_ROWS] if data.search else ()
+    winner, search = data.winner or WinnerSection(), data.search or SearchSection()
+    label_rows, shown = metric_rows(winner, LABEL_METRICS), search.rows[:_MAX_ROWS]
+    statuses = Counter(row.status for row in shown)
+    origin = (data.settings, data.versions, data.created, data.fingerprint)
+    kinds, threshold = data.data.feature_kinds or {}, winner.threshold
     return {
         "report": data,
-        "has_origin": _has_origin(data),
-        "verdict": verdict(data.outcome) if data.outcome else "",
-        "kinds": _kinds(data.data.feature_kinds),
-        "default_cut": "at 0.5" if data.is_binary else "most probable class",
-        "cut_rows": cuts,
-        "ranking_rows": [row for row in rows if not row.metric.is_cut],
-        "headlines": cuts[:_N_HEADLINES],
+        "has_origin": any((winner.code, *origin)),
+        "verdict": "".join(data.outcome.sentences[:1]) if data.outcome else "",
+        "kinds": ", ".join(f"{n:,} {kind}" for kind, n in kinds.items() if n),
+        "default_cut": "at 0.5"
+        if len(data.data.classes) == 2
+        else "most probable class",
+        "label_rows": label_rows,
+        "probability_rows": metric_rows(winner, PROBABILITY_METRICS),
+        "headlines": label_rows[:_N_HEADLINES],
         "leaderboard": shown,
-        "statuses": _statuses(shown),
-        "explorer": data.winner.explorer if data.winner else None,
-        "n_left_out": _left_out(data.search),
-        "weights": _class_weights(data.winner),
-        "confusion": _confusion(data.winner),
-        "expected": _expected(data.winner),
+        "statuses": [
+            (name, n, _HIDDEN_STATUSES.get(name, "")) for name, n in statuses.items()
+        ],
+        "explorer": winner.explorer,
+        "n_left_out": len(search.rows) - len(shown),
+        "weights": list(zip(winner.class_labels, threshold, strict=False))
+        if isinstance(threshold, tuple)
+        else [],
+        "confusion": list(zip(winner.class_labels, winner.confusion, strict=False)),
+        "expected": [
+            (LABEL_METRICS[name], span)
+            for name, span in (winner.expected or {}).items()
+            if name in {"precision", "recall"}
+        ],
         "axes": _AXES,
         "card": _card(data),
         "blanks": _BLANKS,
@@ -201,7 +156,7 @@ _BLANKS = (
     ("Intended use", "which decision it supports, who decides"),
     ("Not to be used for", "people, places, times it was not made for"),
     ("Where the rows come from", "source, period, who labelled them and how"),
-    ("Who may be harmed", "by a false alarm, by a miss, and how they can appeal"),
+    ("Who may be harmed", "by a false alert, by a miss, and how they can appeal"),
     ("Monitoring", "what is watched, when it is fitted again"),
     ("Owner", "name, date, version"),
 )
@@ -215,86 +170,23 @@ _AXES = {
     "class_weight": "class weights",
     "loss": "loss",
 }
-"""The axes that candidates are compared on, as people call them."""
-
-
-def _expected(
-    winner: WinnerSection | None,
-) -> list[tuple[str, tuple[float | None, ...]]]:
-    """Return (metric, mean and range on new data) of precision and recall."""
-    spans = (winner.expected if winner else None) or {}
-    return [(_metric(n).label, spans[n]) for n in ("precision", "recall") if n in spans]
+"""Labels of the axes on which candidates are compared."""
 
 
 def _card(data: ReportData) -> list[tuple[str, str]]:
     """Return what a model card asks that is known."""
-    outcome, found = data.outcome, data.data
-    classes = ", ".join(
-        f"{c.label} ({formats.thousands(c.count)} rows)" for c in found.classes
-    )
-    known = [("Classes", classes)]
-    if outcome is not None:
-        expected = formats.significant(outcome.honest_estimate)
-        span = [
-            formats.significant(v) for v in (outcome.honest_low, outcome.honest_high)
-        ]
+    o, number = data.outcome, formats.significant
+    counts = (f"{c.label} ({c.count:,} rows)" for c in data.data.classes)
+    known = [("Classes", ", ".join(counts))]
+    if o is not None:
+        span = f"{number(o.honest_low)} to {number(o.honest_high)}"
         known = [
-            ("Model", outcome.winner),
+            ("Model", o.winner),
             *known,
-            ("Measured by", outcome.metric_label),
-            ("Expected on new data", f"{expected} ({' to '.join(span)})"),
+            ("Measured by", o.metric_label),
+            ("Expected on new data", f"{number(o.honest_estimate)} ({span})"),
         ]
     return [*known, ("Made", f"{data.created} from data {data.fingerprint}")]
-
-
-def _has_origin(data: ReportData) -> bool:
-    """Return whether anything is known about how the result came about."""
-    code = data.winner.code if data.winner else ""
-    return any((code, data.settings, data.versions, data.created, data.fingerprint))
-
-
-def _kinds(feature_kinds: dict[str, int] | None) -> str:
-    """Return the kinds of columns in words, such as "5 numeric, 3 categorical"."""
-    return ", ".join(f"{n:,} {kind}" for kind, n in (feature_kinds or {}).items() if n)
-
-
-def _left_out(search: SearchSection | None) -> int:
-    """Return how many leaderboard rows the page does not show."""
-    return max(0, len(search.rows) - _MAX_ROWS) if search else 0
-
-
-@dataclass(frozen=True, slots=True)
-class StatusCount:
-    """How many candidates of the leaderboard ended in one way."""
-
-    status: str
-    count: int
-
-    @property
-    def quiet(self) -> str:
-        """What is said of these rows where they are hidden at first, else ""."""
-        return _QUIET.get(self.status, "")
-
-
-def _statuses(rows: tuple[LeaderboardRow, ...]) -> list[StatusCount]:
-    """Return the statuses that occur, in the order of the rows."""
-    return [StatusCount(*pair) for pair in Counter(r.status for r in rows).items()]
-
-
-def _class_weights(winner: WinnerSection | None) -> list[tuple[str, float]]:
-    """Return (class, weight) pairs where the threshold is one weight a class."""
-    if winner is None or not isinstance(winner.threshold, tuple):
-        return []
-    return list(zip(winner.class_labels, winner.threshold, strict=False))
-
-
-def _confusion(
-    winner: WinnerSection | None,
-) -> list[tuple[str, tuple[float, ...]]]:
-    """Return (true class, counts) rows, none where the classes have no names."""
-    if winner is None or len(winner.class_labels) != len(winner.confusion):
-        return []
-    return list(zip(winner.class_labels, winner.confusion, strict=True))
 
 
 # --- the three formats
@@ -304,69 +196,54 @@ def render_html(data: ReportData) -> str:
     """Return a page that needs no network and no other file."""
     from markupsafe import Markup
 
-    template = _html_environment().get_template("report.html.j2")
-    context = _context(data)
+    explorer = data.winner and data.winner.explorer
     drawn = {
         name: Markup(svg)  # noqa: S704  figures escape every text they hold
         for name, svg in make_figures(data).items()
     }
-    island = Markup(_island(context["explorer"]))  # noqa: S704  no "<" is left
-    return template.render(context, figures=drawn, explorer_json=island)
-
-
-def _island(explorer: ExplorerSection | None) -> str:
-    """Return the explorer's numbers as JSON that no script element ends inside of."""
-    values = explorer.to_dict() if explorer else None
-    return json.dumps(values, allow_nan=False).replace("<", r"\u003c")
+    # Escaped so that no label ends the script element that the numbers stand in.
+    numbers = json.dumps(explorer and explorer.to_dict()).replace("<", r"\u003c")
+    template = _environment(is_html=True).get_template("report.html.j2")
+    return template.render(
+        _context(data),
+        figures=drawn,
+        explorer_json=Markup(numbers),  # noqa: S704  no "<" is left
+    )
 
 
 def render_markdown(data: ReportData) -> str:
     """Return the report as GitHub-flavoured Markdown, without figures."""
-    template = _markdown_environment().get_template("report.md.j2")
+    template = _environment(is_html=False).get_template("report.md.j2")
     code = data.winner.code if data.winner else ""
     return template.render(_context(data), fence=formats.fence(code))
 
 
 def render_json(data: ReportData) -> str:
-    """Return the report's values as JSON; `ReportData.from_dict` reads them."""
+    """Return the report's values as JSON."""
     return json.dumps(data.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 @cache
-def _html_environment() -> Environment:
-    """Return the environment that escapes HTML."""
-    return _environment(autoescape=True)
-
-
-@cache
-def _markdown_environment() -> Environment:
-    """Return the environment that escapes Markdown in whatever it prints."""
+def _environment(*, is_html: bool) -> Environment:
+    """Return an environment that escapes whatever it prints, for HTML or Markdown."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = _environment(finalize=formats.escape_markdown)
-    environment.filters["verbatim"] = Markup  # for fenced code, where nothing acts
-    return environment
-
-
-def _environment(**options: Any) -> Environment:
-    """Return an environment with the report's templates and number formats."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(  # noqa: S701  each caller sets its own escaping
+    environment = Environment(
         loader=PackageLoader("autoimb._report"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        **options,
+        autoescape=is_html,  # noqa: S701  Markdown is escaped by `finalize`
+        finalize=None if is_html else formats.escape_markdown,
     )
     environment.filters |= {
         "num": formats.significant,
         "signed": formats.signed,
-        "gained": formats.gained,
         "percent": formats.percent,
         "seconds": formats.seconds,
         "thousands": formats.thousands,
-        "md": formats.escape_markdown,
+        "verbatim": Markup,  # for fenced code in Markdown, where nothing acts
     }
     return environment
 
@@ -412,8 +289,7 @@ class Report:
             The file cannot be written; an earlier one is as it was.
         """
         target = Path(path)
-        render = check_format(target)
-        page = render(self.data).encode()
+        page = check_format(target)(self.data).encode()
         with replacing(target) as file:
             file.write(page)
         return target

@@ -1,7 +1,7 @@
-"""Small parts that SVG figures are made of: elements, ink and a linear axis.
+"""Parts of SVG figures: elements, colours, axes and planes.
 
-Every text and attribute is escaped here, so a figure cannot forget to. Colours are CSS
-variables with a fallback: the page themes them, a figure on its own still shows.
+Every text and attribute is escaped here, so that no figure can forget it. Colours are
+CSS variables with a fallback: the page sets them, and a figure also shows without it.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 INK = "var(--ink, #1c2430)"
 MUTED = "var(--muted, #5d6673)"
@@ -23,18 +23,20 @@ ON_ACCENT = "var(--on-accent, #ffffff)"
 RARE = "var(--rare, #c8591b)"
 REST = "var(--rest, #a9b3c0)"
 
-NO_SKILL = "2 3"
-"""Dashes of what ranking at random scores."""
-DO_NOTHING = "7 4"
-"""Dashes of what doing nothing about the imbalance scores."""
-IDEAL = "9 3 2 3"
-"""Dashes of perfect calibration."""
+Attribute = str | float
+Style = dict[str, Attribute]
+Pair = tuple[float, float]
+
+THIN: Style = {"stroke": INK, "stroke_width": 1.2}
+NO_SKILL: Style = {**THIN, "stroke_dasharray": "2 3"}
+"""The line of what a random ranking scores."""
+BASELINE: Style = {**THIN, "stroke_dasharray": "7 4"}
+"""The line of what the baseline scores."""
+IDEAL: Style = {**THIN, "stroke_dasharray": "9 3 2 3"}
+"""The line of perfect calibration."""
 
 FONT_SIZE = 12
 _GLYPH = 0.56  # mean width of a character in system fonts, in units of the font size
-
-Attribute = str | float
-Pair = tuple[float, float]
 
 
 def element(name: str, *children: str, **attributes: Attribute) -> str:
@@ -53,9 +55,8 @@ def _attribute(value: Attribute) -> str:
 
 
 def text(x: float, y: float, words: str, **attributes: Attribute) -> str:
-    """Return a line of text, in ink unless told otherwise."""
-    style: dict[str, Attribute] = {"fill": INK, **attributes}
-    return element("text", escape(words), x=x, y=y, **style)
+    """Return a line of text, by default in the colour of ink."""
+    return element("text", escape(words), x=x, y=y, **({"fill": INK} | attributes))
 
 
 def tooltip(words: str) -> str:
@@ -63,34 +64,30 @@ def tooltip(words: str) -> str:
     return element("title", escape(words))
 
 
-def line(start: Pair, end: Pair, **attributes: Attribute) -> str:
-    """Return a straight line, a hairline rule unless told otherwise."""
-    style: dict[str, Attribute] = {"stroke": RULE, **attributes}
-    (x1, y1), (x2, y2) = start, end
-    return element("line", x1=x1, y1=y1, x2=x2, y2=y2, **style)
+def line(start: Pair, end: Pair, /, **attributes: Attribute) -> str:
+    """Return a straight line, by default a hairline."""
+    style: Style = {"stroke": RULE, **attributes}
+    return element("line", x1=start[0], y1=start[1], x2=end[0], y2=end[1], **style)
 
 
 def polyline(points: Iterable[Pair], **attributes: Attribute) -> str:
     """Return an open line through `points`."""
-    path = " ".join(f"{_attribute(x)},{_attribute(y)}" for x, y in points)
-    style: dict[str, Attribute] = {
-        "fill": "none",
-        "stroke": ACCENT,
-        "stroke_width": 2,
-        "stroke_linejoin": "round",
-        **attributes,
-    }
-    return element("polyline", points=path, **style)
+    style: Style = {"stroke": ACCENT, "stroke_width": 2, **attributes}
+    style |= {"fill": "none", "stroke_linejoin": "round"}
+    return element("polyline", points=_path(points), **style)
 
 
-def area(points: Iterable[Pair], **attributes: Attribute) -> str:
-    """Return a closed shape, a light wash unless told otherwise."""
-    path = " ".join(f"{_attribute(x)},{_attribute(y)}" for x, y in points)
-    style: dict[str, Attribute] = {"fill": ACCENT, "fill_opacity": 0.15, **attributes}
-    return element("polygon", points=path, **style)
+def area(points: Iterable[Pair]) -> str:
+    """Return a closed shape, filled lightly."""
+    return element("polygon", points=_path(points), fill=ACCENT, fill_opacity=0.15)
 
 
-def circle(center: Pair, radius: float, **attributes: Attribute) -> str:
+def _path(points: Iterable[Pair]) -> str:
+    """Return the coordinates of points as SVG writes them."""
+    return " ".join(f"{_attribute(x)},{_attribute(y)}" for x, y in points)
+
+
+def circle(center: Pair, radius: float, /, **attributes: Attribute) -> str:
     """Return a disc."""
     return element("circle", cx=center[0], cy=center[1], r=radius, **attributes)
 
@@ -101,18 +98,17 @@ def box(x: float, y: float, width: float, height: float, **style: Attribute) -> 
 
 
 def picture(key: str, size: Pair, title: str, description: str, *children: str) -> str:
-    """Return a whole figure that scales with its column and reads aloud.
+    """Return a whole figure that scales with its column and can be read aloud.
 
     `key` names the figure in its page: it must be unique there.
     """
-    width, height = size
     return element(
         "svg",
         element("title", escape(title), id=f"{key}-title"),
         element("desc", escape(description), id=f"{key}-desc"),
         *children,
         xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {_attribute(width)} {_attribute(height)}",
+        viewBox=f"0 0 {_attribute(size[0])} {_attribute(size[1])}",
         role="img",
         aria_labelledby=f"{key}-title {key}-desc",
         data_test=key,
@@ -132,9 +128,9 @@ def width_of(words: str, font_size: float = FONT_SIZE) -> float:
     return len(words) * _GLYPH * font_size
 
 
-def shorten(words: str, width: float, font_size: float = FONT_SIZE) -> str:
+def shorten(words: str, width: float) -> str:
     """Return `words`, cut with an ellipsis where they do not fit into `width`."""
-    room = characters_in(width, font_size)
+    room = characters_in(width)
     return words if len(words) <= room else words[: max(1, room - 1)].rstrip() + "…"
 
 
@@ -152,13 +148,13 @@ class Axis:
         cls, values: Iterable[float], start: float, end: float, *, zero: bool = False
     ) -> Axis:
         """Return the axis from round number to round number around `values`."""
-        seen = [*values, 0.0] if zero else list(values)
-        low, high = min(seen), max(seen)
+        within = [*values, 0.0] if zero else list(values)
+        low, high = min(within), max(within)
         if low == high:
             low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
         step = _round_step((high - low) / 5)
-        bottom, top = math.floor(low / step) * step, math.ceil(high / step) * step
-        return cls(bottom, top, start, end)
+        low, high = math.floor(low / step) * step, math.ceil(high / step) * step
+        return cls(low, high, start, end)
 
     def __call__(self, value: float) -> float:
         """Return where `value` is drawn."""
@@ -181,31 +177,48 @@ def _round_step(rough: float) -> float:
     return next(m * power for m in (1, 2, 5, 10) if m * power >= rough * (1 - 1e-9))
 
 
-def plane(x: Axis, y: Axis, x_title: str, y_title: str) -> str:
-    """Return gridlines, tick labels and axis titles."""
-    parts = [
-        text(x.start, 14, y_title, fill=MUTED, text_anchor="start"),
-        text(x.end, y.start + 36, x_title, fill=MUTED, text_anchor="end"),
-    ]
-    for value, label in y.ticks():
-        parts += [
-            line((x.start, y(value)), (x.end, y(value))),
-            text(x.start - 7, y(value) + 4, label, fill=MUTED, text_anchor="end"),
-        ]
-    for value, label in x.ticks():
-        parts += [
-            line((x(value), y.start), (x(value), y.start + 4)),
-            text(x(value), y.start + 18, label, fill=MUTED, text_anchor="middle"),
-        ]
-    return "".join(parts)
+Ticks = list[tuple[float, str]]
+"""Values on an axis, and their labels."""
 
 
-def ruler(x: Axis, y: float, title: str) -> str:
-    """Return a horizontal scale at height `y`, its gridlines reaching up to zero."""
+def ruler(x: Axis, y: float, title: str, top: float, ticks: Ticks | None = None) -> str:
+    """Return a horizontal scale at height `y`, its gridlines reaching up to `top`."""
     parts = [text(x.end, y + 36, title, fill=MUTED, text_anchor="end")]
-    for value, label in x.ticks():
+    for value, label in ticks or x.ticks():
         parts += [
-            line((x(value), 0), (x(value), y + 4)),
+            line((x(value), top), (x(value), y + 4)),
             text(x(value), y + 18, label, fill=MUTED, text_anchor="middle"),
         ]
     return "".join(parts)
+
+
+class Plane(NamedTuple):
+    """Two axes: where points are drawn."""
+
+    x: Axis
+    y: Axis
+
+    def __call__(self, points: Iterable[Sequence[float]]) -> list[Pair]:
+        """Return where points are drawn; only their first two numbers count."""
+        return [(self.x(x), self.y(y)) for x, y, *_ in points]
+
+    def grid(
+        self,
+        x_title: str,
+        y_title: str,
+        x_ticks: Ticks | None = None,
+        y_ticks: Ticks | None = None,
+    ) -> str:
+        """Return gridlines, tick labels and axis titles."""
+        x, y = self
+        parts = [
+            text(x.start, 14, y_title, fill=MUTED, text_anchor="start"),
+            ruler(x, y.start, x_title, y.start, x_ticks),
+        ]
+        for value, label in y_ticks or y.ticks():
+            at = y(value)
+            parts += [
+                line((x.start, at), (x.end, at)),
+                text(x.start - 7, at + 4, label, fill=MUTED, text_anchor="end"),
+            ]
+        return "".join(parts)

@@ -1,5 +1,5 @@
-// The threshold explorer. Python counted what each cut finds; the formulas on these
-// counts are those of autoimb/_confusion.py, 0 where a quotient is undefined.
+// The threshold explorer. The counts at each cut come from Python; the formulas on them
+// are those of autoimb/_metrics/confusion.py, 0 where a quotient is undefined.
 {
   const divide = (a, b) => (b > 0 ? a / b : 0);
 
@@ -31,7 +31,7 @@
     return costs.findIndex((cost) => cost <= lowest);
   };
 
-  // The last of the cuts that fulfils a condition, or that for nobody.
+  // The last cut that fulfils a condition, or the first one, without alerts.
   const lastWhere = (values, holds) => Math.max(0, values.findLastIndex(holds));
 
   const written = (value, decimals) => {
@@ -53,7 +53,7 @@
     const part = (name) => document.getElementById(`explore-${name}`);
     const cuts = countsOf(data);
     const metrics = cuts.map(metricsOf);
-    const way = cuts.map(
+    const along = cuts.map(
       ({ tp, fp }) => divide(tp, data.n_positive) + divide(fp, data.n_negative),
     );
     const prices = () =>
@@ -69,7 +69,7 @@
       part("cost").textContent = num(costOf(cut, prices()));
       part("code").textContent =
         threshold > 1 ? "# no threshold up to 1 raises no alert" : `model.set_threshold(${threshold})`;
-      const boxes = { threshold, top: +(cut.tp + cut.fp).toFixed(2), cut: way[at] };
+      const boxes = { threshold, top: +(cut.tp + cut.fp).toFixed(2), cut: along[at] };
       for (const name in boxes) if (name !== typed) part(name).value = boxes[name];
       const spoken =
         `threshold ${threshold}: precision ${num(found.precision)}, ` +
@@ -90,18 +90,18 @@
       part("cost").textContent = num(costOf(cuts[at], prices()));
     };
     const place = (name, i) => {
-      part(name).setAttribute("x1", way[i]);
-      part(name).setAttribute("x2", way[i]);
+      part(name).setAttribute("x1", along[i]);
+      part(name).setAttribute("x2", along[i]);
     };
     const draw = (name) => {
-      const points = metrics.map((found, i) => `${way[i]},${1 - found[name]}`);
+      const points = metrics.map((found, i) => `${along[i]},${1 - found[name]}`);
       part(`line-${name}`).setAttribute("points", points.slice(1).join(" "));
     };
 
     const on = (name, event, act) => part(name).addEventListener(event, act);
     on("cut", "input", () => {
       const reached = part("cut").valueAsNumber;
-      moveTo(way.findIndex((w) => w >= reached), "cut");
+      moveTo(along.findIndex((place) => place >= reached), "cut");
     });
     const STEPS = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 };
     on("cut", "keydown", (event) => {
@@ -110,11 +110,11 @@
       moveTo(Math.min(Math.max(0, at + STEPS[event.key]), cuts.length - 1));
     });
     on("threshold", "input", () => {
-      const asked = Math.min(Math.max(0, part("threshold").valueAsNumber), 1);
-      if (isNaN(asked)) return;
-      const i = lastWhere(data.scores, (score) => score >= asked);
+      const typed = Math.min(Math.max(0, part("threshold").valueAsNumber), 1);
+      if (isNaN(typed)) return;
+      const i = lastWhere(data.scores, (score) => score >= typed);
       // With every cut at hand, a threshold between two of them is as good as its own.
-      moveTo(i, "threshold", data.is_thinned ? data.thresholds[i] : asked);
+      moveTo(i, "threshold", data.is_thinned ? data.thresholds[i] : typed);
     });
     on("top", "input", () => {
       const most = part("top").valueAsNumber * (1 + 1e-9); // thirds do not add up to 1

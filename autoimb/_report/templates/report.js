@@ -1,4 +1,4 @@
-// Sorts a table by the column whose header is pressed; without it, tables still read.
+// Sorts a table by the column whose header is clicked. Without it, tables are whole too.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   const key = (row, i) => row.cells[i].dataset.value ?? row.cells[i].textContent.trim();
@@ -33,24 +33,24 @@ if (filter) {
       .map((cell) => cell.textContent.toLowerCase())
       .join("\n");
   const candidates = rows.map((row) => [row, row.dataset.status, wordsOf(row)]);
-  const asked = filter.querySelector("[type=search]");
+  const typed = filter.querySelector("[type=search]");
   const ticks = [...filter.querySelectorAll("[type=checkbox]")];
-  const quiet = ticks.filter((tick) => "quiet" in tick.dataset);
-  const note = filter.querySelector(".quiet");
+  const hiddenAtFirst = ticks.filter((tick) => "hidden" in tick.dataset);
+  const note = filter.querySelector(".hint");
   const apply = () => {
-    const words = asked.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const kept = new Set(ticks.filter((tick) => tick.checked).map((tick) => tick.value));
+    const words = typed.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const shown = new Set(ticks.filter((tick) => tick.checked).map((tick) => tick.value));
     for (const [row, status, text] of candidates) {
-      row.hidden = !kept.has(status) || !words.every((word) => text.includes(word));
+      row.hidden = !shown.has(status) || !words.every((word) => text.includes(word));
     }
     const n = rows.filter((row) => !row.hidden).length;
     filter.querySelector("output").textContent = `${n} of ${rows.length} shown`;
-    if (note) note.hidden = quiet.every((tick) => tick.checked);
+    if (note) note.hidden = hiddenAtFirst.every((tick) => tick.checked);
   };
   filter.addEventListener("input", apply);
   note?.querySelector("button").addEventListener("click", () => {
-    for (const tick of quiet) tick.checked = true;
-    quiet[0].focus(); // the button goes away
+    for (const tick of hiddenAtFirst) tick.checked = true;
+    hiddenAtFirst[0].focus(); // the button goes away
     apply();
   });
   filter.hidden = false;

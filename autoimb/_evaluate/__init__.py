@@ -1,0 +1,15 @@
+"""How a candidate is fitted and scored.
+
+==================  ====================================================================
+``problem``         what every evaluation of one fit shares
+``row_sample``      which training rows a candidate is fitted on
+``encoding_cache``  rows of a fold, encoded once
+``fit_predict``     fit the steps of a pipeline; score rows with it
+``out_of_fold``     `FoldResult` and `OutOfFold`
+``evaluate``        one strategy on one fold
+``reference``       the same fold by the pipeline alone, for tests of entries
+``refit``           one strategy on all rows
+``scoring``         out-of-fold scores to a score and its standard error
+``context``         problem, scoring and executor of all evaluations
+==================  ====================================================================
+"""

@@ -1,0 +1,116 @@
+"""Problem, scoring and executor: what every evaluation needs beside its strategy."""
+
+from __future__ import annotations
+
+from concurrent.futures import wait
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from autoimb._evaluate.evaluate import evaluate
+from autoimb._evaluate.fit_predict import grace
+from autoimb._evaluate.out_of_fold import FoldResult
+from autoimb._evaluate.row_sample import ALL_ROWS
+from autoimb._execution.executors import WorkerPool, describe_failure, submit_task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Executor, Future
+
+    from autoimb._evaluate.problem import Problem
+    from autoimb._evaluate.row_sample import RowSample
+    from autoimb._evaluate.scoring import Scoring
+    from autoimb._execution.deadline import Deadline
+    from autoimb._execution.shared_data import SharedData
+    from autoimb._strategy.strategy import Strategy
+
+_ASSUMED_WORKERS = 64  # of an executor that does not say how many it has
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EvaluationContext:
+    """The rows, folds, metric and workers that all candidates share."""
+
+    problem: Problem
+    problem_handle: SharedData
+    """How tasks on the executor read the problem."""
+    scoring: Scoring
+    executor: Executor
+
+    @property
+    def n_workers(self) -> int:
+        """How many evaluations run at once; a guess if the executor does not say."""
+        executor = self.executor
+        count = getattr(executor, "n_workers", getattr(executor, "_max_workers", None))
+        return int(count or _ASSUMED_WORKERS)
+
+    def submit(
+        self,
+        strategy: Strategy,
+        number: int,
+        *,
+        row_sample: RowSample = ALL_ROWS,
+        seconds: float | None = None,
+    ) -> Future[FoldResult]:
+        """Submit one fold of one strategy, with a limit on its running time."""
+        return submit_task(
+            self.executor,
+            None if seconds is None else grace(seconds),
+            evaluate,
+            strategy,
+            number,
+            self.problem_handle,
+            row_sample,
+            seconds,
+        )
+
+    def evaluate_all(
+        self, folds: Sequence[tuple[Strategy, int]], deadline: Deadline
+    ) -> list[FoldResult]:
+        """Submit folds, wait for them, and return their results in the same order.
+
+        Parameters
+        ----------
+        folds : sequence of (Strategy, int)
+            A strategy and the number of the fold that it is evaluated on.
+        deadline : Deadline
+            Nothing is submitted or waited for after it.
+
+        Returns
+        -------
+        list of FoldResult
+            One for each fold. The status is ``"timeout"`` where the fold was not
+            scored by the deadline, and ``"failed"`` or ``"killed"`` where its task
+            ended without a result.
+        """
+        futures: list[Future[FoldResult]] = []
+        for strategy, number in folds:
+            if deadline.is_over:  # in this process, tasks run as they are submitted
+                break
+            futures.append(self.submit(strategy, number, seconds=deadline.timeout_s))
+        for future in wait(futures, timeout=deadline.timeout_s).not_done:
+            self.cancel(future)
+        return [
+            fold_result(number, future)
+            if future is not None and future.done()
+            else FoldResult(number, "timeout", reason="the time was over")
+            for (_, number), future in zip_longest(folds, futures)
+        ]
+
+    def cancel(self, future: Future[FoldResult]) -> bool:
+        """Cancel a task if that costs nothing; return whether it will not run.
+
+        Pebble, whose pool `WorkerPool` is, cancels by ending a worker.
+        """
+        return not isinstance(self.executor, WorkerPool) and future.cancel()
+
+
+def fold_result(number: int, future: Future[FoldResult]) -> FoldResult:
+    """Return the result of a finished task; one that was lost has its reason."""
+    if future.cancelled():
+        return FoldResult(number, "timeout", reason="cancelled")
+    error = future.exception()
+    if error is None:
+        return future.result()
+    status, reason = describe_failure(error)
+    return FoldResult(number, status, reason=reason)

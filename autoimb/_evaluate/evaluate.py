@@ -1,0 +1,192 @@
+"""Fit one strategy on one fold and score its validation rows.
+
+`evaluate` is pure and picklable: what it returns depends on its arguments alone, and
+equals ``strategy.build(...).fit(training rows).predict_proba(validation rows)``.
+Nothing outside the training part of the fold is ever fitted or resampled.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from autoimb._evaluate.encoding_cache import EncodedFold, encoded_folds
+from autoimb._evaluate.row_sample import ALL_ROWS
+from autoimb._execution.executors import describe_failure
+from autoimb._table.columns import take
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from sklearn.pipeline import Pipeline
+
+    from autoimb._catalogue.entry import Family
+    from autoimb._evaluate.problem import Problem
+    from autoimb._evaluate.row_sample import RowSample
+    from autoimb._execution.shared_data import SharedData
+    from autoimb._strategy.strategy import Strategy
+from autoimb._evaluate.fit_predict import (
+    fit_before_model,
+    fit_function,
+    fit_steps,
+    predict_stages,
+)
+from autoimb._evaluate.out_of_fold import FoldResult
+
+_STAGES = (0.125, 0.25, 0.35, 0.5, 0.7, 1.0)  # shares of the rounds that are fitted
+_LEAST_ROUNDS = 10
+
+
+def evaluate(
+    strategy: Strategy,
+    number: int,
+    problem_handle: SharedData,
+    row_sample: RowSample = ALL_ROWS,
+    seconds: float | None = None,
+) -> FoldResult:
+    """Return the scores of one strategy on one fold's validation rows.
+
+    Parameters
+    ----------
+    strategy : Strategy
+        What to fit.
+    number : int
+        Position of the fold among the problem's folds.
+    problem_handle : Inline or Mapped
+        Handle of the problem.
+    row_sample : RowSample, default=ALL_ROWS
+        Which of the fold's training rows the strategy is fitted on. Validation rows
+        are always scored in full.
+    seconds : float, default=None
+        A model that can stop by itself does so after this time, as a ``"timeout"``.
+    """
+    problem: Problem = problem_handle.get()
+    started, cpu = time.perf_counter(), time.process_time()
+    try:
+        with warnings.catch_warnings():
+            # Convergence and constant columns show in the scores.
+            warnings.simplefilter("ignore")
+            result = _scored(strategy, number, problem, row_sample, seconds)
+    except Exception as error:  # noqa: BLE001  a candidate's failure is a result
+        status, reason = describe_failure(error)
+        seconds = time.perf_counter() - started
+        result = FoldResult(number, status, fit_seconds=seconds, reason=reason)
+    return replace(result, cpu_seconds=time.process_time() - cpu)
+
+
+def _scored(
+    strategy: Strategy,
+    number: int,
+    problem: Problem,
+    row_sample: RowSample,
+    seconds: float | None,
+) -> FoldResult:
+    """Fit a strategy on the training rows and score the validation rows."""
+    n_classes = problem.table.n_classes
+    rows, weight, full_counts = _training_rows(problem, number, row_sample, strategy)
+    y, seed = problem.table.y[rows], problem.fold_seed(number)
+    pipeline = problem.build(strategy, y, seed, full_counts=full_counts)
+    fold, pipeline = _encoded(
+        pipeline, strategy, problem, number=number, row_sample=row_sample, rows=rows
+    )
+    fit = fit_function(strategy, problem, seconds)
+    # Timed from here on: loading a library for the first time does not count.
+    started = time.perf_counter()
+    X, y, weights = fit_before_model(pipeline, fold.train, y, weight)
+    left = max(0.0, (seconds or 0.0) - (time.perf_counter() - started))
+    if not fit(pipeline[-1], X, y, left, **weights):
+        raise TimeoutError
+    fitted = time.perf_counter()
+    family: Family = problem.catalogue.get("family", strategy.family.name)
+    stages = _stages(family, strategy)
+    probas = predict_stages(pipeline, fold.val, n_classes, family.staged_proba, stages)
+    return FoldResult(
+        number,
+        "ok",
+        probas[-1],
+        fitted - started + fold.seconds,
+        time.perf_counter() - fitted,
+        stages=tuple(zip(stages, probas, strict=True)) if stages else (),
+        fitted_counts=tuple(np.bincount(y, minlength=n_classes).tolist()),
+    )
+
+
+def _training_rows(
+    problem: Problem, number: int, row_sample: RowSample, strategy: Strategy
+) -> tuple[NDArray[np.intp], NDArray[np.float64] | None, NDArray[np.intp] | None]:
+    """Return the rows of a fold that a strategy is fitted on, with their weights.
+
+    The weights make a sample represent all rows. A strategy that takes no weights is
+    fitted on the sample as if it were the whole table.
+
+    Returns
+    -------
+    rows : ndarray
+        The training rows, or a sample of them.
+    weight : ndarray or None
+        Their weights, if they have any.
+    full_counts : ndarray or None
+        Class counts of all training rows, where a weighted sample represents them.
+    """
+    table, rows = problem.table, problem.folds[number].train_idx
+    weight = None if table.sample_weight is None else table.sample_weight[rows]
+    drawn = row_sample.draw(table.y[rows], problem.fold_seed(number))
+    if drawn is None:
+        return rows, weight, None
+    at, sample_weight = drawn
+    weight = None if weight is None else weight[at]
+    names = strategy.family.name, strategy.resampler.name
+    if not problem.catalogue.allows_row_sample(*names):
+        return rows[at], weight, None
+    weight = sample_weight if weight is None else sample_weight * weight
+    return rows[at], weight, np.bincount(table.y[rows])
+
+
+def _encoded(
+    pipeline: Pipeline,
+    strategy: Strategy,
+    problem: Problem,
+    *,
+    number: int,
+    row_sample: RowSample,
+    rows: NDArray[np.intp],
+) -> tuple[EncodedFold, Pipeline]:
+    """Return both parts of a fold as the strategy reads them, and the further steps."""
+    view, encoder = strategy.view(problem.catalogue), None
+    if view is not None and pipeline.steps[0][0] == "encode":
+        encoder, pipeline = pipeline[0], type(pipeline)(pipeline.steps[1:])
+
+    def encode() -> EncodedFold:
+        X = problem.table.X
+        train, val = take(X, rows), take(X, problem.folds[number].val_idx)
+        if encoder is None:
+            return EncodedFold(train, val, 0.0)
+        started = time.perf_counter()
+        train = encoder.fit_transform(train, problem.table.y[rows])
+        seconds = time.perf_counter() - started
+        return EncodedFold(train, encoder.transform(val), seconds)
+
+    if view is None:  # not cached: the user's model may modify these rows
+        return encode(), pipeline
+    key = (number, row_sample, view if encoder else None)
+    return encoded_folds(problem, problem.cache_bytes).get(key, encode), pipeline
+
+
+def _stages(family: Family, strategy: Strategy) -> list[int]:
+    """Return the numbers of rounds after which a boosted model is scored."""
+    if not family.staged_proba:
+        return []
+    n_rounds = int(dict(strategy.family.params)[family.rounds_parameter])
+    least = min(n_rounds, _LEAST_ROUNDS)
+    return sorted({max(least, round(n_rounds * share)) for share in _STAGES})
+
+
+def fit_on_fold(strategy: Strategy, number: int, problem: Problem) -> Pipeline:
+    """Return a strategy's pipeline fitted on the training rows of one fold."""
+    table, rows = problem.table, problem.folds[number].train_idx
+    weight = None if table.sample_weight is None else table.sample_weight[rows]
+    pipeline = problem.build(strategy, table.y[rows], problem.fold_seed(number))
+    return fit_steps(pipeline, take(table.X, rows), table.y[rows], weight)

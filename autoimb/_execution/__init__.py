@@ -1,0 +1,10 @@
+"""Where tasks run, and what limits them.
+
+===============  =======================================================================
+``deadline``     time budgets and deadlines
+``files``        files written as a whole; harmless CSV
+``resources``    processors, memory, graphics card
+``executors``    worker processes; what happens when one dies
+``shared_data``  data that all tasks of an executor read
+===============  =======================================================================
+"""

@@ -1,0 +1,115 @@
+"""The deadline of a fit, and a time limit on any piece of code."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+from autoimb.exceptions import BudgetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEFAULT_TIME_BUDGET_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A point in time: a start and a time limit."""
+
+    time_limit_s: float | None
+    """Seconds from the start to the deadline; None for no deadline."""
+    started: float = field(default_factory=time.monotonic)
+    """The start, on the monotonic clock of the system."""
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.started
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds left: never negative, infinite without a time limit."""
+        if self.time_limit_s is None:
+            return float("inf")
+        return max(0.0, self.time_limit_s - self.elapsed_s)
+
+    @property
+    def timeout_s(self) -> float | None:
+        """Seconds left as futures take them: None without a time limit."""
+        return None if self.time_limit_s is None else self.remaining_s
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the deadline has passed."""
+        return self.remaining_s == 0.0
+
+    def with_reserve(self, reserve_s: float) -> Deadline:
+        """Return a deadline that leaves so many seconds until this one."""
+        if self.time_limit_s is None:
+            return self
+        return Deadline(max(0.0, self.time_limit_s - reserve_s), self.started)
+
+
+@contextlib.contextmanager
+def interrupt_after(time_limit_s: float | None) -> Iterator[None]:
+    """Raise `TimeoutError` in the block once the time limit has passed.
+
+    Only a timer of the operating system can interrupt any running code, and only in
+    the main thread. In other threads, and while other code uses the timer, the block
+    has no limit. Compiled code is interrupted when it returns to Python.
+    """
+    if (
+        time_limit_s is None
+        or not can_interrupt()
+        or signal.getitimer(signal.ITIMER_REAL)[0] > 0.0
+    ):
+        yield
+        return
+
+    def interrupt(*_: Any) -> None:
+        raise TimeoutError
+
+    previous_handler = signal.signal(signal.SIGALRM, interrupt)
+    # Every second again: an "except" of a library may catch the first error.
+    signal.setitimer(signal.ITIMER_REAL, max(time_limit_s, 1e-3), 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, previous_handler)
+
+
+def can_interrupt() -> bool:
+    """Whether a timer can interrupt this thread."""
+    is_main = threading.current_thread() is threading.main_thread()
+    return is_main and hasattr(signal, "setitimer")
+
+
+def resolve_time_budget(
+    time_budget: float | str | None, n_trials: int | None
+) -> float | None:
+    """Return the time budget in seconds, None for a search that counts trials only."""
+    if n_trials is not None and (
+        isinstance(n_trials, bool) or not isinstance(n_trials, Integral) or n_trials < 1
+    ):
+        raise BudgetError(f"{n_trials=} must be a whole number of at least 1, or None.")
+    if time_budget is None and n_trials is None:
+        raise BudgetError(
+            "time_budget and n_trials are both None, so the search would never "
+            "end: give seconds or a number of trials."
+        )
+    if time_budget in (None, "auto"):
+        return DEFAULT_TIME_BUDGET_S if n_trials is None else None
+    is_number = isinstance(time_budget, Real) and not isinstance(time_budget, bool)
+    if not is_number or not 0 < float(time_budget) < float("inf"):
+        raise BudgetError(
+            f"{time_budget=} must be a positive, finite number of seconds, 'auto' or "
+            "None."
+        )
+    return float(time_budget)

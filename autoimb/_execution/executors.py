@@ -1,0 +1,216 @@
+"""Executors: where tasks run, and what happens when a worker dies.
+
+A task is a picklable function on a `concurrent.futures` executor. `WorkerPool` is
+Pebble's pool, which can end one task without harm to the others. loky starts
+its processes as new interpreters that do not import ``__main__``, so that a script
+needs no ``if __name__ == "__main__"``.
+
+If a worker dies, the pool starts another one. `describe_failure` calls the fold
+"killed"; its candidate is recorded with that status and the search continues.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import threading
+import time
+from abc import ABC, abstractmethod
+from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from autoimb._execution.deadline import interrupt_after
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from autoimb._execution.resources import Layout
+
+
+_THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_PARENT_CHECK_S = 1.0  # between two checks of a worker that its parent is alive
+
+
+class LimitedExecutor(Executor, ABC):
+    """An executor that can limit the running time of a single task."""
+
+    n_workers: int
+    """How many tasks run at once."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Submit a task without a time limit."""
+        return self.submit_within(None, fn, *args, **kwargs)
+
+    @abstractmethod
+    def submit_within(
+        self,
+        time_limit_s: float | None,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """Submit a task that is ended once it has run for the time limit."""
+
+
+class SequentialExecutor(LimitedExecutor):
+    """Run each task in this process at the moment it is submitted."""
+
+    n_workers = 1
+
+    def submit_within(
+        self,
+        time_limit_s: float | None,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """Run the task within the time limit and return its finished future."""
+        import threadpoolctl
+
+        future: Future[Any] = Future()
+        try:
+            # One thread, as n_jobs=1 means one processor.
+            with threadpoolctl.threadpool_limits(1), interrupt_after(time_limit_s):
+                result = fn(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001  a future holds every error
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+        return future
+
+
+class WorkerPool(LimitedExecutor):
+    """Worker processes in which a single task can be ended.
+
+    Parameters
+    ----------
+    n_workers : int
+        Number of processes.
+    n_threads : int, default=1
+        Number of threads of each process.
+    """
+
+    def __init__(self, n_workers: int, n_threads: int = 1) -> None:
+        from loky.backend import get_context
+        from pebble import ProcessPool
+
+        self.n_workers = n_workers
+        self._pool = ProcessPool(
+            max_workers=n_workers,
+            initializer=_start_worker,
+            initargs=[n_threads],
+            context=get_context("loky"),
+        )
+        # Processes take seconds to start: they do so while the table is profiled.
+        for _ in range(n_workers):
+            self._pool.schedule(_warm_up)
+
+    def submit_within(
+        self,
+        time_limit_s: float | None,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """Queue a task; its worker is ended once it has run for the time limit."""
+        import cloudpickle
+
+        payload = cloudpickle.dumps((fn, args, kwargs))
+        return self._pool.schedule(_run_payload, args=[payload], timeout=time_limit_s)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002  the base class's signature
+        """End the workers, at once if `cancel_futures`."""
+        end = self._pool.stop if cancel_futures else self._pool.close
+        end()  # type: ignore[no-untyped-call]
+        if wait:
+            self._pool.join()
+
+
+def _start_worker(n_threads: int) -> None:
+    """Limit the threads of this process, and leave Ctrl-C to its parent."""
+    import threadpoolctl
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The handler of the pool would run only once the fit returns to Python.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # The variables limit libraries that are loaded later, the call limits the others.
+    os.environ.update(dict.fromkeys(_THREAD_COUNTS, str(n_threads)))
+    threadpoolctl.threadpool_limits(n_threads)
+    threading.Thread(target=_end_with_parent, args=[os.getppid()], daemon=True).start()
+
+
+def _end_with_parent(parent: int) -> None:
+    """End this process once its parent is dead, even in the middle of a fit."""
+    while os.getppid() == parent:
+        time.sleep(_PARENT_CHECK_S)
+    os._exit(1)
+
+
+def _warm_up() -> None:
+    """Import the packages that every candidate needs."""
+    import imblearn.pipeline  # noqa: F401
+    import sklearn.ensemble  # noqa: F401
+
+
+def _run_payload(payload: bytes) -> Any:
+    """Run a pickled task; classes of the user's script travel inside it."""
+    fn, args, kwargs = pickle.loads(payload)  # noqa: S301  written by our own parent
+    return fn(*args, **kwargs)
+
+
+def submit_task(
+    executor: Executor, time_limit_s: float | None, fn: Callable[..., Any], *args: Any
+) -> Future[Any]:
+    """Submit a task, with a time limit where the executor supports one.
+
+    If the executor refuses the task, the returned future holds its error.
+    """
+    try:
+        if not hasattr(executor, "submit_within"):
+            return executor.submit(fn, *args)
+        return executor.submit_within(time_limit_s, fn, *args)  # type: ignore[no-any-return]
+    except Exception as error:  # noqa: BLE001  the candidate fails, not the search
+        future: Future[Any] = Future()
+        future.set_exception(error)
+        return future
+
+
+class Failure(NamedTuple):
+    """Why a task has no result."""
+
+    status: str
+    """``"timeout"``, ``"killed"`` or ``"failed"``."""
+    reason: str
+
+
+def describe_failure(error: BaseException) -> Failure:
+    """Return why a task has no result, from the error of its future."""
+    if isinstance(error, FutureTimeoutError | TimeoutError):
+        return Failure(
+            "timeout", "one fold took longer than its share of the time budget"
+        )
+    if isinstance(error, BrokenExecutor) or type(error).__name__ == "ProcessExpired":
+        return Failure("killed", "its worker process died (out of memory?)")
+    return Failure("failed", f"{type(error).__name__}: {error}")
+
+
+@contextlib.contextmanager
+def open_executor(executor: Executor | None, layout: Layout) -> Iterator[Executor]:
+    """Yield the user's executor, or a new one whose tasks end with the block."""
+    if executor is not None:
+        yield executor
+        return
+    if layout.in_process:
+        yield SequentialExecutor()
+        return
+    pool = WorkerPool(layout.n_workers, layout.n_threads)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,96 @@
+"""What this machine offers: processors, memory, a graphics card."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoimb._execution.deadline import can_interrupt
+from autoimb.exceptions import BadInputError, unknown_name_error
+
+SHORT_BUDGET_S = 8.0
+"""Time budgets below this run in one process: starting workers takes seconds."""
+_LARGE_TABLE_CELLS = 10_000_000
+"""From this size on, fits with all threads, one after the other, end sooner than fits
+with one thread each, side by side."""
+_DEVICES = ("auto", "cpu", "cuda")
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How many fits run at once, with how many threads each, and where."""
+
+    n_workers: int
+    n_threads: int = 1
+    in_process: bool = False
+    """Whether fits run in this process instead of worker processes."""
+
+
+def choose_layout(n_jobs: int, n_cells: int, time_budget_s: float | None) -> Layout:
+    """Return the layout for a table with so many cells and a time budget.
+
+    A large table has one worker with all threads: within a time budget its fits are
+    few, and the last of several side by side would run alone for long. Without a time
+    budget every fit has one thread, since rounding errors, and so the results, depend
+    on how many threads share a sum.
+    """
+    if time_budget_s is not None and time_budget_s < SHORT_BUDGET_S:
+        return Layout(1, in_process=True)
+    if n_jobs == 1:
+        # Where no timer can interrupt a fit, ending its process is the only way.
+        return Layout(1, in_process=time_budget_s is None or can_interrupt())
+    is_large = time_budget_s is not None and n_cells >= _LARGE_TABLE_CELLS
+    return Layout(1, n_jobs) if is_large else Layout(n_jobs)
+
+
+def resolve_n_jobs(n_jobs: int | None) -> int:
+    """Return how many workers to use.
+
+    None means every CPU that this process may use (affinity and cgroup), or one inside
+    another pool's worker; -1 is every CPU, -2 all but one.
+    """
+    import loky
+
+    if n_jobs is None:
+        return 1 if multiprocessing.parent_process() else int(loky.cpu_count())
+    if n_jobs == 0:
+        raise BadInputError("n_jobs=0 means nothing: use None, 1 or more, or -1.")
+    return n_jobs if n_jobs > 0 else max(1, int(loky.cpu_count()) + 1 + n_jobs)
+
+
+def resolve_device(device: str) -> str:
+    """Return ``"cpu"`` or ``"cuda"``; ``"auto"`` means ``"cuda"`` if there is one."""
+    if device not in _DEVICES:
+        raise unknown_name_error(f"{device=}", str(device), _DEVICES)
+    if device != "auto":
+        return device
+    # Importing torch takes seconds, so it is imported only where a card may be.
+    if os.name == "posix" and not any(Path("/dev").glob("nvidia[0-9]*")):
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def free_memory() -> float:
+    """Return the bytes that this process and its workers can still take."""
+    import psutil
+
+    return min(float(psutil.virtual_memory().available), _free_in_cgroup())
+
+
+def _free_in_cgroup() -> float:
+    """Return the bytes left to this control group, infinite without a limit."""
+    try:
+        limit = float((_CGROUP / "memory.max").read_text(encoding="ascii"))
+        used = float((_CGROUP / "memory.current").read_text(encoding="ascii"))
+    except (OSError, ValueError):  # no control group, or no limit: "max"
+        return float("inf")
+    stat = _CGROUP / "memory.stat"
+    lines = stat.read_text(encoding="ascii").splitlines() if stat.is_file() else []
+    sizes = dict(line.split(maxsplit=1) for line in lines)
+    # Cached pages of files count as used, but the system frees them on demand.
+    return limit - used + float(sizes.get("inactive_file", 0.0))

@@ -1,0 +1,145 @@
+"""Data that all tasks on an executor read: sent once, not with every task."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import pickle
+import shutil
+import tempfile
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Executor
+
+from autoimb._execution.executors import WorkerPool
+
+_PAGE = mmap.ALLOCATIONGRANULARITY
+_PREFIX = "autoimb-data-"
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """Shared data that are sent with every task."""
+
+    value: Any
+
+    def get(self) -> Any:
+        """Return the value."""
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """Shared data that the processes of one machine read from one mapped file."""
+
+    path: str
+    places: tuple[tuple[int, int], ...]
+    """Start and size in bytes of the pickle, then of each buffer."""
+
+    def get(self) -> Any:
+        """Return the value; arrays are read-only views of the file, and no copies."""
+        if self.path not in _MAPPED:
+            _MAPPED.clear()
+            with Path(self.path).open("rb") as file:
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            content = memoryview(mapped)
+            parts = [content[start : start + size] for start, size in self.places]
+            _MAPPED[self.path] = pickle.loads(parts[0], buffers=parts[1:])  # noqa: S301  our own file
+        return _MAPPED[self.path]
+
+
+SharedData = Inline | Mapped
+_MAPPED: dict[str, Any] = {}
+
+
+@contextlib.contextmanager
+def share(value: Any, executor: Executor) -> Iterator[SharedData]:
+    """Yield a handle whose `get` returns the value in the tasks of this executor."""
+    if not isinstance(executor, WorkerPool):
+        yield Inline(value)
+        return
+    import cloudpickle
+
+    buffers: list[pickle.PickleBuffer] = []
+    payload = cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+    parts = [memoryview(payload), *(buffer.raw() for buffer in buffers)]
+    # Each part starts at a multiple of the page size.
+    whole_pages = (-(-part.nbytes // _PAGE) * _PAGE for part in parts[:-1])
+    starts = list(accumulate(whole_pages, initial=0))
+    with _data_folder() as folder:
+        path = folder / "shared"
+        with path.open("wb") as file:
+            for start, part in zip(starts, parts, strict=True):
+                file.seek(start)
+                file.write(part)
+        sizes = (part.nbytes for part in parts)
+        yield Mapped(str(path), tuple(zip(starts, sizes, strict=True)))
+
+
+@contextlib.contextmanager
+def _data_folder() -> Iterator[Path]:
+    """Yield a folder that only this user can read, and remove it at the end.
+
+    If this process is killed, loky's tracker removes the folder as soon as the workers
+    have noticed; if the machine fails, the next fit does.
+    """
+    from loky.backend import resource_tracker
+
+    _remove_stale_folders()
+    folder, lock = _locked_folder()
+    resource_tracker.register(str(folder), "folder")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        resource_tracker.unregister(str(folder), "folder")
+        if lock is not None:
+            os.close(lock)
+
+
+def _locked_folder() -> tuple[Path, int | None]:
+    """Return a new folder and its lock, which is held for as long as the process lives.
+
+    Windows has no locks of folders: there the lock is None.
+    """
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        if fcntl is None:
+            return folder, None
+        with contextlib.suppress(FileNotFoundError):  # swept before it was locked
+            lock = os.open(folder, _FOLDER)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if folder.exists():
+                return folder, lock
+            os.close(lock)
+
+
+def _remove_stale_folders() -> None:
+    """Remove what dead processes of this user left behind.
+
+    Nobody but their owner can put another folder in their place, since the temporary
+    directory is sticky, and links are not followed.
+    """
+    if fcntl is None:
+        return
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):  # of another user, in use, or gone
+            lock = os.open(folder, _FOLDER)
+            try:
+                if os.fstat(lock).st_uid == os.getuid():
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder)
+            finally:
+                os.close(lock)

@@ -1,0 +1,60 @@
+"""Functions that only scripts need. Scripts hold copies, with all that they use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.utils.class_weight import compute_sample_weight
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class ClassWeighted(ClassifierMixin, BaseEstimator):
+    """A model whose training rows are weighted by their classes."""
+
+    def __init__(self, model: Any, class_weight: dict[int, float]) -> None:
+        self.model = model
+        self.class_weight = class_weight
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ClassWeighted:
+        """Fit a copy of the model."""
+        weight = compute_sample_weight(self.class_weight, y)
+        if sample_weight is not None:
+            weight = weight * sample_weight
+        self.model_ = clone(self.model).fit(X, y, sample_weight=weight)
+        self.classes_ = self.model_.classes_
+        return self
+
+    def predict(self, X: Any) -> Any:
+        """Return the model's labels."""
+        return self.model_.predict(X)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return the model's probabilities."""
+        return self.model_.predict_proba(X)
+
+
+def number(column: pd.Series[Any]) -> NDArray[np.float64]:
+    """Return numbers, booleans or durations (as seconds), NaN for gaps."""
+    column = column.infer_objects()
+    if column.dtype.kind == "m":
+        column = column.dt.total_seconds()
+    return pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def fit_weighted(pipeline: Any, X: Any, y: Any, sample_weight: Any) -> Any:
+    """Fit a pipeline step by step: weights follow their rows through a sampler."""
+    *steps, (_, model) = pipeline.steps
+    for _, step in steps:
+        if hasattr(step, "fit_resample"):
+            X, y = step.fit_resample(X, y)
+            sample_weight = sample_weight[step.sample_indices_]
+        else:
+            X = step.fit_transform(X, y)
+    last = f"{model.steps[-1][0]}__" if hasattr(model, "steps") else ""
+    model.fit(X, y, **{f"{last}sample_weight": sample_weight})
+    return pipeline

@@ -1,0 +1,230 @@
+"""`Decision`: the threshold and class shares of a model, and how others are chosen.
+
+A decision holds the out-of-fold scores that its threshold was tuned on. Another
+threshold, or one for another class distribution, is therefore chosen without a refit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autoimb._metrics.confusion import confusion_matrices, f_beta, precision, recall
+from autoimb._metrics.metrics import metrics_at
+from autoimb._threshold.prior_shift import PriorShift, resolve_prior, shifted
+from autoimb._threshold.rules import COST, Argmax, Threshold, resolve_threshold
+from autoimb._threshold.search import TunedRule, tune_threshold
+from autoimb.exceptions import BadInputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from autoimb._evaluate.out_of_fold import OutOfFold
+    from autoimb._evaluate.problem import Problem
+    from autoimb._fit.calibrate import CalibratedScores
+    from autoimb._table.table import Table
+    from autoimb._threshold.objectives import ThresholdObjective
+
+
+def check_threshold(threshold: Any, table: Table) -> Any:
+    """Return the threshold that a user requests, ``"cost"`` if rows have costs.
+
+    Raises
+    ------
+    BadInputError
+        If it cannot be used on this table.
+    """
+    has_costs = table.costs is not None
+    if has_costs:
+        if not (isinstance(threshold, str) and threshold in {"f1", COST}):
+            raise BadInputError(
+                f"costs= and {threshold=} exclude each other: leave threshold at its "
+                f"default or set it to {COST!r} to minimise the costs; or pass no "
+                "costs."
+            )
+        threshold = COST
+    resolve_threshold(threshold, table.n_classes, table.pos, has_costs=has_costs)
+    return threshold
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Decision:
+    """The rule from probabilities to labels, and the scores that it is tuned on."""
+
+    requested: Any
+    """The threshold as the user spells it."""
+    rule: Threshold = field(default_factory=Argmax)
+    """Before tuning, the most probable class."""
+    interval: tuple[float, float] | None = None
+    """The 5 to 95 % range of cuts tuned on bootstrap draws."""
+    left_out: NDArray[np.float64] | None = None
+    """Confusions (B, 2, 2) of those cuts, on the rows that their draw left out."""
+    shift: PriorShift | None = None
+    """The change to the expected class distribution; None keeps that of the table."""
+    oof: OutOfFold
+    calibrated: CalibratedScores
+    is_out_of_fold: bool = True
+    """Whether the scores are out of fold; else they are of training rows."""
+    classes: NDArray[Any]
+    class_weights: NDArray[np.float64]
+    """Total weight of each class in the training table."""
+    pos: int | None
+    costs: NDArray[np.float64] | None
+    """Costs of the rows of the training table."""
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        requested: Any,
+        oof: OutOfFold,
+        calibrated: CalibratedScores,
+        problem: Problem,
+        *,
+        is_out_of_fold: bool,
+    ) -> Decision:
+        """Return a tuned decision for the scores of a problem's rows."""
+        table = problem.table
+        # Stored as int32, so that saved models are smaller.
+        shorter = {
+            name: getattr(oof, name).astype(np.int32)
+            for name in ("rows", "y", "groups")
+        }
+        return cls(
+            requested=requested,
+            oof=replace(oof, **shorter),
+            calibrated=calibrated,
+            is_out_of_fold=is_out_of_fold,
+            classes=table.classes,
+            class_weights=np.bincount(
+                table.y, table.weights, minlength=table.n_classes
+            ).astype(np.float64),
+            pos=table.pos,
+            costs=table.costs,
+            seed=problem.seed,
+        ).tuned()
+
+    def for_threshold(self, requested: Any) -> Decision:
+        """Return the decision for another threshold and the same class shares."""
+        return replace(self, requested=requested).tuned()
+
+    def for_prior(self, prior: Any) -> Decision:
+        """Return the decision for another class distribution, by the same objective."""
+        after = resolve_prior(prior, self.classes, self.pos)
+        before = self.class_weights
+        shift = None if after is None else PriorShift.between(before, after)
+        return replace(self, shift=shift).tuned()
+
+    def tuned(self) -> Decision:
+        """Return the decision with the best rule, or with the fixed one.
+
+        The rule is for probabilities after the shift.
+        """
+        aim, oof = self._aim, self.oof
+        tuned = (
+            TunedRule(aim)
+            if isinstance(aim, Threshold)
+            else tune_threshold(
+                oof.y,
+                self.calibrated.proba,
+                self.calibrated.cross_fitted,
+                oof.weight,
+                aim,
+                pos=self.pos,
+                row_ids=oof.rows,
+                seed=self.seed,
+                shift=self.shift,
+                costs=None if self.costs is None else self.costs[oof.rows],
+            )
+        )
+        return replace(
+            self, rule=tuned.rule, interval=tuned.interval, left_out=tuned.left_out
+        )
+
+    @property
+    def _aim(self) -> Threshold | ThresholdObjective:
+        """The rule that the user fixed, or the objective to tune for."""
+        return resolve_threshold(
+            self.requested,
+            len(self.classes),
+            self.pos,
+            has_costs=self.costs is not None,
+        )
+
+    @property
+    def objective(self) -> str:
+        """The name of the objective that the rule was chosen for."""
+        return getattr(self._aim, "label", "set by the user")
+
+    @property
+    def needs_costs(self) -> bool:
+        """Whether the rule is chosen for the costs of the rows."""
+        return isinstance(self.requested, str) and self.requested == COST
+
+    def oof_proba(self, n_rows: int) -> NDArray[np.float64]:
+        """Return calibrated out-of-fold probabilities by row, NaN if there are none."""
+        if not self.is_out_of_fold:
+            return np.full((n_rows, len(self.classes)), np.nan)
+        return self.oof.by_row(shifted(self.calibrated.proba, self.shift), n_rows)
+
+    def code(self, fit_code: str) -> str:
+        """Return code that fits the model, and then sets this class distribution."""
+        if self.shift is None:
+            return fit_code
+        shares = dict(zip(self.classes.tolist(), self.shift.after, strict=True))
+        return f"{fit_code}\nmodel.set_prior({shares})"
+
+
+class DecisionScores:
+    """How a decision scores on the out-of-fold rows."""
+
+    def __init__(self, decision: Decision) -> None:
+        oof, shift, pos = decision.oof, decision.shift, decision.pos
+        self.decision = decision
+        self.weight: NDArray[np.float64] = (
+            oof.weight if shift is None else oof.weight * shift.ratios[oof.y]
+        )
+        """Weight of each out-of-fold entry, scaled to the expected class shares."""
+        self.proba = shifted(decision.calibrated.proba, shift)
+        """Out-of-fold probabilities that the rule applies to."""
+        self.labels = decision.rule.apply(self.proba)
+        """Out-of-fold labels."""
+        self.confusion: NDArray[np.float64] = confusion_matrices(
+            oof.y, self.labels, self.weight[np.newaxis], len(decision.classes)
+        )[0]
+        """Confusion matrix (k, k) of the out-of-fold labels."""
+        self.at_threshold = metrics_at(oof.y, self.labels, self.proba, self.weight, pos)
+        """Metrics with calibration, shift and threshold."""
+        self.at_default = metrics_at(
+            oof.y, Argmax().apply(oof.proba), oof.proba, self.weight, pos
+        )
+        """Metrics of the scores before calibration, with the most probable class."""
+
+    @property
+    def expected(self) -> dict[str, tuple[float, float, float]]:
+        """What a tuned cut scores on new rows: mean, 2.5 and 97.5 % over draws.
+
+        Empty if no cut was tuned. By the bootstrap, which tunes the cut on each draw
+        and scores it on the rows that the draw left out: the scores of the tuned cut
+        come from the rows that it was tuned on, and are too high.
+        """
+        left_out, pos = self.decision.left_out, self.decision.pos
+        if left_out is None or pos is None:
+            return {}
+        # A draw that left out no positive has no recall, one without alerts no
+        # precision.
+        has_positives = left_out[:, pos].sum(axis=-1) > 0
+        has_alerts = left_out[:, :, pos].sum(axis=-1) > 0
+        drawn = {
+            "precision": precision(left_out[has_alerts], pos),
+            "recall": recall(left_out[has_positives], pos),
+            "f1": f_beta(left_out[has_positives], pos, 1.0),
+        }
+        expected = {}
+        for name, values in drawn.items():
+            if len(values):
+                low, high = np.percentile(values, [2.5, 97.5])
+                expected[name] = float(values.mean()), float(low), float(high)
+        return expected

@@ -1,0 +1,90 @@
+"""From a selection to a model that predicts: refit, calibrate, tune the threshold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autoimb._evaluate.fit_predict import predict_codes
+from autoimb._evaluate.out_of_fold import FoldResult, OutOfFold
+from autoimb._fit.calibrate import CalibratedScores, EnsembleScores, ensemble_scores
+from autoimb._fit.decision import Decision
+from autoimb._fit.fitted_model import FittedMember, FittedModel
+from autoimb._fit.refit_selection import refit_selection
+from autoimb._metrics.calibration import Identity
+from autoimb._table.columns import take
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+    from autoimb._evaluate.problem import Problem
+    from autoimb._fit.refit_selection import RefitFailure
+    from autoimb._select.selection import Selection
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedSelection:
+    """A model with its decision, and the selection of the members that are in it."""
+
+    model: FittedModel
+    decision: Decision
+    selection: Selection
+    """What was refitted: a substitute if the winner failed or took too long."""
+    refit_failure: RefitFailure | None
+    """Why the winner was not refitted as a whole; None if it was."""
+
+
+def finish(
+    selection: Selection,
+    problem: Problem,
+    requested_threshold: Any,
+    *,
+    calibrates_output: bool,
+    n_threads: int = 1,
+    seconds: float | None = None,
+) -> FittedSelection:
+    """Return the selection refitted, calibrated and with its threshold.
+
+    A fallback has no out-of-fold scores. Its threshold is tuned on training rows, and
+    it is never calibrated.
+    """
+    refitted = refit_selection(selection, problem, n_threads=n_threads, seconds=seconds)
+    members, pipelines = refitted.selection.members, refitted.pipelines
+    is_out_of_fold = bool(refitted.selection.winner.results)
+    if is_out_of_fold:
+        scores = ensemble_scores(members, problem, calibrates_output=calibrates_output)
+    else:
+        scores = _training_scores(pipelines[0], problem)
+    decision = Decision.of(
+        requested_threshold,
+        scores.oof,
+        scores.calibrated,
+        problem,
+        is_out_of_fold=is_out_of_fold,
+    )
+    fitted = tuple(
+        FittedMember(member.strategy, member.weight, pipeline, calibration)
+        for member, pipeline, calibration in zip(
+            members, pipelines, scores.calibrations, strict=True
+        )
+    )
+    model = FittedModel(
+        fitted, decision.rule, problem.table.n_classes, calibration=scores.calibration
+    )
+    return FittedSelection(model, decision, refitted.selection, refitted.failure)
+
+
+def _training_scores(pipeline: Pipeline, problem: Problem) -> EnsembleScores:
+    """Return the scores of the rows of one fold, which the pipeline was fitted on.
+
+    The scores of rows that a model has learned by heart say no more than their labels,
+    so that the threshold is tuned with the labels as probabilities.
+    """
+    X, n_classes = problem.table.X, problem.table.n_classes
+    proba = predict_codes(pipeline, take(X, problem.folds[0].val_idx), n_classes)
+    oof = OutOfFold.of([FoldResult(0, "ok", proba)], problem)
+    labels = np.eye(n_classes)[oof.y]
+    uncalibrated = CalibratedScores(Identity(), proba, labels)
+    return EnsembleScores(oof, uncalibrated, (Identity(),), Identity())

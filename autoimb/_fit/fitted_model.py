@@ -1,0 +1,84 @@
+"""`FittedModel`: fitted members, and the rule from their probabilities to labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autoimb._evaluate.fit_predict import predict_codes
+from autoimb._metrics.calibration import Calibration, Identity
+from autoimb._threshold.prior_shift import PriorShift, shifted
+from autoimb._threshold.rules import Cut, Threshold
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from sklearn.pipeline import Pipeline
+
+    from autoimb._strategy.strategy import Strategy
+    from autoimb._table.columns import CanonicalRows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedMember:
+    """One strategy refitted on all rows, with its calibration and weight."""
+
+    strategy: Strategy
+    weight: float
+    pipeline: Pipeline
+    calibration: Calibration
+
+    def proba(
+        self, X: CanonicalRows, n_classes: int, encoded: dict[int, Any] | None = None
+    ) -> NDArray[np.float64]:
+        """Return calibrated probabilities of canonical rows.
+
+        Members that are given the same `encoded` share what their encoders return.
+        """
+        return self.calibration(predict_codes(self.pipeline, X, n_classes, encoded))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedModel:
+    """What predicts: members, and the rule from their probabilities to labels."""
+
+    members: tuple[FittedMember, ...]
+    threshold: Threshold
+    n_classes: int
+    shift: PriorShift | None = None
+    """From the class shares of the training table to others; None for the same."""
+    calibration: Calibration = field(default_factory=Identity)
+    """Of the members' mean; the identity for a single member."""
+
+    def proba(self, X: CanonicalRows) -> NDArray[np.float64]:
+        """Return the calibrated mean of the members' calibrated probabilities."""
+        weights = [member.weight for member in self.members]
+        encoded: dict[int, Any] = {}
+        probas = [member.proba(X, self.n_classes, encoded) for member in self.members]
+        mean = np.average(probas, axis=0, weights=weights)
+        return shifted(self.calibration(mean), self.shift)
+
+    @property
+    def raw_cut(self) -> float | None:
+        """The cut on a single member's own score that gives the same labels.
+
+        It is the smallest score whose calibrated probability reaches the threshold.
+        None for an ensemble, or a rule that is no cut.
+        """
+        cut, calibration = self.threshold, self.members[0].calibration
+        if len(self.members) > 1 or not isinstance(cut, Cut):
+            return None
+
+        def reaches(score: float) -> bool:
+            row = np.zeros((1, 2))
+            row[0, cut.pos], row[0, 1 - cut.pos] = score, 1 - score
+            return bool(shifted(calibration(row), self.shift)[0, cut.pos] >= cut.value)
+
+        if reaches(0.0):
+            return 0.0
+        low, high = 0.0, float(np.nextafter(1.0, 2.0))  # above every score
+        for _ in range(80):
+            middle = (low + high) / 2
+            low, high = (low, middle) if reaches(middle) else (middle, high)
+        return high

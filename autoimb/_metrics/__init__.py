@@ -1,0 +1,9 @@
+"""Scores, their standard errors, and calibration.
+
+===============  =======================================================================
+``confusion``    confusion matrices, and metrics that are formulas on them
+``metrics``      metrics of scores and of labels
+``bootstrap``    draws of rows; the standard errors and intervals that they give
+``calibration``  strictly increasing maps from scores to probabilities
+===============  =======================================================================
+"""

@@ -1,0 +1,196 @@
+"""Saved models: skops files, which are checked node by node and hold no pickle."""
+
+from __future__ import annotations
+
+import json
+from copy import copy
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zipfile import ZIP_DEFLATED, ZipFile
+
+import pandas as pd
+from sklearn.utils.validation import check_is_fitted
+
+from autoimb._execution.files import replacing
+from autoimb._persist.allowed_classes import MODEL
+from autoimb._persist.audit import NONE, check_file, keeps_cache
+from autoimb.exceptions import AutoImbError, BadInputError, StorageMismatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from os import PathLike
+
+    from autoimb._persist.audit import Audit
+
+FORMAT = 2
+"""Raised when an older autoimb could no longer read what is written."""
+_MOST_NAMES = 5  # in a message about what no model holds
+
+
+def save(model: Any, path: str | PathLike[str]) -> None:
+    """Write a fitted `AutoImbalance` without its study, storage and executor."""
+    import skops.io
+
+    bare = _detached(copy(model))
+    bare.leaderboard_ = model.leaderboard_.astype(object).to_dict("list")
+    made = BytesIO(skops.io.dumps({"format": FORMAT, "model": bare}))
+    with (
+        replacing(path) as file,
+        ZipFile(made) as loose,
+        ZipFile(file, "w", ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
+        for name in loose.namelist():
+            content = loose.read(name)
+            if name == "schema.json":
+                content = json.dumps(_simpler(json.loads(content))).encode()
+            archive.writestr(name, content)  # trees shrink to a fraction
+
+
+def _detached(model: Any) -> Any:
+    """Return the model after taking away what belongs to one process or machine."""
+    model.executor = model.storage = model.study_name = None
+    model.study_ = model._catalogue = None
+    model.set_callbacks()
+    return model
+
+
+def _simpler(node: Any) -> Any:
+    """Return a part of skops' schema without what `load` refuses.
+
+    A ``defaultdict`` (LightGBM has one) becomes a dict, and pipelines lose the folder
+    in which they cache fits.
+    """
+    if isinstance(node, list):
+        return [_simpler(part) for part in node]
+    if not isinstance(node, dict):
+        return node
+    if node.get("__loader__") == "DefaultDictNode":
+        return _simpler({**node["content"]["main"], "__id__": node["__id__"]})
+    simpler = {key: _simpler(part) for key, part in node.items()}
+    if keeps_cache(simpler):
+        simpler["content"]["content"]["memory"] = NONE
+    return simpler
+
+
+def load(path: str | PathLike[str], *, trusted: Sequence[str] = ()) -> Any:
+    """Read a model that `AutoImbalance.save` wrote.
+
+    No code that the file names is run: the file is checked first, and may only hold
+    data and instances of the classes that saved models are made of.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    trusted : sequence of str, default=()
+        Names of classes and functions of your own that the model is made of, such as
+        ``"my_package.MyModel"``. A file from someone else may name anything here, and
+        what is allowed may run any code. What belongs to Python itself or to autoimb
+        cannot be allowed.
+
+    Returns
+    -------
+    AutoImbalance
+        The fitted model; ``study_`` is None.
+
+    Raises
+    ------
+    BadInputError
+        If there is no such file, or it is no autoimb model, or it holds what is neither
+        known nor allowed.
+    StorageMismatchError
+        If a newer or an older autoimb wrote it, in another format.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from sklearn.datasets import make_classification
+    >>> import autoimb
+    >>> X, y = make_classification(200, weights=[0.9], random_state=0)
+    >>> model = autoimb.AutoImbalance(
+    ...     n_trials=1, families="logistic_regression", n_jobs=1, random_state=0
+    ... ).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "model.skops"
+    ...     model.save(path)
+    ...     same = autoimb.load(path)
+    >>> bool((same.predict(X) == model.predict(X)).all())
+    True
+    """
+    import skops.io
+
+    name = str(path)
+    if not Path(path).is_file():
+        raise BadInputError(f"there is no file {name!r}.")
+    try:
+        # Read once: what is checked is what is loaded.
+        data = Path(path).read_bytes()
+        schema, audit = check_file(data, trusted)
+        _check_root(schema, trusted, name)
+        _check_names(audit, name)
+        model = _model_of(skops.io.loads(data, trusted=sorted(audit.named)))
+    except AutoImbError:
+        raise
+    except Exception as error:  # a broken file may raise any
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise BadInputError(
+            f"{name!r} is not a model that autoimb saved: {reason}"
+        ) from error
+    return model
+
+
+def _check_root(schema: Mapping[str, Any], trusted: Sequence[str], name: str) -> None:
+    """Raise unless the schema is that of a model which this version can read."""
+    parts = schema.get("content")
+    is_dict = (schema["__module__"], schema["__class__"]) == ("builtins", "dict")
+    if not is_dict or not isinstance(parts, dict) or set(parts) != {"format", "model"}:
+        raise BadInputError(f"{name!r} is a skops file, but no autoimb model.")
+    format_ = json.loads(parts["format"]["content"])
+    if type(format_) is not int:
+        raise BadInputError(f"{name!r} has no number as its format.")
+    if format_ > FORMAT:
+        raise StorageMismatchError(
+            f"a newer autoimb wrote {name!r}: its format is {format_}, this one reads "
+            f"up to {FORMAT}. Upgrade autoimb."
+        )
+    if format_ < FORMAT:
+        raise StorageMismatchError(
+            f"an older autoimb wrote {name!r}: its format is {format_}, this one reads "
+            f"{FORMAT}. Fit the model again and save it with this version."
+        )
+    model = parts["model"]
+    made_by = f"{model['__module__']}.{model['__class__']}"
+    if model["__loader__"] != "ObjectNode" or made_by not in {MODEL, *trusted}:
+        raise BadInputError(f"{name!r} is a skops file, but no autoimb model.")
+
+
+def _check_names(audit: Audit, name: str) -> None:
+    """Raise if a file names what is neither known nor allowed."""
+    if audit.forbidden:
+        raise BadInputError(
+            f"{name!r} is not a model that autoimb saved, and may be an attack: it "
+            f"holds {sorted(audit.forbidden)[:_MOST_NAMES]}, which no model holds."
+        )
+    if audit.strange:
+        strange = sorted(audit.strange)
+        raise BadInputError(
+            f"{name!r} holds classes or functions that autoimb does not know: "
+            f"{strange}. They can run any code. If they are your own: "
+            f"autoimb.load({name!r}, trusted={strange})."
+        )
+
+
+def _model_of(bundle: Any) -> Any:
+    """Return the model of a bundle; raise if something else came out."""
+    if type(bundle) is not dict or bundle.keys() != {"format", "model"}:
+        raise TypeError("it holds no dict of a format and a model.")
+    model = bundle["model"]
+    # The class itself is further down the list of modules.
+    if MODEL not in {f"{c.__module__}.{c.__qualname__}" for c in type(model).__mro__}:
+        raise TypeError(f"it holds a {type(model).__name__}.")
+    check_is_fitted(model)
+    _detached(model).leaderboard_ = pd.DataFrame(model.leaderboard_).astype(
+        {"rank": "Int64"}
+    )
+    return model

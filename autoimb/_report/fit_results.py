@@ -1,0 +1,78 @@
+"""Everything that one fit measured, as the modules that make the report read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from autoimb._search.trials import TrialRecord, complete, leaderboard, with_finalists
+from autoimb._select.ensemble import EnsembleScoring
+from autoimb._select.honest_score import HonestScore, honest_score
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from autoimb._evaluate.problem import Problem
+    from autoimb._evaluate.scoring import Scoring
+    from autoimb._fit.decision import Decision
+    from autoimb._fit.finish import FittedSelection
+    from autoimb._metrics.bootstrap import Score
+    from autoimb._search.trials import SearchOutcome
+    from autoimb._select.selection import Selection
+    from autoimb._strategy.flowchart import Recommendation
+    from autoimb._strategy.search_space import SearchSpace
+    from autoimb._table.profile import DatasetProfile
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FitResults:
+    """Everything that one fit measured; what is derived from it is computed once."""
+
+    profile: DatasetProfile
+    recommendation: Recommendation
+    space: SearchSpace
+    problem: Problem
+    scoring: Scoring
+    outcome: SearchOutcome
+    selection: Selection
+    finished: FittedSelection
+    decision: Decision
+
+    @cached_property
+    def _ensemble_scoring(self) -> EnsembleScoring:
+        return EnsembleScoring(self.problem, self.scoring)
+
+    @cached_property
+    def score(self) -> Score | None:
+        """The score of what predicts: of the members that there was time to refit."""
+        members = self.selection.members
+        if len(members) == 1:
+            return self.selection.winner.score
+        return self._ensemble_scoring.score(members)
+
+    @cached_property
+    def honest(self) -> HonestScore:
+        """What to expect on new data: of the fitted model, if that is not the best."""
+        candidates = complete(self.outcome.records)
+        return honest_score(candidates, self.selection, self._ensemble_scoring)
+
+    @cached_property
+    def records(self) -> list[TrialRecord]:
+        """All candidates, the finalists as they were scored last."""
+        return with_finalists(self.outcome.records, self.selection.finalists)
+
+    @cached_property
+    def complete(self) -> list[TrialRecord]:
+        """The candidates that were scored on every fold, best first."""
+        return complete(self.records)
+
+    @cached_property
+    def leaderboard(self) -> pd.DataFrame:
+        """All candidates, one a row, best first."""
+        return leaderboard(self.records, self.space.catalogue)
+
+    @property
+    def is_handled(self) -> bool:
+        """Whether any model that predicts does something about the imbalance."""
+        return any(member.strategy.is_handled for member in self.selection.members)

@@ -1,0 +1,182 @@
+"""The report's section on the search: leaderboard, progress, and effects of axes."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autoimb._catalogue import AXES
+from autoimb._catalogue.entry import BASELINE
+from autoimb._evaluate.row_sample import ALL_ROWS
+from autoimb._report.data import AxisEffect, FamilyRow, LeaderboardRow, SearchSection
+from autoimb._report.sentences import difference_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import optuna
+    from numpy.typing import NDArray
+
+    from autoimb._report.fit_results import FitResults
+    from autoimb._search.trials import TrialRecord
+
+_MAX_IMPORTANCES = 12
+_MIN_TRIALS = 10  # with a parameter, to estimate its importance
+
+
+def search_section(results: FitResults) -> SearchSection:
+    """Return what was tried, and how it did."""
+    table, records = results.leaderboard.astype(object), results.outcome.records
+    rows: list[dict[str, Any]] = table.where(table.notna(), None).to_dict("records")  # type: ignore[assignment]
+    n_of = Counter(record.status for record in records)
+    samples = {record.row_samples[0] for record in records if record.row_samples}
+    return SearchSection(
+        rows=tuple(LeaderboardRow(**row) for row in rows),
+        best_so_far=_best_so_far(records),
+        n_complete=n_of["complete"],
+        n_failed=n_of["failed"] + n_of["killed"],
+        n_dropped=n_of["dropped"],
+        n_unfinished=n_of["timeout"] + n_of["skipped"],
+        sampled=next(iter(samples - {ALL_ROWS.name}), None),
+        seconds=max((record.finished_at for record in records), default=0.0),
+        effects=_effects(results),
+        families=_families(results),
+        importances=_importances(results.outcome.study),
+    )
+
+
+def _best_so_far(records: Sequence[TrialRecord]) -> tuple[tuple[float, float], ...]:
+    """Return (seconds, score) at each improvement."""
+    steps: list[tuple[float, float]] = []
+    for record in records:
+        if record.score and (not steps or record.mean > steps[-1][1]):
+            steps.append((record.finished_at, record.mean))
+    return tuple(steps)
+
+
+# --- what resamplers, class weights and losses changed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """Candidates alike in all but one axis: with an entry there, and without any."""
+
+    handled: Sequence[TrialRecord]
+    baseline: Sequence[TrialRecord]
+
+    @property
+    def weight(self) -> float:
+        """The inverse variance of a difference of two means, up to a factor."""
+        n, m = len(self.handled), len(self.baseline)
+        return n * m / (n + m)
+
+    @property
+    def difference(self) -> NDArray[np.float64]:
+        """Mean score (1 + B,) with less without: as measured, then on each draw."""
+        handled, baseline = (
+            np.mean([np.append(r.score.mean, r.score.drawn) for r in of if r.score], 0)
+            for of in (self.handled, self.baseline)
+        )
+        return np.asarray(handled - baseline)
+
+
+def _effects(results: FitResults) -> tuple[AxisEffect, ...]:
+    """Return the effect of each entry of each axis but the family, best first."""
+    axes = list(BASELINE)
+    effects = [
+        effect_of(axis, results.space.catalogue.get(axis, name).label, comparisons)
+        for axis in axes
+        for name, comparisons in comparisons_of(axis, results.complete).items()
+    ]
+    effects.sort(key=lambda e: (axes.index(e.axis), -(e.difference or 0.0)))
+    return tuple(effects)
+
+
+def comparisons_of(
+    axis: str, records: Sequence[TrialRecord]
+) -> dict[str, list[Comparison]]:
+    """Return, by entry of an axis, the comparisons that differ in nothing else.
+
+    Alike are candidates of the same family and the same entries of the other axes; the
+    parameters of these may differ.
+    """
+    alike: dict[tuple[str, ...], dict[str, list[TrialRecord]]] = defaultdict(dict)
+    for record in records:
+        name = record.strategy.choice(axis).name
+        others = tuple(record.strategy.choice(a).name for a in AXES if a != axis)
+        alike[others].setdefault(name, []).append(record)
+    comparisons: dict[str, list[Comparison]] = defaultdict(list)
+    for by_name in alike.values():
+        baseline = by_name.pop(BASELINE[axis], [])
+        for name, handled in by_name.items():
+            if baseline:
+                comparisons[name].append(Comparison(handled, baseline))
+    return comparisons
+
+
+def effect_of(axis: str, label: str, comparisons: Sequence[Comparison]) -> AxisEffect:
+    """Return the weighted mean of comparisons, with its standard error."""
+    weights = [comparison.weight for comparison in comparisons]
+    differences = [comparison.difference for comparison in comparisons]
+    values = np.average(differences, axis=0, weights=weights)
+    drawn = values[1:][np.isfinite(values[1:])]
+    return AxisEffect(
+        axis=axis,
+        name=label,
+        n_candidates=sum(len(comparison.handled) for comparison in comparisons),
+        difference=float(values[0]),
+        standard_error=float(drawn.std(ddof=1)) if len(drawn) > 1 else None,
+    )
+
+
+# --- families and parameters
+
+
+def _families(results: FitResults) -> tuple[FamilyRow, ...]:
+    """Return every family with its best candidate and its time, best first."""
+    names = dict.fromkeys(record.strategy.family.name for record in results.records)
+    rows = [_family(results, name) for name in names]
+    return tuple(sorted(rows, key=lambda row: (row.best is None, -(row.best or 0.0))))
+
+
+def _family(results: FitResults, name: str) -> FamilyRow:
+    """Return the scores and the time of one family's candidates."""
+    records = [r for r in results.records if r.strategy.family.name == name]
+    scores = [r.score for r in records if r.status == "complete" and r.score]
+    best = max(scores, key=lambda score: score.mean, default=None)
+    first = results.complete[0] if results.complete else results.selection.winner
+    behind = difference_of(first.score, best)
+    return FamilyRow(
+        name=results.space.catalogue.get("family", name).label,
+        n_candidates=len(records),
+        n_complete=len(scores),
+        best=None if best is None else best.mean,
+        behind=behind.value,
+        behind_standard_error=behind.standard_error,
+        seconds=sum(r.fit_seconds * max(r.n_folds, 1) for r in records),
+    )
+
+
+def _importances(study: optuna.Study) -> tuple[tuple[str, float], ...]:
+    """Return each parameter's share in the differences between candidates' scores.
+
+    By Optuna's conditional PED-ANOVA, for parameters that enough trials had.
+    """
+    from optuna.importance import get_param_importances
+    from optuna.trial import TrialState
+
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    n_trials = Counter(name for trial in trials for name in trial.params)
+    names = [name for name, n in n_trials.items() if n >= _MIN_TRIALS]
+    if len(names) < 2:
+        return ()
+    with warnings.catch_warnings():
+        # That some parameters had few trials is said on the page.
+        warnings.simplefilter("ignore", UserWarning)
+        shares = get_param_importances(study, params=names)
+    ranked = [(name, share) for name, share in shares.items() if share > 0]
+    return tuple(ranked[:_MAX_IMPORTANCES])

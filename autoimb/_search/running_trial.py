@@ -1,0 +1,287 @@
+"""A trial under way: the folds that it has run, and whether it goes on.
+
+What is decided here depends on the candidate's own folds, taken in their order, and on
+the incumbent at the time of its proposal: never on which fold happened to finish first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from itertools import product, takewhile
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from autoimb._evaluate.context import fold_result
+from autoimb._evaluate.row_sample import ALL_ROWS
+from autoimb._search.racing import MIN_FOLDS
+from autoimb._search.trials import TrialRecord
+from autoimb._strategy.strategy import Choice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
+
+    import optuna
+
+    from autoimb._catalogue import Catalogue
+    from autoimb._evaluate.out_of_fold import FoldResult
+    from autoimb._evaluate.row_sample import RowSample
+    from autoimb._evaluate.scoring import Scoring
+    from autoimb._search.racing import RacingRule
+    from autoimb._strategy.strategy import Strategy
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why a candidate runs no further folds."""
+
+    status: str
+    reason: str
+    reported_value: float | None = None
+    """The value that replaces its score in the study, if it was dropped."""
+    could_not_start: bool = False
+    """Whether there was too little time to start it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoldTask:
+    """An evaluation that a candidate still needs."""
+
+    number: int
+    """Position of the fold among the problem's folds."""
+    row_sample: RowSample
+    may_be_needless: bool = False
+    """Whether the candidate may be dropped before the result counts."""
+
+
+@dataclass(slots=True, eq=False)
+class RunningTrial:
+    """A trial under way: its futures, and the results so far."""
+
+    trial: optuna.Trial
+    strategy: Strategy
+    numbers: tuple[int, ...]
+    """Folds to run, in this order."""
+    incumbent: TrialRecord | None = None
+    """The best of the trials that were recorded when this one was proposed."""
+    row_sample: RowSample | None = None
+    """What it is tried on before all rows, on the first fold; None if on nothing."""
+    needed_bytes: float = 0.0
+    """Memory that one evaluation takes."""
+    futures: dict[int, Future[FoldResult]] = field(default_factory=dict)
+    results: dict[int, FoldResult] = field(default_factory=dict)
+    sample_future: Future[FoldResult] | None = None
+    sample_result: FoldResult | None = None
+    verdict: Verdict | None = None
+    n_checked: int = 0
+    """How many of its first folds have been compared with the incumbent's."""
+    is_sample_checked: bool = False
+    stages: dict[tuple[FoldResult, int], FoldResult] = field(default_factory=dict)
+    """Its results after fewer rounds, by result and number of rounds."""
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether its record can be written."""
+        return self.verdict is not None or self.n_checked == len(self.numbers)
+
+    @property
+    def pending(self) -> list[Future[FoldResult]]:
+        """The futures of all evaluations under way."""
+        of_sample = [] if self.sample_future is None else [self.sample_future]
+        return [*of_sample, *self.futures.values()]
+
+    @property
+    def run(self) -> list[int]:
+        """The folds that have been run, up to the first that has not."""
+        return list(takewhile(self.results.__contains__, self.numbers))
+
+    @property
+    def checked_results(self) -> list[FoldResult]:
+        """Results on all rows that its verdict rests on; others came too early."""
+        return [self.results[number] for number in self.run[: self.n_checked]]
+
+    def tasks(self, *, can_be_dropped: bool) -> Iterator[FoldTask]:
+        """Yield the evaluations that are still to be submitted, in order."""
+        if self.verdict is not None:
+            return
+        if self.row_sample is not None and not self.is_sample_checked:
+            if self.sample_future is None and self.sample_result is None:
+                yield FoldTask(self.numbers[0], self.row_sample)
+            return
+        n_needed = len(self.numbers)
+        if can_be_dropped and self.incumbent:
+            n_needed = max(MIN_FOLDS, len(self.run) + 1)
+        for position, number in enumerate(self.numbers):
+            if number not in self.results and number not in self.futures:
+                yield FoldTask(number, ALL_ROWS, may_be_needless=position >= n_needed)
+
+    def add(self, task: FoldTask, future: Future[FoldResult]) -> None:
+        """Keep the future of a task that was submitted."""
+        if task.row_sample is ALL_ROWS:
+            self.futures[task.number] = future
+        else:
+            self.sample_future = future
+
+    def collect(self) -> list[tuple[RowSample, FoldResult]]:
+        """Take the results that are in, and return them with their row samples."""
+        new = []
+        if self.sample_future is not None and self.sample_future.done():
+            self.sample_result = fold_result(self.numbers[0], self.sample_future)
+            self.sample_future = None
+            new.append((self.row_sample or ALL_ROWS, self.sample_result))
+        for number in [n for n, future in self.futures.items() if future.done()]:
+            self.results[number] = fold_result(number, self.futures.pop(number))
+            new.append((ALL_ROWS, self.results[number]))
+        return new
+
+    def decide(self, racing: RacingRule) -> None:
+        """Decide whether it goes on, from the results so far in their order."""
+        best = self.incumbent
+        if self.row_sample is not None and not self.is_sample_checked:
+            if self.sample_result is None:
+                return
+            self.is_sample_checked = True
+            theirs = [best.sample_result] if best and best.sample_result else []
+            self.verdict = self._verdict([self.sample_result], theirs, racing)
+        n_run = len(self.run)
+        while self.verdict is None and self.n_checked < n_run:
+            self.n_checked += 1
+            theirs = []
+            if best and MIN_FOLDS <= self.n_checked < len(self.numbers):
+                numbers = self.numbers[: self.n_checked]
+                theirs = [result for result in best.results if result.number in numbers]
+            self.verdict = self._verdict(self.checked_results, theirs, racing)
+
+    def give_up(
+        self, cancel: Callable[[Future[FoldResult]], bool]
+    ) -> list[Future[FoldResult]]:
+        """Cancel what can be cancelled; return the futures that go on needlessly.
+
+        Ending a running fold means ending its worker, and starting another one takes
+        longer than most folds.
+        """
+        left = [f for f in self.pending if not (f.done() or cancel(f))]
+        self.futures.clear()
+        self.sample_future = None
+        return left
+
+    def complete_record(
+        self, scoring: Scoring, catalogue: Catalogue, finished_at: float
+    ) -> TrialRecord:
+        """Return the record of a candidate that has run all its folds."""
+        every = [self.results[number] for number in self.numbers]
+        results = best_stage(every, scoring, self.stages)
+        strategy = self.final_strategy(results, catalogue)
+        score, sample_result = scoring.score(results), self.sample_result
+        if sample_result is not None:
+            (sample_result,) = best_stage([sample_result], scoring, self.stages)
+        return TrialRecord(
+            number=self.trial.number,
+            strategy=strategy,
+            proposed=None if strategy == self.strategy else self.strategy,
+            status="complete",
+            score=score,
+            reported_value=score.mean,
+            results=tuple(results),
+            n_folds=len(results),
+            fit_seconds=sum(r.fit_seconds for r in results) / len(results),
+            finished_at=finished_at,
+            row_samples=self._row_samples(),
+            sample_result=sample_result,
+        )
+
+    def incomplete_record(
+        self,
+        verdict: Verdict,
+        scoring: Scoring,
+        finished_at: float,
+        *,
+        keeps_scores: bool,
+    ) -> TrialRecord:
+        """Return the record of a candidate that ended before all folds were scored.
+
+        It has the score of some folds if `keeps_scores`, else none.
+        """
+        scored = [r for r in self.checked_results if r.status == "ok"]
+        kept = best_stage(scored, scoring) if keeps_scores and scored else []
+        return TrialRecord(
+            number=self.trial.number,
+            strategy=self.strategy,
+            status=verdict.status,
+            reason=verdict.reason,
+            reported_value=verdict.reported_value,
+            score=scoring.score(kept) if kept else None,
+            results=tuple(kept),
+            n_folds=len(scored),
+            fit_seconds=sum(r.fit_seconds for r in scored) / max(1, len(scored)),
+            finished_at=finished_at,
+            row_samples=self._row_samples(),
+        )
+
+    def final_strategy(
+        self, results: Sequence[FoldResult], catalogue: Catalogue
+    ) -> Strategy:
+        """Return the strategy with the number of rounds of these results."""
+        n_rounds = results[0].n_rounds
+        if n_rounds is None:
+            return self.strategy
+        family = self.strategy.family
+        rounds = catalogue.get("family", family.name).rounds_parameter
+        params = {**dict(family.params), rounds: n_rounds}
+        return replace(self.strategy, family=Choice.of(family.name, params))
+
+    def _row_samples(self) -> tuple[str, ...]:
+        """Return the names of the row samples that it was fitted on, in order."""
+        first = (
+            (self.row_sample.name,) if self.row_sample and self.sample_result else ()
+        )
+        return (*first, ALL_ROWS.name) if self.results else first
+
+    def _verdict(
+        self,
+        results: Sequence[FoldResult],
+        theirs: Sequence[FoldResult],
+        racing: RacingRule,
+    ) -> Verdict | None:
+        """Return why it ends after some results: the last failed, or it is behind.
+
+        `theirs` are the incumbent's results that they are compared with, if any.
+        """
+        last, best = results[-1], self.incumbent
+        if last.status != "ok":
+            return Verdict(last.status, last.reason)
+        if not racing.can_drop or best is None or not theirs:
+            return None
+        mine = best_stage(results, racing.scoring, self.stages)
+        gap = racing.gap(mine, theirs)
+        if gap is None or not gap.is_clear:
+            return None
+        where, value = "on a sample of the rows", None
+        if self.n_checked:
+            where = f"after {self.n_checked} of {len(self.numbers)} folds"
+            value = best.first_repeat_mean + gap.difference
+        reason = f"clearly behind trial {best.number} {where}: {gap}"
+        return Verdict("dropped", reason, reported_value=value)
+
+
+def best_stage(
+    results: Sequence[FoldResult],
+    scoring: Scoring,
+    stages: dict[tuple[FoldResult, int], FoldResult] | None = None,
+) -> list[FoldResult]:
+    """Return the results of one model after the number of rounds that is best on them.
+
+    `stages` keeps results by number of rounds: the same results then give the same
+    objects again, so that their scores are cached.
+    """
+    rounds = [n for n, _ in reversed(results[0].stages)]  # of equals, more rounds
+    if not rounds:
+        return list(results)
+    stages = {} if stages is None else stages
+    for result, n_rounds in product(results, rounds):
+        if (result, n_rounds) not in stages:
+            stages[result, n_rounds] = result.at_stage(n_rounds)
+    curve = [[stages[result, n] for result in results] for n in rounds]
+    means = [scoring.mean(of_stage) for of_stage in curve]
+    return curve[int(np.argmax(np.nan_to_num(means, nan=-np.inf)))]

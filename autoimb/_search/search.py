@@ -1,0 +1,482 @@
+"""The search: Optuna proposes candidates, an executor evaluates them.
+
+One round of the loop proposes candidates, collects results, submits further folds and
+records the oldest trial if it is decided.
+
+If no candidate finishes, `autoimb._select.fallback` fits a default model.
+
+Trial t is proposed, and dropped by the racing rule, with the records of the trials up
+to t - `LAG` only, and trials are recorded in their order. So the leaderboard depends on
+data, seed and number of trials, never on the number of workers or on which of them
+finishes first. A deadline adds two things: what cannot end in time is not started, and
+what takes too long is stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, wait
+from dataclasses import replace
+from math import ceil, inf, isfinite
+from typing import TYPE_CHECKING
+
+from autoimb._evaluate.row_sample import first_sample
+from autoimb._search.memory_estimate import needed_bytes
+from autoimb._search.racing import RacingRule, is_behind
+from autoimb._search.running_trial import RunningTrial, Verdict
+from autoimb._search.sample_first import SampleScores
+from autoimb._search.study import quiet_optuna
+from autoimb._search.time_estimate import TimeEstimate
+from autoimb._search.trials import (
+    REFIT_FACTOR,
+    WORTH_ANOTHER_TRY,
+    Progress,
+    SearchOutcome,
+    TrialRecord,
+    complete,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
+
+    from autoimb._evaluate.context import EvaluationContext
+    from autoimb._evaluate.out_of_fold import FoldResult
+    from autoimb._evaluate.row_sample import RowSample
+    from autoimb._execution.deadline import Deadline
+    from autoimb._search.running_trial import FoldTask
+    from autoimb._search.study import StudyRecords
+    from autoimb._strategy.search_space import SearchSpace
+    from autoimb._strategy.strategy import Strategy
+
+LAG = 4
+"""A trial is proposed once the trial this many places before it is recorded."""
+_REFIT_SHARE = 0.1  # of the time budget: for a refit while no candidate is complete
+_MAX_NOT_STARTED = 12  # stop when so many of the last 24 could not start in time
+_MAX_WITHOUT_NEWS = 20  # stop when so many in a row were duplicates, or all failed
+_FAILED = {"failed", "killed", "duplicate"}
+_MAX_WITH_SCORES = 40  # records that keep their out-of-fold scores: the best ones
+_POLL_SECONDS = 0.25
+
+logger = logging.getLogger(__name__)
+
+
+def search(
+    space: SearchSpace,
+    first: Sequence[Strategy],
+    *,
+    context: EvaluationContext,
+    study_records: StudyRecords,
+    deadline: Deadline,
+    n_trials: int | None = None,
+    seconds_after_search: Callable[[Sequence[TrialRecord]], float] = lambda _: 0.0,
+    memory: float = inf,
+    on_progress: Callable[[Progress], bool | None] | None = None,
+) -> SearchOutcome:
+    """Return the records of all trials up to the deadline or the number of trials.
+
+    Ctrl-C ends it and keeps what is complete by then.
+
+    Parameters
+    ----------
+    space : SearchSpace
+        Where Optuna's proposals come from.
+    first : sequence of Strategy
+        The first candidates.
+    context : EvaluationContext
+        What every evaluation needs.
+    study_records : StudyRecords
+        The study, with the trials of an earlier search in the storage.
+    deadline : Deadline
+        That of the whole fit; the refit of the best candidate comes before it.
+    n_trials : int, default=None
+        Number of trials, those of an earlier search in the storage included.
+    seconds_after_search : callable
+        Seconds that the steps after the search need, beside the refit of the best
+        candidate. It takes the complete records, best first
+        (`autoimb._select.time_reserve.reserved_seconds`).
+    memory : float, default=inf
+        Bytes that all evaluations together may take.
+    on_progress : callable, default=None
+        Called after each wait for results; True ends the search.
+    """
+    started = deadline.elapsed_s
+    with quiet_optuna():
+        run = _Search(
+            space,
+            study_records,
+            context,
+            fit_deadline=deadline,
+            n_trials=n_trials,
+            seconds_after_search=seconds_after_search,
+            memory=memory,
+        )
+        was_interrupted = False
+        try:
+            for _ in run.rounds(first):
+                if on_progress is not None and on_progress(run.progress()):
+                    run.abandon("stopped by a callback")
+            run.abandon("the time budget ended")
+        except KeyboardInterrupt:
+            was_interrupted = True
+            run.abandon("stopped by Ctrl-C")
+    return SearchOutcome(
+        records=tuple(run.records),
+        study=study_records.study,
+        was_interrupted=was_interrupted,
+        seconds=deadline.elapsed_s - started,
+        cpu_seconds=run.cpu_seconds,
+    )
+
+
+class _Search:
+    """The state of a search: the trials under way, and the records of the others."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        study_records: StudyRecords,
+        context: EvaluationContext,
+        *,
+        fit_deadline: Deadline,
+        n_trials: int | None,
+        seconds_after_search: Callable[[Sequence[TrialRecord]], float],
+        memory: float,
+    ) -> None:
+        self.space, self.study_records, self.context = space, study_records, context
+        self.fit_deadline, self.n_trials, self.memory = fit_deadline, n_trials, memory
+        self.seconds_after_search = seconds_after_search
+        self.seconds_after = 0.0
+        """Seconds that the steps after the search need, beside the best's refit."""
+        self.numbers = tuple(
+            number
+            for number, fold in enumerate(context.problem.folds)
+            if fold.repeat == 0
+        )
+        """The folds of the first repeat."""
+        self.racing = RacingRule(context.scoring)
+        self.time_estimate = TimeEstimate(context.problem.catalogue)
+        self.sample_scores: SampleScores | None = None
+        """On large tables, the scores of candidates on a sample."""
+        row_sample = first_sample(context.problem.table.class_counts)
+        if row_sample is not None:
+            self.sample_scores = SampleScores(context, self.numbers[0], row_sample)
+        self.queue: deque[RunningTrial] = deque()
+        self.not_started: deque[bool] = deque(maxlen=2 * _MAX_NOT_STARTED)
+        """Of the last candidates, whether there was too little time to start them."""
+        self.needless: list[Future[FoldResult]] = []
+        """Folds of candidates that have ended, still running."""
+        self.cpu_seconds, self.is_over = 0.0, False
+        self.records: list[TrialRecord] = []
+        self.by_strategy: dict[Strategy, TrialRecord] = {}
+        self.best: TrialRecord | None = None
+        for record in study_records.records:
+            self._keep(record)
+
+    @property
+    def deadline(self) -> Deadline:
+        """When the search has to stop, so that its best candidate can be refitted."""
+        whole = self.fit_deadline
+        if self.best is not None:
+            return whole.with_reserve(self.seconds_after + self.best.refit_seconds)
+        # Until one candidate is complete, the oldest may be the only one.
+        oldest = self.queue[0].checked_results if self.queue else []
+        refit = REFIT_FACTOR * max((r.fit_seconds for r in oldest), default=0.0)
+        least = _REFIT_SHARE * (whole.time_limit_s or 0.0)
+        return whole.with_reserve(max(least, self.seconds_after_search(()) + refit))
+
+    def rounds(self, first: Sequence[Strategy]) -> Iterator[None]:
+        """Run the search, and yield after each round."""
+        if self.sample_scores is not None:
+            new = [s for s in first[: self.n_trials] if not self._is_known(s)]
+            for _ in self.sample_scores.run(new, self.fit_deadline, self._learn):
+                yield
+                if self.is_over:
+                    return
+            self.needless += self.sample_scores.running.values()
+            results = self.sample_scores.results.items()
+            scores = {s: self.context.scoring.mean([result]) for s, result in results}
+            first = sorted(first, key=lambda s: -scores.get(s, -inf))
+        params = [self.space.to_params(s) for s in first if not self._is_known(s)]
+        self.study_records.enqueue(params, n_startup=len(first))
+        while not self.is_over:
+            while self._may_propose():
+                self.queue.append(self._propose())
+            if not self.queue or self.deadline.is_over:
+                return
+            for candidate in self.queue:
+                self._collect(candidate)
+            self._submit()
+            if self.queue[0].is_decided:
+                record = self._record_of(self.queue[0])
+                self._record(self.queue.popleft(), record)
+            else:
+                timeout = min(_POLL_SECONDS, self.deadline.remaining_s)
+                wait(self._pending(), timeout, return_when=FIRST_COMPLETED)
+            yield
+
+    def abandon(self, why: str) -> None:
+        """End the search; record the trials under way as unfinished."""
+        self.is_over = True
+        is_next = True  # a later search must find the trials recorded in their order
+        for candidate in self.queue:
+            self._collect(candidate)
+            is_next &= candidate.is_decided
+            if candidate.is_decided and (
+                is_next or self.study_records.trial_files is None
+            ):
+                self._record(candidate, self._record_of(candidate))
+                continue
+            n_run = f"{len(candidate.run)} of {len(self.numbers)} folds"
+            record = self._ended(candidate, Verdict("timeout", f"{why} after {n_run}"))
+            # In a storage, the trial is left to a later search.
+            if self.study_records.trial_files is None:
+                self.study_records.tell(candidate.trial, record)
+            self._keep(record)
+            candidate.give_up(self.context.cancel)
+        self.queue.clear()
+
+    def progress(self) -> Progress:
+        """Return the state of the search."""
+        best = self.best
+        return Progress(
+            n_done=len(self.records),
+            n_failed=sum(r.status in ("failed", "killed") for r in self.records),
+            best=None if best is None else best.mean,
+            best_strategy=None if best is None else best.strategy,
+            elapsed=self.fit_deadline.elapsed_s,
+            n_trials=self.n_trials,
+            time_budget=self.fit_deadline.time_limit_s,
+        )
+
+    # --- propose
+
+    def _may_propose(self) -> bool:
+        """Whether the next trial may be proposed now.
+
+        It may not if there was no time for the last ones, if the space is exhausted,
+        or if everything failed so far.
+        """
+        if len(self.queue) >= LAG or self.deadline.is_over or self.is_over:
+            return False
+        if sum(self.not_started) >= _MAX_NOT_STARTED:
+            return False
+        if len(self.records) >= _MAX_WITHOUT_NEWS:
+            last = {record.status for record in self.records[-_MAX_WITHOUT_NEWS:]}
+            if last == {"duplicate"} or (self.best is None and last <= _FAILED):
+                return False
+        n_proposed = len(self.records) + len(self.queue)
+        return self.n_trials is None or n_proposed < self.n_trials
+
+    def _propose(self) -> RunningTrial:
+        """Return the next trial, with its verdict if it need not be evaluated."""
+        place, problem = len(self.records) + len(self.queue), self.context.problem
+        # A search that goes on has more records than one that runs through.
+        records = self.records[: max(0, place - LAG + 1)]
+        incumbent = max(
+            complete(records), key=lambda r: r.first_repeat_mean, default=None
+        )
+        behind = self._families_behind(records, incumbent)
+        trial = self.study_records.ask(
+            place, lambda params: params.get("family") not in behind
+        )
+        strategy = self.space.suggest(trial)
+        sampled = self.sample_scores
+        candidate = RunningTrial(
+            trial,
+            strategy,
+            self.numbers,
+            incumbent,
+            row_sample=None if sampled is None else sampled.row_sample,
+            needed_bytes=needed_bytes(strategy, problem.table, problem.catalogue),
+        )
+        if self._is_known(strategy) or strategy in {c.strategy for c in self.queue}:
+            # The first of them is recorded before this one.
+            candidate.verdict = Verdict("duplicate", "")
+        elif candidate.needed_bytes > self.memory:
+            candidate.verdict = Verdict(
+                "skipped",
+                f"needs about {candidate.needed_bytes / 1e9:.1f} GB of memory, and "
+                f"{self.memory / 1e9:.1f} GB are free for it",
+            )
+        if sampled is not None:
+            candidate.sample_result = sampled.results.pop(strategy, None)
+        return candidate
+
+    def _families_behind(
+        self, records: Sequence[TrialRecord], incumbent: TrialRecord | None
+    ) -> set[str]:
+        """Return the families of which all candidates were clearly behind.
+
+        Their other portfolio strategies come after those of the other families.
+        """
+        if incumbent is None or not self.racing.can_drop:
+            return set()
+        behind, others = set(), set()
+        for record in records:
+            if record.status == "dropped" or is_behind(record.score, incumbent.score):
+                behind.add(record.strategy.family.name)
+            elif record.status == "complete":
+                others.add(record.strategy.family.name)
+        return behind - others
+
+    def _is_known(self, strategy: Strategy) -> bool:
+        """Whether a strategy need not be evaluated again."""
+        record = self.by_strategy.get(strategy)
+        return record is not None and record.status not in WORTH_ANOTHER_TRY
+
+    # --- submit
+
+    def _submit(self) -> None:
+        """Submit the folds that are needed, oldest trial first.
+
+        One more evaluation than there are workers is submitted, so that none waits.
+        Folds that may turn out needless are submitted to idle workers only.
+        """
+        tasks = [
+            (candidate, task)
+            for candidate in self.queue
+            for task in candidate.tasks(can_be_dropped=self.racing.can_drop)
+        ]
+        self.needless = [future for future in self.needless if not future.done()]
+        n_pending, n_workers = len(self._pending()), self.context.n_workers
+        n_most = n_workers if n_workers == 1 else n_workers + 1
+        for candidate, task in sorted(tasks, key=lambda pair: pair[1].may_be_needless):
+            n_allowed = n_workers if task.may_be_needless else n_most
+            running = [c.needed_bytes for c in self.queue for _ in c.pending]
+            is_too_large = sum(running) + candidate.needed_bytes > self.memory
+            if n_pending >= n_allowed or (running and is_too_large):
+                return
+            n_pending += self._start(candidate, task)
+
+    def _pending(self) -> list[Future[FoldResult]]:
+        """Return everything that occupies a worker, or soon will."""
+        return [*self.needless, *(f for c in self.queue for f in c.pending)]
+
+    def _start(self, candidate: RunningTrial, task: FoldTask) -> bool:
+        """Submit one fold of a candidate; return False if it cannot end in time.
+
+        The time limit of a fold leaves time for the other folds and for the refit. The
+        refit of the best is not reserved: that of this candidate would replace it.
+        """
+        refit = 0.0 if self.best is None else self.best.refit_seconds
+        left = self.deadline.remaining_s + refit
+        n_missing = sum(number not in candidate.results for number in self.numbers)
+        n_fits = ceil(n_missing / self.context.n_workers) + REFIT_FACTOR
+        if candidate.verdict is None and not candidate.pending:
+            results = candidate.results.values()
+            seconds = [r.fit_seconds + r.predict_seconds for r in results]
+            n_rows = len(self.context.problem.folds[self.numbers[0]].train_idx)
+            estimate = self.time_estimate.seconds(candidate.strategy, n_rows) or 0.0
+            needed = n_fits * max(seconds, default=estimate)
+            if needed > left:
+                is_new = not candidate.results and candidate.sample_result is None
+                candidate.verdict = Verdict(
+                    "skipped" if is_new else "timeout",
+                    f"needs about {needed:.1f} s more, and {left:.1f} s were left",
+                    could_not_start=is_new,
+                )
+        if candidate.verdict is not None:
+            return False
+        is_limited = self.fit_deadline.time_limit_s is not None
+        future = self.context.submit(
+            candidate.strategy,
+            task.number,
+            row_sample=task.row_sample,
+            seconds=left / n_fits if is_limited else None,
+        )
+        candidate.add(task, future)
+        return True
+
+    # --- collect
+
+    def _collect(self, candidate: RunningTrial) -> None:
+        """Take the results of a candidate that are in, and decide if it goes on."""
+        if candidate.verdict is None:
+            for row_sample, result in candidate.collect():
+                self._learn(candidate.strategy, result, row_sample)
+            candidate.decide(self.racing)
+        if candidate.verdict is not None:
+            self.needless += candidate.give_up(self.context.cancel)
+
+    def _learn(
+        self, strategy: Strategy, result: FoldResult, row_sample: RowSample
+    ) -> None:
+        """Learn from an evaluation how long the next will take."""
+        self.cpu_seconds += result.cpu_seconds
+        if result.status == "ok":
+            folds = self.context.problem.folds
+            self.time_estimate.note(
+                strategy,
+                row_sample.n_rows or len(folds[result.number].train_idx),
+                result.fit_seconds,
+                result.predict_seconds,
+            )
+
+    # --- record
+
+    def _record_of(self, candidate: RunningTrial) -> TrialRecord:
+        """Return the record of a candidate that is decided."""
+        finished_at, verdict = self.fit_deadline.elapsed_s, candidate.verdict
+        if verdict is None:
+            record = candidate.complete_record(
+                self.context.scoring, self.space.catalogue, finished_at
+            )
+            if isfinite(record.mean):
+                return record
+            verdict = Verdict("failed", "the metric is undefined on its scores")
+        if verdict.status != "duplicate":
+            return self._ended(candidate, verdict)
+        first = self.by_strategy[candidate.strategy]
+        return TrialRecord(
+            number=candidate.trial.number,
+            strategy=candidate.strategy,
+            status="duplicate",
+            reason=f"the same as trial {first.number}",
+            reported_value=first.reported_value,
+            finished_at=finished_at,
+        )
+
+    def _ended(self, candidate: RunningTrial, verdict: Verdict) -> TrialRecord:
+        """Return the record of a candidate that did not run all its folds.
+
+        It keeps the scores of some folds if no other candidate is complete by then.
+        """
+        number = candidate.trial.number
+        logger.info("trial %s %s: %s", number, verdict.status, verdict.reason)
+        return candidate.incomplete_record(
+            verdict,
+            self.context.scoring,
+            self.fit_deadline.elapsed_s,
+            keeps_scores=self.best is None and verdict.status == "timeout",
+        )
+
+    def _record(self, candidate: RunningTrial, record: TrialRecord) -> None:
+        """Keep a record and report it to the study.
+
+        The worst record then loses its out-of-fold scores if too many have some.
+        """
+        verdict = candidate.verdict
+        self.not_started.append(verdict is not None and verdict.could_not_start)
+        self.study_records.tell(candidate.trial, record)
+        self._keep(record)
+        with_scores = [i for i, r in enumerate(self.records) if r.results]
+        if len(with_scores) > _MAX_WITH_SCORES:
+            worst = min(with_scores, key=lambda i: self.records[i].mean)
+            self.records[worst] = replace(
+                self.records[worst], results=(), sample_result=None
+            )
+            self.study_records.forget_scores(self.records[worst])
+
+    def _keep(self, record: TrialRecord) -> None:
+        """Keep a record, and what follows from it for the next trials."""
+        self.records.append(record)
+        if record.status == "duplicate":
+            return
+        for strategy in (record.proposed or record.strategy, record.strategy):
+            self.by_strategy[strategy] = record
+        if record.status == "complete":
+            if self.best is None or record.mean > self.best.mean:
+                self.best = record
+            self.seconds_after = self.seconds_after_search(complete(self.records))

@@ -1,0 +1,122 @@
+"""Finished trials on disk, so that a later search need not repeat them.
+
+A folder holds, for each trial, a JSON file with its record and, while it may still be
+needed, an npz file with its out-of-fold scores. A file is written under another name
+and then renamed, so that a process that dies leaves no half of one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autoimb._evaluate.out_of_fold import FoldResult
+from autoimb._execution.files import replacing
+from autoimb._metrics.bootstrap import Score
+from autoimb._search.trials import TrialRecord
+from autoimb._strategy.strategy import Choice, Strategy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_SAMPLE = "sample_result"  # the name of its scores among those of folds, by number
+_ARRAYS = {"proba", "stages"}  # of a fold's result: not in the JSON file
+
+
+@dataclass(frozen=True, slots=True)
+class TrialFiles:
+    """The folder of one study."""
+
+    folder: Path
+
+    def write(self, record: TrialRecord) -> None:
+        """Write a record, its scores first: a record without them would be useless."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        arrays = {str(result.number): result.scores for result in record.results}
+        if record.sample_result is not None:
+            arrays[_SAMPLE] = record.sample_result.scores
+        if arrays:
+            with replacing(self._path(record.number, "npz")) as file:
+                np.savez(file, allow_pickle=False, **arrays)
+        with replacing(self._path(record.number, "json")) as file:
+            file.write(json.dumps(record, default=_as_json).encode())
+
+    def forget_scores(self, number: int) -> None:
+        """Delete the scores of a trial that no later step needs."""
+        self._path(number, "npz").unlink(missing_ok=True)
+
+    def read(self) -> dict[int, TrialRecord]:
+        """Return the records of all trials by number, in order."""
+        paths = self.folder.glob("trial-*.json")
+        records = [_record(json.loads(p.read_bytes()), _scores(p)) for p in paths]
+        return {r.number: r for r in sorted(records, key=lambda r: r.number)}
+
+    def _path(self, number: int, suffix: str) -> Path:
+        return self.folder / f"trial-{number:05d}.{suffix}"
+
+
+def _scores(path: Path) -> dict[str, NDArray[np.float64]]:
+    """Return the out-of-fold scores beside a record, empty if they were deleted."""
+    path = path.with_suffix(".npz")
+    if not path.exists():
+        return {}
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+def _as_json(value: Any) -> Any:
+    """Return what JSON can hold of a record or of a part of it."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if not is_dataclass(value):
+        raise TypeError(f"a {type(value).__name__} cannot be written as JSON")
+    names = [part.name for part in fields(value) if part.name not in _ARRAYS]
+    return {name: getattr(value, name) for name in names}
+
+
+def _record(
+    saved: Mapping[str, Any], arrays: Mapping[str, NDArray[np.float64]]
+) -> TrialRecord:
+    """Return the record that was written as JSON, with its out-of-fold scores."""
+    score, proposed = saved["score"], saved["proposed"]
+    return TrialRecord(
+        **{
+            **saved,
+            "strategy": _strategy(saved["strategy"]),
+            "proposed": None if proposed is None else _strategy(proposed),
+            "row_samples": tuple(saved["row_samples"]),
+            "results": tuple(
+                _fold_result(fold, arrays[str(fold["number"])])
+                for fold in saved["results"]
+                if str(fold["number"]) in arrays
+            ),
+            _SAMPLE: _fold_result(saved[_SAMPLE], arrays[_SAMPLE])
+            if _SAMPLE in arrays
+            else None,
+            "score": None
+            if score is None
+            else Score(
+                score["mean"], np.array(score["drawn"]), np.array(score["left_out"])
+            ),
+        }
+    )
+
+
+def _strategy(saved: Mapping[str, Any]) -> Strategy:
+    """Return the strategy that was written as JSON."""
+    return Strategy(
+        **{axis: Choice.of(c["name"], dict(c["params"])) for axis, c in saved.items()}
+    )
+
+
+def _fold_result(saved: Mapping[str, Any], proba: NDArray[np.float64]) -> FoldResult:
+    """Return the fold's result that was written as JSON, with its scores."""
+    return FoldResult(
+        **{**saved, "fitted_counts": tuple(saved["fitted_counts"])}, proba=proba
+    )

@@ -1,0 +1,151 @@
+"""Records of all candidates, and the leaderboard made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import optuna
+
+    from autoimb._catalogue import Catalogue
+    from autoimb._evaluate.out_of_fold import FoldResult
+    from autoimb._metrics.bootstrap import Score
+    from autoimb._strategy.strategy import Strategy
+
+WORTH_ANOTHER_TRY = frozenset({"skipped", "timeout"})
+"""Statuses of trials that are tried again with more time or memory."""
+REFIT_FACTOR = 1.5
+"""Expected seconds of a refit on all rows, per second of a fit on a fold."""
+_COLUMNS = (
+    "rank",
+    "strategy",
+    "family",
+    "resampler",
+    "class_weight",
+    "loss",
+    "mean",
+    "se",
+    "folds",
+    "fit_seconds",
+    "status",
+    "reason",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrialRecord:
+    """One row of the leaderboard."""
+
+    number: int
+    """Number of the trial in the study; without a search, its place from 0 on."""
+    strategy: Strategy
+    status: str
+    """``"complete"``, ``"dropped"`` (clearly behind), ``"failed"``, ``"timeout"``,
+    ``"killed"``, ``"skipped"`` (no time or memory to start) or ``"duplicate"``."""
+    reason: str = ""
+    score: Score | None = None
+    results: tuple[FoldResult, ...] = ()
+    """Folds that were scored; empty where they are no longer needed."""
+    n_folds: int = 0
+    fit_seconds: float = 0.0
+    """Mean seconds of one fit."""
+    finished_at: float = 0.0
+    """Seconds from the start of the fit to the end of the trial."""
+    reported_value: float | None = None
+    """Its value in the study; None if it has none there."""
+    proposed: Strategy | None = None
+    """The strategy before its boosting rounds were cut; None if they were not."""
+    row_samples: tuple[str, ...] = ()
+    """Names of the row samples that it was fitted on, in order."""
+    sample_result: FoldResult | None = None
+    """Its result after a fit on a sample of the training rows."""
+
+    @property
+    def refit_seconds(self) -> float:
+        """Expected seconds of a refit: on all rows it takes longer than on a fold."""
+        return REFIT_FACTOR * self.fit_seconds
+
+    @property
+    def mean(self) -> float:
+        """The score, or minus infinity if there is none."""
+        return float("-inf") if self.score is None else self.score.mean
+
+    @property
+    def first_repeat_mean(self) -> float:
+        """The score on the folds that every candidate runs: its value in the study."""
+        return self.mean if self.reported_value is None else self.reported_value
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The state of a search, for the live display and for callbacks."""
+
+    n_done: int
+    n_failed: int
+    best: float | None
+    best_strategy: Strategy | None
+    elapsed: float
+    n_trials: int | None
+    time_budget: float | None
+
+
+def complete(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return records with a score, best first; equal scores in trial order."""
+    return sorted(
+        (record for record in records if record.status == "complete"),
+        key=lambda record: (-record.mean, record.number),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SearchOutcome:
+    """What a search found."""
+
+    records: tuple[TrialRecord, ...]
+    study: optuna.Study
+    was_interrupted: bool
+    seconds: float = 0.0
+    """From the first proposal to the last result."""
+    cpu_seconds: float = 0.0
+    """Processor time of the evaluations that returned a result."""
+
+
+def with_finalists(
+    records: Sequence[TrialRecord], finalists: Sequence[TrialRecord]
+) -> list[TrialRecord]:
+    """Return records with those that were scored again in place of their first form."""
+    again = {record.number: record for record in finalists}
+    return [again.get(record.number, record) for record in records]
+
+
+def leaderboard(records: Sequence[TrialRecord], catalogue: Catalogue) -> pd.DataFrame:
+    """Return one row a candidate: those with a score by score, then the others."""
+    ranked = sorted(
+        (record for record in records if record.status != "duplicate"),
+        key=lambda record: (-record.mean, record.number),
+    )
+    rows = [
+        {
+            "rank": rank if record.score else None,
+            "strategy": record.strategy.label(catalogue),
+            **{
+                axis: catalogue.get(axis, record.strategy.choice(axis).name).name
+                for axis in ("family", "resampler", "class_weight", "loss")
+            },
+            "mean": record.score.mean if record.score else None,
+            "se": record.score.standard_error if record.score else None,
+            "folds": record.n_folds,
+            "fit_seconds": record.fit_seconds if record.n_folds else None,
+            "status": record.status,
+            "reason": record.reason,
+        }
+        for rank, record in enumerate(ranked, start=1)
+    ]
+    return pd.DataFrame(rows, columns=_COLUMNS).astype(
+        {"rank": "Int64", "mean": float, "se": float, "fit_seconds": float}
+    )

@@ -1,0 +1,89 @@
+"""Select the winner; if no candidate finished, fall back to a default and warn."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from autoimb._execution.deadline import Deadline
+from autoimb._search.trials import TrialRecord, complete
+from autoimb._select.select import select
+from autoimb._select.selection import Selection
+from autoimb.exceptions import BudgetTooSmallWarning, NoCandidateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from autoimb._evaluate.context import EvaluationContext
+    from autoimb._search.trials import SearchOutcome
+    from autoimb._strategy.search_space import SearchSpace
+
+
+def select_or_fall_back(
+    space: SearchSpace,
+    outcome: SearchOutcome,
+    context: EvaluationContext,
+    deadline: Deadline,
+    *,
+    size: int,
+) -> Selection:
+    """Return the selection; if no candidate finished in time, that of a fallback.
+
+    Raises
+    ------
+    NoCandidateError
+        If all candidates failed: more time would not help.
+    KeyboardInterrupt
+        If the user interrupted the search before any candidate was complete.
+    """
+    candidates = complete(outcome.records)
+    if candidates:
+        # After Ctrl-C there are no further repeats: the user wants the model now.
+        rest = Deadline(0.0) if outcome.was_interrupted else deadline
+        return select(candidates, context, rest, size=size)
+    if outcome.was_interrupted:
+        raise KeyboardInterrupt
+    return _fall_back(space, outcome, deadline)
+
+
+def _fall_back(
+    space: SearchSpace, outcome: SearchOutcome, deadline: Deadline
+) -> Selection:
+    """Return the candidate with the most folds, or the cheapest that did not fail."""
+    tried = [r for r in outcome.records if r.status != "duplicate"]
+    failed = {
+        r.proposed or r.strategy: r.reason
+        for r in tried
+        if r.status in ("failed", "killed")
+    }
+    not_failed = [strategy for strategy in space.portfolio() if strategy not in failed]
+    if failed and (len(failed) == len(tried) or not not_failed):
+        raise NoCandidateError(
+            f"all {len(failed)} candidates failed. The commonest reasons: "
+            f"{_commonest(failed.values())}."
+        )
+    record = max(tried, key=lambda r: len(r.results), default=None)
+    if record is not None and record.results:
+        how = f"was scored on {record.n_folds} folds only"
+    else:
+        record = TrialRecord(
+            number=len(outcome.records), strategy=not_failed[0], status="skipped"
+        )
+        how = "was fitted with its defaults, its threshold tuned on training rows"
+    why = (
+        _commonest(r.reason for r in tried)
+        or f"{deadline.time_limit_s} s were too short"
+    )
+    warnings.warn(
+        f"no candidate was complete ({why}): {space.label(record.strategy)} {how}. "
+        "Give more time, or more memory.",
+        BudgetTooSmallWarning,
+        stacklevel=5,
+    )
+    return Selection.alone(record)
+
+
+def _commonest(reasons: Iterable[str]) -> str:
+    """Return the three commonest reasons and how often each occurred."""
+    return "; ".join(f"{n} × {why}" for why, n in Counter(reasons).most_common(3))

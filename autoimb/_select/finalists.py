@@ -1,0 +1,159 @@
+"""Finalists: the candidates that are scored again, on further repeats of the folds.
+
+The best of many uncertain scores is mostly the luckiest. The few best candidates are
+therefore scored on fresh folds before one of them wins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from autoimb._select.ensemble import best_across_families
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from autoimb._evaluate.context import EvaluationContext
+    from autoimb._evaluate.out_of_fold import FoldResult
+    from autoimb._evaluate.problem import Problem
+    from autoimb._execution.deadline import Deadline
+    from autoimb._search.trials import TrialRecord
+    from autoimb._strategy.strategy import Strategy
+
+_FEWEST_FINALISTS = 4
+
+
+def choose_finalists(complete: Sequence[TrialRecord], size: int) -> list[TrialRecord]:
+    """Return the best candidate, the baselines to compare it with, then the next best.
+
+    The baselines are the best one of all, and the best one of the winner's family.
+    """
+    best = best_across_families(complete, max(size, _FEWEST_FINALISTS))
+    baselines = [r for r in complete if not r.strategy.is_handled]
+    best_family = complete[0].strategy.family.name
+    of_family = [r for r in baselines if r.strategy.family.name == best_family]
+    ordered = [*best[:1], *baselines[:1], *of_family[:1], *best[1:]]
+    distinct: dict[Strategy, TrialRecord] = {}
+    for record in ordered:
+        distinct.setdefault(record.strategy, record)
+    return list(distinct.values())
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatPlan:
+    """How many finalists are to be scored on further repeats, and the seconds."""
+
+    n_finalists: int
+    seconds: float
+
+
+def plan_repeats(
+    finalists: Sequence[TrialRecord], context: EvaluationContext, seconds: float
+) -> RepeatPlan:
+    """Return what can be scored in so many seconds: at least two finalists, or none.
+
+    As many finalists as can be scored on one further repeat, then as many repeats:
+    fewer finalists on more folds choose better than more finalists on few.
+    """
+    sizes = [len(numbers) for numbers in _further_repeats(context.problem)]
+    for n_finalists in range(len(finalists), 1, -1):
+        spans = [
+            _expected_seconds(finalists[:n_finalists], sum(sizes[: n + 1]), context)
+            for n in range(len(sizes))
+        ]
+        if in_time := [span for span in spans if span <= seconds]:
+            return RepeatPlan(n_finalists, in_time[-1])
+    return RepeatPlan(0, 0.0)
+
+
+def _expected_seconds(
+    finalists: Sequence[TrialRecord], n_folds: int, context: EvaluationContext
+) -> float:
+    """Return the expected seconds of scoring each finalist on so many folds."""
+    fold_seconds = [
+        sum(r.fit_seconds + r.predict_seconds for r in record.results)
+        / max(1, len(record.results))
+        for record in finalists
+    ]
+    n_workers = context.n_workers
+    # The last fits of a repeat run alone.
+    longest = max(fold_seconds, default=0.0) * (n_workers > 1)
+    return sum(fold_seconds) * n_folds / n_workers + longest
+
+
+def rescore(
+    finalists: Sequence[TrialRecord],
+    context: EvaluationContext,
+    deadline: Deadline,
+    last_deadline: Deadline,
+) -> list[TrialRecord]:
+    """Return finalists scored on as many further repeats as the time allows.
+
+    A repeat counts for all finalists or for none, so that all means are over the same
+    folds. A repeat begins if it is expected to end by `deadline`. It is then given
+    until `last_deadline`, since the workers may still have been busy.
+    """
+    if not finalists:
+        return []
+    results = {record.number: list(record.results) for record in finalists}
+    for numbers in _further_repeats(context.problem):
+        if _expected_seconds(finalists, len(numbers), context) > deadline.remaining_s:
+            break
+        try:
+            scored = _score_repeat(finalists, numbers, context, last_deadline)
+        except KeyboardInterrupt:
+            break  # the repeats that are complete still count
+        if scored is None:
+            break
+        for trial, result in scored:
+            results[trial].append(result)
+    # A finalist of a stored search may have run repeats that the others have not.
+    common = set.intersection(*({r.number for r in of} for of in results.values()))
+    rescored = []
+    for record in finalists:
+        on_common = tuple(r for r in results[record.number] if r.number in common)
+        if len(on_common) == len(record.results):
+            rescored.append(record)
+            continue
+        score, n_folds = context.scoring.score(on_common), len(on_common)
+        rescored.append(
+            replace(record, score=score, results=on_common, n_folds=n_folds)
+        )
+    return rescored
+
+
+def _score_repeat(
+    finalists: Sequence[TrialRecord],
+    numbers: Sequence[int],
+    context: EvaluationContext,
+    deadline: Deadline,
+) -> list[tuple[int, FoldResult]] | None:
+    """Return the trial and result of each fold; None if one failed or was too late.
+
+    Folds that a stored search has run in an earlier fit are left out.
+    """
+    further = [
+        (record, number)
+        for record in finalists
+        for number in sorted(set(numbers) - {r.number for r in record.results})
+    ]
+    results = context.evaluate_all(
+        [(record.strategy, number) for record, number in further], deadline
+    )
+    if any(result.status != "ok" for result in results):
+        return None
+    # The number of boosting rounds is fixed by now: earlier stages are not needed.
+    return [
+        (record.number, replace(result, stages=()))
+        for (record, _), result in zip(further, results, strict=True)
+    ]
+
+
+def _further_repeats(problem: Problem) -> list[list[int]]:
+    """Return the fold numbers of each repeat after the first."""
+    repeats = sorted({fold.repeat for fold in problem.folds} - {0})
+    return [
+        [number for number, fold in enumerate(problem.folds) if fold.repeat == repeat]
+        for repeat in repeats
+    ]

@@ -1,0 +1,138 @@
+"""Select the winner: the best finalist, alone or with others in an ensemble.
+
+Finalists are scored again on fresh folds, since the best of many uncertain scores is
+mostly the luckiest. With few positives most finalists remain tied even then: the mean
+of the finalists is therefore compared with the best of them alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from autoimb._select.ensemble import (
+    CLEARLY,
+    EnsembleScoring,
+    Member,
+    best_across_families,
+    has_few_positives,
+    typical_standard_error,
+    weighted_members,
+)
+from autoimb._select.finalists import choose_finalists, plan_repeats, rescore
+from autoimb._select.selection import Selection
+from autoimb._select.time_reserve import further_refit_seconds, last_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from autoimb._evaluate.context import EvaluationContext
+    from autoimb._execution.deadline import Deadline
+    from autoimb._search.trials import TrialRecord
+
+_WORTH_HANDLING = 0.5  # paired standard errors that handling must gain within a family
+
+
+def select(
+    complete: Sequence[TrialRecord],
+    context: EvaluationContext,
+    deadline: Deadline,
+    *,
+    size: int,
+) -> Selection:
+    """Return the selection of at most `size` members among complete candidates.
+
+    The candidates are sorted, best first. The deadline is that of the whole fit: the
+    seconds that the refits need are kept back here.
+    """
+    last = last_seconds(context.problem)
+    finalists = choose_finalists(
+        _refittable(complete, deadline.remaining_s - last), size
+    )
+    slowest = max(record.refit_seconds for record in finalists)
+    further = further_refit_seconds(finalists, size, deadline)
+    # A repeat that takes longer than expected costs a few members, not the ensemble.
+    last_deadline = deadline.with_reserve(slowest + last + further / 2)
+    first_deadline = last_deadline.with_reserve(further / 2)
+    n_rescored = plan_repeats(
+        finalists, context, first_deadline.remaining_s
+    ).n_finalists
+    rescored = rescore(finalists[:n_rescored], context, first_deadline, last_deadline)
+    finalists = [*rescored, *finalists[n_rescored:]]
+    winner = _winner(finalists)
+    baselines = [r for r in finalists if not r.strategy.is_handled]
+    return Selection(
+        winner=winner,
+        baseline=max(baselines, key=lambda r: r.mean, default=None),
+        finalists=tuple(sorted(finalists, key=lambda r: (-r.mean, r.number))),
+        members=choose_members(
+            winner,
+            finalists,
+            EnsembleScoring(context.problem, context.scoring),
+            size,
+            deadline.with_reserve(last),
+        ),
+        quickest=min(
+            (r for r in complete if r.results), key=lambda r: (r.fit_seconds, r.number)
+        ),
+    )
+
+
+def _refittable(complete: Sequence[TrialRecord], seconds: float) -> list[TrialRecord]:
+    """Return the candidates that can be refitted in so many seconds, all if none can.
+
+    Candidates far down the list no longer hold the scores that the last steps need.
+    """
+    usable = [record for record in complete if record.results]
+    return [record for record in usable if record.refit_seconds <= seconds] or usable
+
+
+def _winner(finalists: Sequence[TrialRecord]) -> TrialRecord:
+    """Return the best finalist, or the baseline of its family if that is as good.
+
+    Handling is as good as none if it gains less than half a paired standard error.
+    """
+    best = max(finalists, key=lambda r: (r.mean, -r.number))
+    if not best.strategy.is_handled or best.score is None:
+        return best
+    as_good = [
+        record
+        for record in finalists
+        if record.strategy.family.name == best.strategy.family.name
+        and not record.strategy.is_handled
+        and record.score is not None
+        and not best.mean - record.mean
+        >= _WORTH_HANDLING * best.score.standard_error_of_difference(record.score)
+    ]
+    return max(as_good, key=lambda r: r.mean, default=best)
+
+
+def choose_members(
+    winner: TrialRecord,
+    finalists: Sequence[TrialRecord],
+    ensemble_scoring: EnsembleScoring,
+    size: int,
+    deadline: Deadline,
+) -> tuple[Member, ...]:
+    """Return the winner alone, or an ensemble of it and others if that is better.
+
+    With few positives, which cannot tell candidates apart, the ensemble is taken unless
+    it is clearly worse. Members that cannot be refitted by the deadline are left out.
+    """
+    ranked = sorted(finalists, key=lambda r: (r is not winner, -r.mean, r.number))
+    members, seconds_left = [], deadline.remaining_s
+    for member in weighted_members(
+        best_across_families(ranked, size), typical_standard_error(ranked)
+    ):
+        record, is_winner = member.record, member.record is winner
+        seconds_left -= record.refit_seconds if is_winner else record.fit_seconds
+        if is_winner or seconds_left >= 0:
+            members.append(member)
+    alone = (Member(winner),)
+    if len(members) == 1:
+        return alone
+    together, best = ensemble_scoring.score(members), ensemble_scoring.score(alone)
+    is_taken = together.mean > best.mean
+    if has_few_positives(ensemble_scoring.problem):
+        margin = CLEARLY * together.standard_error_of_difference(best)
+        is_taken = not together.mean < best.mean - margin
+    return tuple(members) if is_taken else alone

@@ -1,0 +1,288 @@
+"""Checked training data: `check_table` turns what the user passed into a `Table`."""
+
+import hashlib
+import numbers
+from dataclasses import dataclass, replace
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from sklearn.utils import column_or_1d, gen_batches
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, _num_samples
+
+from autoimb._table.columns import CanonicalRows, Schema, as_rows, infer_schema
+from autoimb.exceptions import BadInputError
+
+_HASHED_AT_ONCE = 65_536  # rows, of which one column fits into the cache
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Checked training data: canonical rows, label codes, weights and groups."""
+
+    X: CanonicalRows
+    y: NDArray[np.intp]
+    """Labels as codes: positions in `classes`."""
+    classes: NDArray[Any]
+    pos: int | None
+    """Code of the positive class; None for more than two classes."""
+    schema: Schema
+    sample_weight: NDArray[np.float64] | None
+    groups: NDArray[Any] | None
+    row_hashes: NDArray[np.uint64]
+    """Hash of each row of X: equal rows have equal hashes."""
+    costs: NDArray[np.float64] | None = None
+    """Cost (n_rows, n_classes) of each row if each of the classes is predicted."""
+
+    def with_raw_rows(self, X: Any) -> "Table":
+        """Return the table with rows as the user wrote them."""
+        schema = replace(self.schema, is_raw=True)
+        return replace(self, X=schema.canonical(X), schema=schema)
+
+    @property
+    def optional_inputs(self) -> tuple[str, ...]:
+        """Names of the optional arguments of `fit` that the user passed."""
+        names = ("sample_weight", "groups", "costs")
+        return tuple(name for name in names if getattr(self, name) is not None)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    @property
+    def class_counts(self) -> NDArray[np.intp]:
+        """Rows of each class, in the order of `classes`."""
+        return np.bincount(self.y, minlength=self.n_classes)
+
+    @property
+    def minority(self) -> int:
+        """Code of the minority class; of equally small ones the positive class."""
+        counts = self.class_counts.tolist()
+        return min(range(self.n_classes), key=lambda c: (counts[c], c != self.pos))
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """Row weights, ones if the user passed none."""
+        if self.sample_weight is None:
+            return np.ones(len(self.y))
+        return self.sample_weight
+
+    @property
+    def fingerprint(self) -> str:
+        """Short hash of rows, labels, weights and column names."""
+        digest = hashlib.blake2b(digest_size=8)
+        for array in (self.row_hashes, self.y, self.weights):
+            digest.update(array.tobytes())
+        digest.update(repr([c.name for c in self.schema.columns]).encode())
+        return digest.hexdigest()
+
+
+def check_table(
+    X: Any,
+    y: Any,
+    *,
+    pos_label: Any = None,
+    sample_weight: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    costs: ArrayLike | None = None,
+) -> Table:
+    """Return the checked table; raise `BadInputError` if it cannot be learned from."""
+    rows = as_rows(X)
+    labels = check_labels(y)
+    _check_lengths(
+        X=rows, y=labels, sample_weight=sample_weight, groups=groups, costs=costs
+    )
+    classes, codes = _encode_labels(labels)
+    weights = None
+    if sample_weight is not None:
+        weights = _check_sample_weight(
+            sample_weight, codes, dtype=np.float64, ensure_non_negative=True
+        )
+    _check_classes(classes, codes, weights)
+    schema = infer_schema(rows)
+    canonical = schema.canonical(rows)
+    return Table(
+        X=canonical,
+        y=codes,
+        classes=classes,
+        pos=_positive_code(classes, codes, pos_label),
+        schema=schema,
+        sample_weight=weights,
+        groups=None if groups is None else np.asarray(groups),
+        row_hashes=_hash_rows(canonical),
+        costs=None if costs is None else _check_costs(costs, classes),
+    )
+
+
+def check_labels(y: Any) -> NDArray[Any]:
+    """Return labels as an array of one dimension; raise if any is missing."""
+    if y is None:
+        raise BadInputError(
+            "requires y to be passed, but the target y is None: pass the labels."
+        )
+    values = _label_array(y)
+    n_missing = int(np.sum(pd.isna(values)))
+    if n_missing:
+        raise BadInputError(
+            f"y has {n_missing} missing labels (NaN): "
+            "drop those rows or label them before fitting."
+        )
+    if values.dtype.kind == "f" and np.isinf(values).any():
+        raise BadInputError("y contains infinity: labels must be finite.")
+    if values.dtype != object or not any(isinstance(v, tuple) for v in values[:1]):
+        try:
+            check_classification_targets(_comparable(values))
+        except ValueError as error:
+            raise BadInputError(f"y holds no classes: {error}") from None
+    return values
+
+
+def _label_array(y: Any) -> NDArray[Any]:
+    """Return y as an array of one dimension, with tuples as whole labels."""
+    if sparse.issparse(y):
+        raise BadInputError("y is a sparse matrix: pass a dense array of labels.")
+    if isinstance(y, (list, tuple, pd.Series)):
+        types = {type(label) for label in y}
+        # NumPy would split tuples, and turn 1 into "1" beside text.
+        if tuple in types or (str in types and len(types) > 1):
+            objects = np.empty(len(y), dtype=object)
+            objects[:] = list(y)
+            return objects
+    native = nw.from_native(y, series_only=True, pass_through=True)
+    if isinstance(native, nw.Series) and not isinstance(y, pd.Series):
+        y = native.to_list()
+    values: NDArray[Any] = np.asarray(y)
+    if values.ndim == 2 and values.shape[1] > 1:
+        raise BadInputError(
+            f"y has shape {values.shape}: one column of labels is needed "
+            "(multilabel targets are not supported)."
+        )
+    return np.asarray(column_or_1d(values, warn=True))
+
+
+def _comparable(values: NDArray[Any]) -> NDArray[Any]:
+    """Return labels in a form whose type scikit-learn recognises."""
+    if values.dtype != object or all(isinstance(v, str) for v in values):
+        return values
+    is_numeric = all(isinstance(v, numbers.Real) for v in values)
+    return values.astype(float if is_numeric else str)
+
+
+def _encode_labels(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """Return sorted classes, and codes; labels without an order are sorted as text."""
+    codes, uniques = pd.factorize(labels)
+    try:
+        order = np.argsort(uniques, kind="stable")
+    except TypeError:
+        texts = [(type(label).__name__, repr(label)) for label in uniques]
+        order = np.array(sorted(range(len(texts)), key=texts.__getitem__))
+    return np.asarray(uniques)[order], np.argsort(order)[codes]
+
+
+def codes_of(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.intp]:
+    """Return the code of each label; raise for a label that `classes` lack."""
+    codes = pd.Index(classes, tupleize_cols=False).get_indexer(
+        pd.Index(labels, tupleize_cols=False)
+    )
+    if np.any(codes < 0):
+        unknown = labels[int(np.argmin(codes))]
+        raise BadInputError(
+            f"y holds the label {unknown!r}, which was not seen in fit; "
+            f"classes_ are {classes[:20].tolist()}."
+        )
+    return codes
+
+
+def _check_classes(
+    classes: NDArray[Any],
+    codes: NDArray[np.intp],
+    weights: NDArray[np.float64] | None,
+) -> None:
+    """Raise unless there are two classes, each with two rows and some weight."""
+    if len(classes) == 1:
+        raise BadInputError(
+            f"y holds only one class, {classes.tolist()[0]!r}: "
+            "a classifier needs at least two."
+        )
+    counts = np.bincount(codes)
+    if counts.min() < 2:
+        single = [repr(c) for c in classes[counts < 2].tolist()]
+        raise BadInputError(
+            f"each class needs at least 2 rows to be cross-validated; "
+            f"{', '.join(single[:5])} has 1 (n_samples={len(codes)}): "
+            "drop or merge it, or collect more."
+        )
+    weightless = np.bincount(codes, weights=weights) == 0
+    if weightless.any():
+        raise BadInputError(
+            f"every row of class {classes[weightless].tolist()[0]!r} has weight 0 in "
+            "sample_weight: drop the class, or give its rows some weight."
+        )
+
+
+def _check_costs(costs: ArrayLike, classes: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the costs (n_rows, n_classes) as floats; raise if they are of no use."""
+    expected = (
+        f"one column for each of the classes {classes[:20].tolist()}, in this order"
+    )
+    try:
+        values = np.asarray(costs, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise BadInputError(f"costs must be numbers, {expected}: {error}.") from error
+    if values.ndim != 2 or values.shape[1] != len(classes):
+        raise BadInputError(f"costs has shape {values.shape}: pass {expected}.")
+    infinite = ~np.isfinite(values)
+    if infinite.any():
+        row, column = np.argwhere(infinite)[0].tolist()
+        raise BadInputError(
+            f"costs holds {values[row, column]} in row {row}, column {column} (of "
+            f"{np.count_nonzero(infinite)}): fill or drop those rows, costs are finite."
+        )
+    if (values == values[:, :1]).all():
+        raise BadInputError(
+            "costs are the same for every class in each of the rows, so no label is "
+            "better than another: give wrong answers a higher cost than right ones."
+        )
+    return values
+
+
+def _positive_code(
+    classes: NDArray[Any], codes: NDArray[np.intp], pos_label: Any
+) -> int | None:
+    """Return the code of the class of interest; None for more than two classes."""
+    if pos_label is None:
+        counts = np.bincount(codes)
+        return None if len(counts) > 2 else int(counts[0] >= counts[1])
+    positions = [i for i, label in enumerate(classes) if label == pos_label]
+    if not positions:
+        raise BadInputError(
+            f"{pos_label=} is not in y; its classes are {classes[:20].tolist()}."
+        )
+    if len(classes) > 2:
+        raise BadInputError(
+            f"{pos_label=} applies to two classes, y has {len(classes)}: leave it "
+            "out, every class is then counted."
+        )
+    return positions[0]
+
+
+def _check_lengths(**arrays: Any) -> None:
+    """Raise unless all arrays that are not None have the same number of rows."""
+    lengths = {k: _num_samples(v) for k, v in arrays.items() if v is not None}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{name}: {n}" for name, n in lengths.items())
+        raise BadInputError(f"inconsistent numbers of samples (rows): {listed}.")
+
+
+def _hash_rows(X: CanonicalRows) -> NDArray[np.uint64]:
+    """Return the hash of each row, equal for equal rows."""
+    frame = pd.DataFrame(X, copy=False)
+    hashes = np.empty(len(frame), dtype=np.uint64)
+    for batch in gen_batches(len(frame), _HASHED_AT_ONCE):
+        hashes[batch] = pd.util.hash_pandas_object(frame.iloc[batch], index=False)
+    return hashes

@@ -1,0 +1,389 @@
+"""The exact search for the rule that an objective prefers.
+
+`tune_threshold` is the way in. For two classes, rows are sorted by falling score: each
+distinct score gives a cut, cumulative sums give the confusion matrix of each cut, and
+the cut whose matrix has the highest utility is taken. For more classes, the weight of
+one class at a time gets its exact best value in the same way. The cut is searched again
+on bootstrap draws of the rows, for its interval and for its results on rows left out.
+Array shapes are those of `autoimb._metrics`.
+"""
+
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import gmean
+
+from autoimb._metrics.bootstrap import DistinctRows, interval
+from autoimb._metrics.confusion import FloatArray, IntArray
+from autoimb._metrics.metrics import BLOCK_BYTES
+from autoimb._threshold.evidence import effective_weights, evidence_for, soft_labels
+from autoimb._threshold.objectives import Constraint, ThresholdObjective, at_odds
+from autoimb._threshold.prior_shift import PriorShift, shifted
+from autoimb._threshold.rules import ClassWeights, Cut, Threshold
+from autoimb.exceptions import UnreachableConstraintWarning
+
+_PRIOR_ROWS = 10
+"""How strongly class weights are drawn towards 1 (our choice): with 10 rows of a class,
+the logarithm of its weight is halved."""
+
+_MAX_PASSES = 10
+"""Most passes over the classes; two or three are nearly always enough."""
+
+_SAME_POINT = 1e-9
+"""Relative difference of class weights that is taken for rounding."""
+
+_TIE = 1e-12
+"""Utilities closer than this, relatively, are equal: another order of summing changes
+them by less."""
+
+_MAX_DRAWN_CUTS = 20_000
+"""Cuts that are compared in each bootstrap draw. With fewer cuts the ends of the
+interval move a little, much less than one draw differs from another. The cut itself is
+exact."""
+
+
+# Tuning ------------------------------------------------------------------------------
+
+
+class TunedRule(NamedTuple):
+    """A rule, and its results on bootstrap draws of the rows."""
+
+    rule: Threshold
+    interval: tuple[float, float] | None = None
+    """The 5 to 95 % range of a cut tuned on each draw."""
+    left_out: FloatArray | None = None
+    """Confusions (B, 2, 2) of those cuts on the rows that their draw left out."""
+
+
+def tune_threshold(
+    y: IntArray,
+    proba: FloatArray,
+    proba_crossfitted: FloatArray,
+    weight: FloatArray,
+    objective: ThresholdObjective,
+    *,
+    pos: int | None,
+    row_ids: IntArray,
+    seed: int,
+    shift: PriorShift | None = None,
+    costs: FloatArray | None = None,
+    n_draws: int = 100,
+) -> TunedRule:
+    """Return the rule that the objective prefers, its interval and what to expect.
+
+    The rule applies to `proba`, corrected by `shift` if there is one;
+    `proba_crossfitted` is mixed into the labels if the rarest class has few rows.
+    `costs` (n, k) are those that `RowCosts` minimises. Entries of the same row, as
+    repeated cross-validation gives them, share a number in `row_ids`: the bootstrap
+    draws them together, and they count once where the rows of a class are counted. Rows
+    without weight are left out. With more than 20,000 distinct scores, each draw
+    compares about 20,000 cuts; the rule itself is exact.
+    """
+    used = weight > 0
+    y, row_ids, weight = y[used], row_ids[used], weight[used]
+    if isinstance(objective, Constraint):
+        weight = effective_weights(weight, row_ids)
+    rows = DistinctRows.of(y, row_ids)
+    class_counts = np.bincount(rows.label, minlength=proba.shape[1])
+    n_rarest = int(class_counts[class_counts > 0].min())
+    soft = soft_labels(y, proba_crossfitted[used], n_rarest)
+    costs = None if costs is None else costs[used]
+    evidence = evidence_for(objective, y, soft, weight, shift=shift, costs=costs)
+    proba = shifted(proba[used], shift)
+    if pos is None:
+        products = evidence.class_shares * evidence.weight[:, np.newaxis]
+        weights = _shrunk(best_class_weights(proba, products, objective), class_counts)
+        return TunedRule(ClassWeights(tuple(weights.tolist())))
+    order = np.argsort(-proba[:, pos], kind="stable")
+    odds_ratio, expected_weight = 1.0, weight
+    if shift is not None:
+        odds_ratio = float(shift.ratios[pos] / shift.ratios[1 - pos])
+        expected_weight = weight * shift.ratios[y]
+    return _tune_cut(
+        _RankedCuts.of(proba[order, pos], evidence.class_shares[order, pos], pos),
+        evidence.weight[order],
+        objective,
+        odds_ratio=odds_ratio,
+        draws=rows.draws(order, n_draws, seed),
+        is_positive=(y[order] == pos).astype(float),
+        expected_weight=expected_weight[order],
+    )
+
+
+def _tune_cut(
+    ranked: "_RankedCuts",
+    weight: FloatArray,
+    objective: ThresholdObjective,
+    *,
+    odds_ratio: float,
+    draws: Iterable[IntArray],
+    is_positive: FloatArray,
+    expected_weight: FloatArray,
+) -> TunedRule:
+    """Return the best cut of ranked rows, and the results of cuts tuned on draws.
+
+    A cut is tuned with `weight` (n,). Its results on rows that a draw left out are by
+    label, 1 in `is_positive` (n,) for positives, and with `expected_weight` (n,).
+    """
+    goal = objective
+    if isinstance(objective, Constraint):
+        goal = objective.before_shift(odds_ratio)
+    best = ranked.best(weight, goal)
+    if isinstance(objective, Constraint):
+        confusion = ranked.confusion_at(best, ranked.positive_share, weight)
+        _warn_if_unreachable(objective, confusion, ranked.pos, odds_ratio)
+    rule = Cut(float(ranked.cuts[best]), ranked.pos)
+    ranked = ranked.thinned(_MAX_DRAWN_CUTS)
+    cuts, left_out = [], []
+    for draw in draws:
+        best = ranked.best(weight * draw, goal)
+        cuts.append(ranked.cuts[best])
+        unseen_weight = expected_weight * (draw == 0)
+        left_out.append(ranked.confusion_at(best, is_positive, unseen_weight))
+    low, high = interval(np.array(cuts), 0.9)
+    return TunedRule(rule, (float(low), float(high)), np.array(left_out))
+
+
+def _warn_if_unreachable(
+    objective: Constraint, confusion: FloatArray, pos: int, odds_ratio: float
+) -> None:
+    """Warn if the best cut still breaks the constraint."""
+    goal = objective.before_shift(odds_ratio)
+    if np.isneginf(goal.utility(confusion, pos)):
+        best = float(goal.bound(confusion, pos))
+        if goal is not objective:  # a precision, which is another one after a shift
+            best = at_odds(best, odds_ratio)
+        warnings.warn(
+            f"No threshold meets {objective!r}: the best lower bound of "
+            f"{objective.bounded} at this confidence is {best:.3g}. The threshold that "
+            f"reaches it is used; lower the constraint, or use more rows.",
+            UnreachableConstraintWarning,
+            stacklevel=4,
+        )
+
+
+def _shrunk(weights: FloatArray, class_counts: IntArray) -> FloatArray:
+    """Return class weights (k,), drawn towards 1 for classes with few rows."""
+    kept_share = class_counts / (class_counts + _PRIOR_ROWS)
+    shrunk = np.exp(kept_share * np.log(weights))
+    return np.asarray(shrunk / gmean(shrunk))
+
+
+# Two classes -------------------------------------------------------------------------
+
+
+def best_cut(
+    score: FloatArray,
+    positive_share: FloatArray,
+    weight: FloatArray,
+    objective: ThresholdObjective,
+    pos: int,
+) -> float:
+    """Return the cut that maximises the objective.
+
+    `positive_share` (n,) in [0, 1] is how much of each row counts as positive: 0 or 1
+    for a label. All distinct cuts are compared, and also a cut above all scores. Of
+    equal utilities, the cut with fewer alerts is taken; where a constraint forbids
+    every cut, the one that comes nearest.
+    """
+    order = np.argsort(-score, kind="stable")
+    ranked = _RankedCuts.of(score[order], positive_share[order], pos)
+    return float(ranked.cuts[ranked.best(weight[order], objective)])
+
+
+@dataclass(frozen=True, eq=False)
+class _RankedCuts:
+    """Rows by falling score, and the cuts between them that are compared."""
+
+    cuts: FloatArray
+    """Cuts (g + 1,), falling; no row reaches the first one."""
+    last: IntArray
+    """The last row (g,) that reaches each of the other cuts."""
+    positive_share: FloatArray
+    """Each row's share (n,) of being positive."""
+    pos: int
+
+    @classmethod
+    def of(
+        cls, score: FloatArray, positive_share: FloatArray, pos: int
+    ) -> "_RankedCuts":
+        """Return all distinct cuts of falling scores (n,).
+
+        A cut lies midway to the next score, so that it suits new rows as well.
+        """
+        last = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
+        distinct = score[last]
+        upper, lower = distinct[:-1], distinct[1:]
+        middle = lower + (upper - lower) / 2
+        between = np.where(middle > lower, middle, upper)
+        above_all = np.nextafter(distinct[0], np.inf)
+        cuts = np.concatenate([[above_all], between, distinct[-1:]])
+        return cls(cuts, last, positive_share, pos)
+
+    def thinned(self, n_most: int) -> "_RankedCuts":
+        """Return about so many of the cuts, the lowest one included.
+
+        Half of them are evenly spaced by position, half by number of positives.
+        """
+        if len(self.last) <= n_most:
+            return self
+        evenly = np.linspace(0, len(self.last) - 1, n_most // 2).astype(int)
+        found = self.positive_share.cumsum()[self.last]
+        levels = np.linspace(0, found[-1], n_most - n_most // 2)
+        chosen = np.union1d(evenly, np.searchsorted(found, levels))
+        cuts = self.cuts[np.append(0, chosen + 1)]
+        return replace(self, cuts=cuts, last=self.last[chosen])
+
+    def best(self, weight: FloatArray, objective: ThresholdObjective) -> int:
+        """Return the position of the best cut for weights (n,) of the rows."""
+        confusions = self._confusions(weight)
+        utility = objective.utility(confusions, self.pos)
+        if isinstance(objective, Constraint) and np.isneginf(utility).all():
+            utility = objective.bound(confusions, self.pos)
+        return _first_best(utility)
+
+    def confusion_at(
+        self, at: int, positive_share: FloatArray, weight: FloatArray
+    ) -> FloatArray:
+        """Return the confusion (2, 2) of one cut, for other shares and weights (n,)."""
+        n_alerts = 0 if at == 0 else int(self.last[at - 1]) + 1
+        confusion = np.empty((2, 2))
+        shares = {self.pos: positive_share, 1 - self.pos: 1 - positive_share}
+        for truth, share in shares.items():
+            of_class = weight * share
+            confusion[truth, self.pos] = of_class[:n_alerts].sum()
+            confusion[truth, 1 - self.pos] = of_class[n_alerts:].sum()
+        return confusion
+
+    def _confusions(self, weight: FloatArray) -> FloatArray:
+        """Return the confusions (g + 1, 2, 2) of the cuts.
+
+        Cells are the first axis in memory, so that formulas run fast along the cuts.
+        """
+        cells = np.zeros((2, 2, len(self.cuts)))
+        first = np.append(0, self.last[:-1] + 1)
+        shares = {self.pos: self.positive_share, 1 - self.pos: 1 - self.positive_share}
+        for truth, share in shares.items():
+            alerts = np.add.reduceat(weight * share, first).cumsum()
+            cells[truth, self.pos, 1:] = alerts
+            cells[truth, 1 - self.pos] = alerts[-1]
+            cells[truth, 1 - self.pos, 1:] -= alerts
+        return np.moveaxis(cells, (0, 1), (-2, -1))
+
+
+def _first_best(utility: FloatArray) -> int:
+    """Return the index of the first of the largest values (m,), up to rounding."""
+    best = utility.max()
+    return int(np.argmax(utility >= best - _TIE * max(abs(best), 1)))
+
+
+# More than two classes ---------------------------------------------------------------
+
+
+def best_class_weights(
+    proba: FloatArray, evidence: FloatArray, objective: ThresholdObjective
+) -> FloatArray:
+    """Return weights (k,) for argmax(weights * proba), never worse than weights of one.
+
+    `evidence` (n, k) holds each row's weight, divided among the classes. Coordinate
+    ascent: one class weight at a time takes its exact best value, until a pass over
+    the classes gains nothing.
+    """
+    weights = np.ones(proba.shape[1])
+    best = _utility_at(weights, proba, evidence, objective)
+    for _ in range(_MAX_PASSES):
+        before = best
+        for c in range(len(weights)):
+            trial = weights.copy()
+            trial[c] = _best_coordinate(proba, evidence, weights, c, objective)
+            utility = _utility_at(trial, proba, evidence, objective)
+            if utility > best + _TIE:
+                weights, best = trial, utility
+        if best == before:
+            break
+    return np.asarray(weights / gmean(weights))
+
+
+def _utility_at(
+    weights: FloatArray,
+    proba: FloatArray,
+    evidence: FloatArray,
+    objective: ThresholdObjective,
+) -> float:
+    """Return the objective's utility of the labels that class weights (k,) give."""
+    predicted = (proba * weights).argmax(axis=1)
+    confusion = evidence.T @ np.eye(len(weights))[predicted]
+    return float(objective.utility(confusion, None))
+
+
+def _best_coordinate(
+    proba: FloatArray,
+    evidence: FloatArray,
+    weights: FloatArray,
+    c: int,
+    objective: ThresholdObjective,
+) -> float:
+    """Return the value of `weights[c]` with the highest utility, the others fixed.
+
+    As the weight of c grows, rows change one by one from their best other class to c,
+    each at its own break point: the confusion matrices in between are cumulative sums.
+    """
+    others = proba * weights
+    others[:, c] = -1
+    strength = others.max(axis=1)
+    label = np.where(strength > 0, others.argmax(axis=1), c)
+    movable = np.flatnonzero((strength > 0) & (proba[:, c] > 0))
+    if not movable.size:
+        return float(weights[c])
+    points = strength[movable] / proba[movable, c]
+    order = np.argsort(points, kind="stable")
+    points, movable = points[order], movable[order]
+    start = evidence.T @ np.eye(len(weights))[label]
+    moved = _confusions_moving_to(c, start, evidence[movable], label[movable])
+    utility = np.concatenate([objective.utility(block, None) for block in moved])
+    # Points that differ only by rounding are one: no weight lies between them.
+    last = np.flatnonzero(np.diff(points) > _SAME_POINT * points[1:])
+    distinct = np.concatenate([[0], last + 1, [len(points)]])
+    between = np.sqrt(points[last]) * np.sqrt(points[last + 1])
+    values = np.concatenate([[points[0] / 2], between, [points[-1] * 2]])
+    return float(values[_first_best(utility[distinct])])
+
+
+def _confusions_moving_to(
+    c: int, start: FloatArray, evidence: FloatArray, label: IntArray
+) -> Iterator[FloatArray]:
+    """Yield the confusions before any row moves to c and after each one, in blocks."""
+    n_classes = len(start)
+    yield start[np.newaxis]
+    n_rows = max(1, BLOCK_BYTES // (8 * 8 * n_classes**2))
+    for b in range(0, len(evidence), n_rows):
+        block, left = evidence[b : b + n_rows], label[b : b + n_rows]
+        change = np.zeros((len(block), n_classes, n_classes))
+        change[np.arange(len(block)), :, left] = -block
+        change[:, :, c] = block
+        confusions = np.maximum(start + change.cumsum(axis=0), 0)
+        yield confusions
+        start = confusions[-1]
+
+
+# Any number of classes ---------------------------------------------------------------
+
+
+def best_labels(
+    y: IntArray,
+    proba: FloatArray,
+    weight: FloatArray,
+    objective: ThresholdObjective,
+    pos: int | None,
+) -> IntArray:
+    """Return the labels (n,) at the best cut or class weights for these very rows."""
+    if pos is None:
+        evidence = np.eye(proba.shape[1])[y] * weight[:, np.newaxis]
+        weights = best_class_weights(proba, evidence, objective)
+        return ClassWeights(tuple(weights.tolist())).apply(proba)
+    is_positive = (y == pos).astype(float)
+    cut = best_cut(proba[:, pos], is_positive, weight, objective, pos)
+    return Cut(cut, pos).apply(proba)

@@ -1,0 +1,97 @@
+"""Processors, memory and cards are counted as the process may use them."""
+
+import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from autoimb._execution import resources as resources_module
+from autoimb._execution.resources import (
+    Layout,
+    choose_layout,
+    free_memory,
+    resolve_device,
+    resolve_n_jobs,
+)
+from autoimb.exceptions import BadInputError
+
+
+def test_n_jobs_counts_cpus_as_joblib_does():
+    cpus = resolve_n_jobs(-1)
+    assert cpus >= 1
+    assert resolve_n_jobs(3) == 3
+    assert resolve_n_jobs(-2) == max(1, cpus - 1)
+    assert resolve_n_jobs(-1000) == 1
+    assert multiprocessing.parent_process() is not None or resolve_n_jobs(None) == cpus
+    with pytest.raises(BadInputError, match="n_jobs=0 means nothing"):
+        resolve_n_jobs(0)
+
+
+def test_devices_are_known_by_name():
+    assert resolve_device("cpu") == "cpu"
+    assert resolve_device("cuda") == "cuda"
+    assert resolve_device("auto") in ("cpu", "cuda")
+    with pytest.raises(
+        BadInputError, match=r"device='gpu' is not known\. .*Known: auto, cpu, cuda"
+    ):
+        resolve_device("gpu")
+
+
+@pytest.mark.parametrize("n_jobs", [2, 16])
+def test_large_tables_are_fitted_one_after_the_other_with_all_threads(n_jobs):
+    assert choose_layout(n_jobs, 10_000, 60.0) == Layout(n_jobs, 1)
+    assert choose_layout(n_jobs, 30_000_000, 60.0) == Layout(1, n_jobs)
+
+
+@pytest.mark.parametrize("n_jobs", [2, 16])
+def test_without_a_time_budget_every_fit_has_one_thread(n_jobs):
+    assert choose_layout(n_jobs, 30_000_000, None) == Layout(n_jobs, 1)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_short_time_budgets_start_no_workers(n_jobs):
+    assert choose_layout(n_jobs, 10_000, 1.0) == Layout(1, 1, in_process=True)
+
+
+@pytest.mark.parametrize("time_budget_s", [None, 60.0])
+@pytest.mark.parametrize("n_cells", [10_000, 30_000_000])
+def test_one_job_stays_in_this_process(n_cells, time_budget_s):
+    assert choose_layout(1, n_cells, time_budget_s) == Layout(1, 1, in_process=True)
+
+
+def test_one_job_has_a_process_of_its_own_where_no_timer_can_interrupt_it():
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(choose_layout, 1, 9, 60.0).result() == Layout(1, 1)
+        assert threads.submit(choose_layout, 1, 9, None).result().in_process
+
+
+# --- memory
+
+
+@pytest.fixture
+def group(tmp_path, monkeypatch):
+    """Return a function that writes the files on a control group's memory."""
+    monkeypatch.setattr(resources_module, "_CGROUP", tmp_path)
+
+    def write(**files):
+        for name, text in files.items():
+            (tmp_path / f"memory.{name}").write_text(text, encoding="ascii")
+
+    return write
+
+
+def test_without_a_limit_of_the_group_the_system_decides(group):
+    everything = free_memory()
+    assert everything > 1e6
+    group(max="max", current="100")
+    assert free_memory() == pytest.approx(everything, rel=0.2)
+
+
+def test_a_limit_of_the_group_leaves_what_is_not_used(group):
+    group(max="1000000", current="400000")
+    assert free_memory() == 600_000
+
+
+def test_files_that_can_be_given_back_are_free(group):
+    group(max="1000000", current="400000", stat="anon 1\ninactive_file 300000\n")
+    assert free_memory() == 900_000
