@@ -17,7 +17,7 @@ from autoimb._evaluate.out_of_fold import FoldResult
 from autoimb._execution.files import replacing
 from autoimb._metrics.bootstrap import Score
 from autoimb._search.trials import TrialRecord
-from autoimb._strategy.strategy import Choice, Strategy
+from autoimb._strategy.strategy import Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,6 +74,8 @@ def _as_json(value: Any) -> Any:
     """Return what JSON can hold of a record or of a part of it."""
     if isinstance(value, np.ndarray):
         return value.tolist()
+    if isinstance(value, Strategy):
+        return value.to_dict()
     if not is_dataclass(value):
         raise TypeError(f"a {type(value).__name__} cannot be written as JSON")
     names = [part.name for part in fields(value) if part.name not in _ARRAYS]
@@ -88,8 +90,8 @@ def _record(
     return TrialRecord(
         **{
             **saved,
-            "strategy": _strategy(saved["strategy"]),
-            "proposed": None if proposed is None else _strategy(proposed),
+            "strategy": Strategy.from_dict(saved["strategy"]),
+            "proposed": None if proposed is None else Strategy.from_dict(proposed),
             "row_samples": tuple(saved["row_samples"]),
             "results": tuple(
                 _fold_result(fold, arrays[str(fold["number"])])
@@ -105,13 +107,6 @@ def _record(
                 score["mean"], np.array(score["drawn"]), np.array(score["left_out"])
             ),
         }
-    )
-
-
-def _strategy(saved: Mapping[str, Any]) -> Strategy:
-    """Return the strategy that was written as JSON."""
-    return Strategy(
-        **{axis: Choice.of(c["name"], dict(c["params"])) for axis, c in saved.items()}
     )
 
 
