@@ -192,7 +192,7 @@ def _is_unweighted(profile: DatasetProfile) -> bool:
 
 
 UNWEIGHTED = Need(
-    _is_unweighted, "makes new rows, for which sample_weight has no weight"
+    _is_unweighted, "makes new rows, for which the given sample_weight has no weight"
 )
 UNWEIGHTED_FIT = Need(_is_unweighted, "cannot take the given sample_weight")
 

@@ -23,7 +23,7 @@ classification and prediction problems", SIGKDD Explorations 3 (2001), eq. 4 and
 """
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -57,7 +57,7 @@ class FillEmptyColumns(TransformerMixin, BaseEstimator):
     without any value, which may occur in the training rows of a fold.
     """
 
-    def fit(self, X: Any, y: Any = None) -> "FillEmptyColumns":
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Note which columns are empty."""
         X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
         self.empty_ = np.isnan(X).all(axis=0)
@@ -83,7 +83,7 @@ class FillEmptyColumns(TransformerMixin, BaseEstimator):
 class Stateless(TransformerMixin, BaseEstimator):
     """Base class of steps that learn nothing: `fit` only notes the columns."""
 
-    def fit(self, X: Any, y: Any = None) -> "Stateless":
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Note how many columns there are, and their names."""
         validate_data(self, X, skip_check_array=True)
         return self
