@@ -102,7 +102,7 @@ def _about_winner(results: FitResults) -> str:
     compared = ""
     if baseline is not None and isfinite(honest.baseline):
         compared = (
-            f", and about {honest.baseline:.3f} of the baseline, the best candidate "
+            f", and about {honest.baseline:.3f} from the baseline, the best candidate "
             "that does nothing about the imbalance "
             f"({results.space.label(baseline.strategy)})"
         )
