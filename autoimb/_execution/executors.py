@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 _THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_PARENT_CHECK_S = 1.0  # between two checks of a worker that its parent is alive
+_PARENT_CHECK_S = 1.0  # between two checks in a worker that its parent is alive
 
 
 class LimitedExecutor(Executor, ABC):
@@ -53,7 +53,7 @@ class LimitedExecutor(Executor, ABC):
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        """Submit a task that is ended once it has run for the time limit."""
+        """Submit a task that is stopped when its time limit has passed."""
 
 
 class SequentialExecutor(LimitedExecutor):
@@ -118,7 +118,7 @@ class WorkerPool(LimitedExecutor):
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        """Queue a task; its worker is ended once it has run for the time limit."""
+        """Queue a task; its worker is ended when the task's time limit has passed."""
         import cloudpickle
 
         payload = cloudpickle.dumps((fn, args, kwargs))
@@ -137,7 +137,7 @@ def _start_worker(n_threads: int) -> None:
     import threadpoolctl
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The handler of the pool would run only once the fit returns to Python.
+    # The handler of the pool would not run before the fit returns to Python.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # The variables limit libraries that are loaded later, the call limits the others.
     os.environ.update(dict.fromkeys(_THREAD_COUNTS, str(n_threads)))

@@ -164,7 +164,8 @@ class _Search:
             self.sample_scores = SampleScores(context, self.numbers[0], row_sample)
         self.queue: deque[RunningTrial] = deque()
         self.not_started: deque[bool] = deque(maxlen=2 * _MAX_NOT_STARTED)
-        """Of the last candidates, whether there was too little time to start them."""
+        """For each of the last candidates, whether there was too little time to start
+        it."""
         self.needless: list[Future[FoldResult]] = []
         """Folds of candidates that have ended, still running."""
         self.cpu_seconds, self.is_over = 0.0, False
@@ -180,7 +181,7 @@ class _Search:
         whole = self.fit_deadline
         if self.best is not None:
             return whole.with_reserve(self.seconds_after + self.best.refit_seconds)
-        # Until one candidate is complete, the oldest may be the only one.
+        # Until one candidate is complete, the oldest may become the only result.
         oldest = self.queue[0].checked_results if self.queue else []
         refit = REFIT_FACTOR * max((r.fit_seconds for r in oldest), default=0.0)
         least = _REFIT_SHARE * (whole.time_limit_s or 0.0)
@@ -272,7 +273,7 @@ class _Search:
     def _propose(self) -> RunningTrial:
         """Return the next trial, with its verdict if it need not be evaluated."""
         place, problem = len(self.records) + len(self.queue), self.context.problem
-        # A search that goes on has more records than one that runs through.
+        # A resumed search may hold more records than an uninterrupted one.
         records = self.records[: max(0, place - LAG + 1)]
         incumbent = max(
             complete(records), key=lambda r: r.first_repeat_mean, default=None
@@ -309,7 +310,7 @@ class _Search:
     ) -> set[str]:
         """Return the families of which all candidates were clearly behind.
 
-        Their other portfolio strategies come after those of the other families.
+        Their remaining portfolio strategies are tried last.
         """
         if incumbent is None or not self.racing.can_drop:
             return set()
@@ -331,8 +332,8 @@ class _Search:
     def _submit(self) -> None:
         """Submit the folds that are needed, oldest trial first.
 
-        One more evaluation than there are workers is submitted, so that none waits.
-        Folds that may turn out needless are submitted to idle workers only.
+        One more evaluation than there are workers is submitted, so that no worker
+        waits. Folds that may turn out needless are submitted to idle workers only.
         """
         tasks = [
             (candidate, task)
@@ -358,7 +359,8 @@ class _Search:
         """Submit one fold of a candidate; return False if it cannot end in time.
 
         The time limit of a fold leaves time for the other folds and for the refit. The
-        refit of the best is not reserved: that of this candidate would replace it.
+        current best needs no refit then: if this candidate wins, it is refitted
+        instead.
         """
         refit = 0.0 if self.best is None else self.best.refit_seconds
         left = self.deadline.remaining_s + refit
@@ -455,7 +457,8 @@ class _Search:
     def _record(self, candidate: RunningTrial, record: TrialRecord) -> None:
         """Keep a record and report it to the study.
 
-        The worst record then loses its out-of-fold scores if too many have some.
+        The worst record then loses its out-of-fold scores if more than `_MAX_KEPT`
+        records hold scores.
         """
         verdict = candidate.verdict
         self.not_started.append(verdict is not None and verdict.could_not_start)
