@@ -203,7 +203,7 @@ def built_names(path):
         checked = check_table(X, y)
         for family in axes["family"].values():
             for resampler in axes["resampler"].values():
-                if not family.takes_resampler(resampler):
+                if not family.accepts(resampler):
                     continue
                 strategy = Strategy.of(
                     CATALOGUE, family=family.name, resampler=resampler.name
@@ -218,10 +218,10 @@ def built_names(path):
 
 # What only some fits lead to; each was seen in a file or is reviewed.
 SELDOM = {
-    "autoimb._metrics.LabelMetric",  # a net that stops early for F1, say
-    "autoimb._metrics.ScorerMetric",  # the same for a scorer that the user trusts
+    "autoimb._metrics.metrics.LabelMetric",  # a net that stops early for F1, say
+    "autoimb._metrics.metrics.ScorerMetric",  # the same for a scorer that the user trusts
     "autoimb._report.data.FoldRows",  # a report with rows made by sampling
-    "autoimb._encoding.NamedColumns",  # a model that reads columns by name
+    "autoimb._table.encoding.ColumnNamer",  # a model that reads columns by name
 }
 
 
