@@ -129,8 +129,8 @@ def _locked_folder() -> tuple[Path, int | None]:
 def _remove_stale_folders() -> None:
     """Remove what dead processes of this user left behind.
 
-    Nobody but their owner can put another folder in their place, since the temporary
-    directory is sticky, and links are not followed.
+    Only the owner of a folder can replace it, since the temporary directory is sticky,
+    and links are not followed.
     """
     if fcntl is None:
         return
