@@ -66,7 +66,7 @@ class RunningTrial:
     incumbent: TrialRecord | None = None
     """The best of the trials that were recorded when this one was proposed."""
     row_sample: RowSample | None = None
-    """What it is tried on before all rows, on the first fold; None if on nothing."""
+    """The sample of rows that it is fitted on first; None for no sample."""
     needed_bytes: float = 0.0
     """Memory that one evaluation takes."""
     futures: dict[int, Future[FoldResult]] = field(default_factory=dict)
@@ -98,7 +98,7 @@ class RunningTrial:
 
     @property
     def checked_results(self) -> list[FoldResult]:
-        """Results on all rows that its verdict rests on; others came too early."""
+        """The results on all rows that have been compared with the incumbent's."""
         return [self.results[number] for number in self.run[: self.n_checked]]
 
     def tasks(self, *, can_be_dropped: bool) -> Iterator[FoldTask]:
