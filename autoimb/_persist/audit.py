@@ -56,7 +56,7 @@ def check_file(data: bytes, trusted: Collection[str]) -> tuple[Node, Audit]:
     """
     # Python reads an archive from its end: anything could stand in front of it.
     if not data.startswith(b"PK\x03\x04") or data[-22:-18] != b"PK\x05\x06":
-        raise RefusedError("it is no zip archive, or has bytes in front or behind.")
+        raise RefusedError("it is no zip archive, or has bytes before or after it.")
     with ZipFile(BytesIO(data)) as archive:
         members = archive.infolist()
         names = [member.filename for member in members]

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from autoimb._execution.files import replacing
 from autoimb._persist.allowed_classes import MODEL
-from autoimb._persist.audit import NONE, check_file, keeps_cache
+from autoimb._persist.audit import NONE, RefusedError, check_file, keeps_cache
 from autoimb.exceptions import AutoImbError, BadInputError, StorageMismatchError
 
 if TYPE_CHECKING:
@@ -133,7 +133,8 @@ def load(path: str | PathLike[str], *, trusted: Sequence[str] = ()) -> Any:
     except AutoImbError:
         raise
     except Exception as error:  # a broken file may raise any
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        kind = "" if isinstance(error, RefusedError) else f"{type(error).__name__}: "
+        reason = " ".join(f"{kind}{error}".split())
         raise BadInputError(
             f"{name!r} is not a model that autoimb saved: {reason}"
         ) from error
