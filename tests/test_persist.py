@@ -1,6 +1,7 @@
 """Saved models."""
 
 import json
+from decimal import Decimal
 from io import StringIO
 from zipfile import ZipFile
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -250,6 +252,16 @@ def test_the_list_of_classes_is_what_saving_leads_to(table, tmp_path):
     own = {name for name in found if name.startswith("autoimb.")}
     assert own <= OWN_CLASSES
     assert OWN_CLASSES - own <= SELDOM
+
+
+def test_decimal_labels_and_splitters_load(table, tmp_path):
+    X, y = table
+    labels = np.array([Decimal("1.5"), Decimal(2)], dtype=object)[y]
+    model = fit((X, labels), families="logistic_regression", cv=StratifiedKFold(2))
+    model.save(tmp_path / "model.skops")
+    same = autoimb.load(tmp_path / "model.skops")
+    assert same.predict(X).tolist() == model.predict(X).tolist()
+    assert same.cv.n_splits == 2
 
 
 class Mine(LogisticRegression):

@@ -86,6 +86,11 @@ _SKLEARN_PARTS = {
     "ensemble._hist_gradient_boosting.binning": ("_BinMapper",),
     "ensemble._hist_gradient_boosting.predictor": ("TreePredictor",),
     "metrics._dist_metrics": ("EuclideanDistance64", "ManhattanDistance64"),
+    "model_selection._split": (
+        *("GroupKFold", "GroupShuffleSplit", "KFold", "LeaveOneGroupOut"),
+        *("PredefinedSplit", "ShuffleSplit", "StratifiedGroupKFold"),
+        *("StratifiedKFold", "StratifiedShuffleSplit", "TimeSeriesSplit"),
+    ),
     "neighbors._kd_tree": ("KDTree",),
 }
 FOREIGN_CLASSES = {

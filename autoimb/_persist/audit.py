@@ -333,6 +333,7 @@ _KINDS = {
         "builtins.bytes", check=lambda node, audit: audit.check_member(node, ".bin")
     ),
     "ConstructorFromReduceNode": _kind(
+        "decimal.Decimal",
         *(f"datetime.{name}" for name in _DATES),
         check=lambda node, audit: audit.visit_state(node["content"], node, "TupleNode"),
         is_open=True,
