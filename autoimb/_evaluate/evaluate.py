@@ -8,7 +8,6 @@ Nothing outside the training part of the fold is ever fitted or resampled.
 from __future__ import annotations
 
 import time
-import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ import numpy as np
 from autoimb._evaluate.encoding_cache import EncodedFold, encoded_folds
 from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._execution.executors import describe_failure
+from autoimb._execution.process_settings import quiet_warnings
 from autoimb._table.columns import take
 
 if TYPE_CHECKING:
@@ -66,9 +66,8 @@ def evaluate(
     problem: Problem = problem_handle.get()
     started, cpu = time.perf_counter(), time.process_time()
     try:
-        with warnings.catch_warnings():
-            # Convergence and constant columns show in the scores.
-            warnings.simplefilter("ignore")
+        # Convergence and constant columns show in the scores.
+        with quiet_warnings():
             result = _scored(strategy, number, problem, row_sample, seconds)
     except Exception as error:  # noqa: BLE001  a candidate's failure is a result
         status, reason = describe_failure(error)

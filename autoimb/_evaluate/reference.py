@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from scipy.special import softmax
 
 from autoimb._evaluate.evaluate import evaluate
 from autoimb._evaluate.problem import Problem
+from autoimb._execution.process_settings import quiet_warnings
 from autoimb._execution.shared_data import Inline
 from autoimb._table.columns import take
 from autoimb._table.folds import make_folds
@@ -45,8 +45,7 @@ def pipeline_proba(
     fold, table = problem.folds[number], problem.table
     y = table.y[fold.train_idx]
     pipeline = problem.build(strategy, y, problem.fold_seed(number))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet_warnings():
         pipeline.fit(take(table.X, fold.train_idx), y)
         X = take(table.X, fold.val_idx)
         if hasattr(pipeline, "predict_proba"):

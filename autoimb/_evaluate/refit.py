@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-import warnings
 from typing import TYPE_CHECKING, Any
 
-from threadpoolctl import threadpool_limits
-
 from autoimb._execution.deadline import interrupt_after
+from autoimb._execution.process_settings import limited_threads, quiet_warnings
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -46,14 +44,12 @@ def refit(
     limit, started = seconds, time.perf_counter()
     if seconds is not None and problem.can_stop(strategy):
         limit = grace(seconds)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        # Histogram boosting and linear algebra take no number of threads themselves.
-        with interrupt_after(limit), threadpool_limits(n_threads):
-            rest, X = _encoded_once(pipeline, strategy, problem, encoded)
-            X, y, weights = fit_before_model(rest, X, table.y, table.sample_weight)
-            left = max(0.0, (seconds or 0.0) - (time.perf_counter() - started))
-            is_complete = fit(pipeline[-1], X, y, left, **weights)
+    # Histogram boosting and linear algebra take no number of threads themselves.
+    with quiet_warnings(), limited_threads(n_threads), interrupt_after(limit):
+        rest, X = _encoded_once(pipeline, strategy, problem, encoded)
+        X, y, weights = fit_before_model(rest, X, table.y, table.sample_weight)
+        left = max(0.0, (seconds or 0.0) - (time.perf_counter() - started))
+        is_complete = fit(pipeline[-1], X, y, left, **weights)
     family: Family = problem.catalogue.get("family", strategy.family.name)
     if n_threads > 1 and family.parameter_names.get("n_jobs") == "n_jobs":
         # To start threads for a few rows takes longer than to score them.

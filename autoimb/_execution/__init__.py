@@ -1,10 +1,11 @@
 """Where tasks run, and what limits them.
 
-===============  =======================================================================
-``deadline``     time budgets and deadlines
-``files``        files written as a whole; harmless CSV
-``resources``    processors, memory, graphics card
-``executors``    worker processes; what happens when one dies
-``shared_data``  data that all tasks of an executor read
-===============  =======================================================================
+====================  ==================================================================
+``deadline``          time budgets and deadlines
+``files``             files written as a whole; harmless CSV
+``resources``         processors, memory, graphics card
+``process_settings``  settings of the process, put back when all fits are done
+``executors``         worker processes; what happens when one dies
+``shared_data``       data that all tasks of an executor read
+====================  ==================================================================
 """

@@ -23,6 +23,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autoimb._execution.deadline import interrupt_after
+from autoimb._execution.process_settings import kept_settings, limited_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,12 +71,10 @@ class SequentialExecutor(LimitedExecutor):
         **kwargs: Any,
     ) -> Any:
         """Run the task within the time limit and return its finished future."""
-        import threadpoolctl
-
         future: Future[Any] = Future()
         try:
             # One thread, as n_jobs=1 means one processor.
-            with threadpoolctl.threadpool_limits(1), interrupt_after(time_limit_s):
+            with limited_threads(1), interrupt_after(time_limit_s):
                 result = fn(*args, **kwargs)
         except Exception as error:  # noqa: BLE001  a future holds every error
             future.set_exception(error)
@@ -202,15 +201,19 @@ def describe_failure(error: BaseException) -> Failure:
 
 @contextlib.contextmanager
 def open_executor(executor: Executor | None, layout: Layout) -> Iterator[Executor]:
-    """Yield the user's executor, or a new one whose tasks end with the block."""
-    if executor is not None:
-        yield executor
-        return
-    if layout.in_process:
-        yield SequentialExecutor()
-        return
-    pool = WorkerPool(layout.n_workers, layout.n_threads)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
+    """Yield the user's executor, or a new one whose tasks end with the block.
+
+    Settings of this process that tasks in its threads change are put back at the end.
+    """
+    with kept_settings():
+        if executor is not None:
+            yield executor
+            return
+        if layout.in_process:
+            yield SequentialExecutor()
+            return
+        pool = WorkerPool(layout.n_workers, layout.n_threads)
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)

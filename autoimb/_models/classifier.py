@@ -22,8 +22,8 @@ from sklearn.utils.validation import (
     check_is_fitted,
     validate_data,
 )
-from threadpoolctl import threadpool_limits
 
+from autoimb._execution.process_settings import limited_torch_threads
 from autoimb._metrics.metrics import (
     METRICS,
     LabelMetric,
@@ -182,11 +182,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
     def _fit_rows(self, rows: LabelledRows, seed: int, deadline: float) -> None:
         """Train on rows of positive weight and set the fitted attributes."""
         from autoimb._models.losses import LOSSES
-        from autoimb._models.training import (
-            EpochPlan,
-            Training,
-            torch_threads,
-        )
+        from autoimb._models.training import EpochPlan, Training
 
         if self.batches not in BATCHES:
             subject = f"batches={self.batches!r}"
@@ -204,7 +200,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         totals = batches.prior * class_weight
         start = start_logits(totals / totals.sum(), loss.link)
         plan = EpochPlan(deadline)
-        with threadpool_limits(self.n_threads), torch_threads(self.n_threads):
+        with limited_torch_threads(self.n_threads):
             training = Training(
                 self._make_network(start, seed),
                 batches,

@@ -1,6 +1,7 @@
 """TabM as a PyTorch module, built from its authors' packages."""
 
 from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from torch.nn.functional import relu
 from autoimb._models.batches import Doubles, Floats
 from autoimb._models.training import Dropout, Network
 
+# Of two threads that save and restore the generator, the second would restore what
+# the first one drew.
+_GENERATOR_LOCK = Lock()
 _OUTPUT_SCALE = 0.01  # near zero: the first logits are nearly the output's bias
 
 
@@ -126,8 +130,11 @@ class _CodeEmbeddings(nn.Module):
 
 
 def make_tabm(seed: int, *shape: Any, **settings: Any) -> TabMNet:
-    """Return a random TabM; PyTorch's global generator stays as it was."""
-    with torch.random.fork_rng(devices=[]):
+    """Return a random TabM; PyTorch's global generator stays as it was.
+
+    The packages of its authors draw from that generator alone.
+    """
+    with _GENERATOR_LOCK, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return TabMNet(*shape, seed=seed, **settings)
 

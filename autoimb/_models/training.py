@@ -10,7 +10,6 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -243,14 +242,3 @@ class Training:
             self.codes[each],
             sample_weight=self.weight[each],
         )
-
-
-@contextmanager
-def torch_threads(n_threads: int) -> Iterator[None]:
-    """Set the number of PyTorch's threads inside the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

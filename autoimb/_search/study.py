@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import re
 import uuid
-import warnings
 from collections import deque
 from dataclasses import dataclass, field, fields, is_dataclass
 from importlib.metadata import version
@@ -21,6 +20,7 @@ from urllib.parse import quote
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from autoimb._execution.process_settings import OPTUNA_VERBOSITY, quiet_warnings
 from autoimb._search.trial_files import TrialFiles
 from autoimb._search.trials import WORTH_ANOTHER_TRY
 from autoimb.exceptions import BadInputError, StorageMismatchError
@@ -46,14 +46,11 @@ def quiet_optuna() -> Iterator[None]:
     """Suppress Optuna's log lines and its warning that `group` is experimental."""
     import optuna
 
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)
+    with (
+        OPTUNA_VERBOSITY.set_to(optuna.logging.WARNING),
+        quiet_warnings(optuna.exceptions.ExperimentalWarning),
+    ):
+        yield
 
 
 @dataclass(frozen=True, slots=True)
