@@ -17,6 +17,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from autoimb._evaluate.context import EvaluationContext
+from autoimb._evaluate.known_table import (
+    check_same_columns,
+    check_same_table,
+    marks_of,
+)
 from autoimb._evaluate.problem import Problem
 from autoimb._evaluate.scoring import Scoring
 from autoimb._execution.deadline import Deadline, resolve_time_budget
@@ -58,7 +63,7 @@ from autoimb._table.table import check_labels, check_table, codes_of
 from autoimb.exceptions import AccuracyWarning, BadInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -77,6 +82,11 @@ if TYPE_CHECKING:
 
 _FAST_COST = 1.0  # relative cost of the families that so little time is spent on
 _CACHE_BYTES = 2**27  # of encoded rows that a worker keeps
+_FITTED_PRIVATE = {
+    *("_pos", "_schema", "_catalogue", "_row_arguments", "_table_marks"),
+    *("_model", "_decision", "_report_data"),
+}
+"""Fitted attributes whose names do not end in an underscore."""
 _FREE_SHARE = 0.8  # of the memory that is free, for all workers together
 
 
@@ -219,6 +229,8 @@ default="auto"
     _report_data: ReportData
     _row_arguments: tuple[tuple[str, ...], ...]
     """Names of the arguments beside X and y: of `fit`, and of the last `refit`."""
+    _table_marks: dict[str, Any]
+    """By what the table of the last `fit` or `refit` is known again."""
 
     def __init__(
         self,
@@ -321,11 +333,21 @@ default="auto"
         >>> model.fit(X[:120], y[:120]).classes_
         array([0, 1, 2])
         """
+        self._forget_fit()
+        try:
+            return self._fit(
+                X, y, sample_weight=sample_weight, groups=groups, costs=costs
+            )
+        except BaseException:
+            self._forget_fit()
+            raise
+
+    def _fit(self, X: Any, y: Any, **rows_of: Any) -> AutoImbalance:
+        """Run all steps of `fit`."""
         deadline = Deadline(resolve_time_budget(self.time_budget, self.n_trials))
         size = resolve_ensemble_size(
             self.ensemble_size, has_estimator=self.estimator is not None
         )
-        rows_of = {"sample_weight": sample_weight, "groups": groups, "costs": costs}
         table = self._check(X, y, self.pos_label, reset=True, **rows_of)
         metric = self._check_metric(table)
         threshold = check_threshold(self.threshold, table)
@@ -380,12 +402,13 @@ default="auto"
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
-            All rows to fit on, those of `fit` too if they are still valid; columns as
-            in `fit`.
+            All rows to fit on, those of `fit` too if they are still valid. Columns have
+            the names of `fit` and hold the same: numbers, text, dates or times of day.
+            A column that was constant in `fit`, or is now, may hold anything.
         y : array-like of shape (n_samples,)
             Their labels: the classes of `fit`.
         sample_weight, groups, costs : array-like, default=None
-            As in `fit`.
+            As in `fit`. If `fit` was given groups, these rows need theirs, too.
 
         Returns
         -------
@@ -395,7 +418,8 @@ default="auto"
         Raises
         ------
         BadInputError
-            If X or y do not fit what was seen before.
+            If X, y or groups do not fit what was seen before. After any error the model
+            is as it was.
         NoCandidateError
             If a selected strategy cannot be fitted on these rows.
 
@@ -411,9 +435,19 @@ default="auto"
         (600, 2)
         """
         check_is_fitted(self)
-        rows_of = {"sample_weight": sample_weight, "groups": groups, "costs": costs}
+        if groups is None and any("groups" in names for names in self._row_arguments):
+            raise BadInputError(
+                "fit was given groups, and refit was not: rows of one group would be "
+                "split between training and validation. Pass the groups of these rows."
+            )
+        rows_of: dict[str, Any] = {
+            "sample_weight": sample_weight,
+            "groups": groups,
+            "costs": costs,
+        }
         with self._context_of(X, y, Deadline(None), **rows_of) as context:
             table = context.problem.table
+            marks = marks_of(table)
             finished = refit_members(
                 self.ensemble_,
                 context,
@@ -424,11 +458,12 @@ default="auto"
         decision = finished.decision
         if self._decision.shift is not None:
             decision = decision.for_prior(self._decision.shift.after)
-        self._schema = table.schema
-        self._row_arguments = (self._row_arguments[0], table.optional_inputs)
-        self._set_model(finished.model, decision, len(table.y))
         report = with_refit(self._report_data, finished, table)
-        self._report_data = with_decision(report, decision, self._code())
+        with self._as_before_on_error():
+            self._schema, self._table_marks = table.schema, marks
+            self._row_arguments = (self._row_arguments[0], table.optional_inputs)
+            self._set_model(finished.model, decision, len(table.y))
+            self._report_data = with_decision(report, decision, self._code())
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -532,8 +567,9 @@ default="auto"
         """
         check_is_fitted(self)
         decision = self._decision.for_threshold(threshold)
-        self.threshold = threshold
-        return self._decide(decision)
+        with self._as_before_on_error():
+            self.threshold = threshold
+            return self._decide(decision)
 
     def set_prior(self, prior: Any) -> AutoImbalance:
         r"""Expect another class distribution than that of the training table.
@@ -585,7 +621,9 @@ default="auto"
         True
         """
         check_is_fitted(self)
-        return self._decide(self._decision.for_prior(prior))
+        decision = self._decision.for_prior(prior)
+        with self._as_before_on_error():
+            return self._decide(decision)
 
     def report(
         self,
@@ -606,11 +644,12 @@ default="auto"
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features), default=None
-            The rows of `fit`; None reports what is known, at once.
+            The rows of the last `fit` or `refit`, in their order; None reports what is
+            known, at once.
         y : array-like of shape (n_samples,), default=None
             Their labels.
         sample_weight, groups : array-like, default=None
-            As in `fit`.
+            Those that `fit` or `refit` was given.
         time_budget : float or None, default=30.0
             Seconds for the further fits; None for no limit.
 
@@ -623,7 +662,8 @@ default="auto"
         Raises
         ------
         BadInputError
-            If X or y do not fit what was seen before.
+            If it is another table than that of the last `fit` or `refit`; the message
+            says what differs.
 
         Examples
         --------
@@ -644,7 +684,9 @@ default="auto"
         if X is not None:
             deadline = Deadline(time_budget)
             rows_of = {"sample_weight": sample_weight, "groups": groups}
-            with self._context_of(X, y, deadline, **rows_of) as context:
+            with self._context_of(
+                X, y, deadline, self._table_marks, **rows_of
+            ) as context:
                 self._report_data = with_extra_sections(
                     self._report_data, self.best_strategy_, context, deadline
                 )
@@ -716,6 +758,24 @@ default="auto"
         check_is_fitted(self)
         save(self, path)
 
+    def _forget_fit(self) -> None:
+        """Delete all fitted attributes; scikit-learn's callbacks stay set."""
+        for name in list(vars(self)):
+            is_public = name.endswith("_") and not name.startswith("_")
+            if is_public or name in _FITTED_PRIVATE:
+                delattr(self, name)
+
+    @contextmanager
+    def _as_before_on_error(self) -> Iterator[None]:
+        """Put back all attributes if the block fails."""
+        before = self.__dict__.copy()
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
     def _check(
         self, X: Any, y: Any, pos_label: Any, *, reset: bool, **rows_of: Any
     ) -> Table:
@@ -733,7 +793,7 @@ default="auto"
                 f"always answering with the majority class scores {share:.3f} accuracy "
                 "here; 'average_precision', 'mcc' or 'f1_macro' see the rare class.",
                 AccuracyWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         return metric
 
@@ -844,7 +904,7 @@ default="auto"
         )
         if failure := finished.refit_failure:
             message = failure.message(self.time_budget)
-            warnings.warn(message, failure.warning_category, stacklevel=4)
+            warnings.warn(message, failure.warning_category, stacklevel=5)
         return finished
 
     def _set_fitted(self, results: FitResults) -> AutoImbalance:
@@ -862,6 +922,7 @@ default="auto"
         self._pos, self._schema = table.pos, table.schema
         self._catalogue: Catalogue | None = results.space.catalogue
         self._row_arguments = (table.optional_inputs,)
+        self._table_marks = marks_of(table)
         self._set_model(results.finished.model, results.decision, len(table.y))
         settings = settings_of(self.get_params(deep=False), results.scoring.metric)
         self._report_data = build_report(results, settings=settings, code=self._code())
@@ -897,15 +958,27 @@ default="auto"
 
     @contextmanager
     def _context_of(
-        self, X: Any, y: Any, deadline: Deadline, **rows_of: Any
+        self,
+        X: Any,
+        y: Any,
+        deadline: Deadline,
+        marks: Mapping[str, Any] | None = None,
+        **rows_of: Any,
     ) -> Iterator[EvaluationContext]:
-        """Yield the evaluation context of rows like those of `fit`."""
+        """Yield the evaluation context of rows like those of `fit`.
+
+        If `marks` are given, the table must be the one that has them.
+        """
         table = self._check(X, y, self.pos_label_, reset=False, **rows_of)
+        has_names = hasattr(self, "feature_names_in_")
+        check_same_columns(table.schema, self._schema, has_names=has_names)
         if not np.array_equal(table.classes, self.classes_):
             raise BadInputError(
                 f"y holds the classes {table.classes.tolist()}, and fit saw "
                 f"{self.classes_.tolist()}: call fit for other classes."
             )
+        if marks is not None:
+            check_same_table(table, marks)
         layout = self._layout(table, deadline)
         catalogue = self._catalogue
         if catalogue is None:  # a saved or pickled model: the user's own entries anew

@@ -27,10 +27,9 @@ import xgboost  # noqa: F401  its OpenMP is among those that are counted
 from sklearn.ensemble import VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.parallel import Parallel, delayed
+from tables import Broken, numeric
 
 from autoimb import AutoImbalance, NoCandidateError
-from autoimb.testing import numeric
-from tests.tables import Broken
 
 SETTINGS = {"n_trials": 2, "cv": 3, "ensemble_size": 1, "random_state": 0}
 

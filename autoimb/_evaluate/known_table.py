@@ -1,0 +1,119 @@
+"""Whether a table is the one that a model was fitted on, or has the same columns."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from autoimb.exceptions import BadInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from autoimb._table.columns import Schema
+    from autoimb._table.table import Table
+
+_DIFFERENCES = {
+    "n_rows": "X has {found:,} rows, not {seen:,}",
+    "names": "the columns have other names",
+    "row_set": "X holds other values",
+    "labels": "y holds other labels, or the rows are in another order",
+}
+"""What a differing mark means, the plainest first."""
+_CONTENTS = {
+    "numeric": "numbers",
+    "boolean": "numbers",
+    "categorical": "text",
+    "high-cardinality": "text",
+    "datetime": "dates",
+    "time of day": "times of day",
+}
+"""What a column of each kind holds; "constant" is missing, as it may hold anything."""
+_CONVERSIONS = {
+    "numbers": "pd.to_numeric(X[{name!r}])",
+    "text": "X[{name!r}].astype(str)",
+    "dates": "pd.to_datetime(X[{name!r}])",
+}
+_MAX_NAMED = 5  # names of columns in a message
+
+
+def marks_of(table: Table) -> dict[str, Any]:
+    """Return hashes by which a table is known again, and its number of rows.
+
+    They are plain values, which a saved model keeps. Groups are told by which rows are
+    together, whatever they are called.
+    """
+    names = [column.name for column in table.schema.columns]
+    parts: dict[str, Any] = {
+        "names": repr(names).encode(),
+        "row_set": np.sort(table.row_hashes),
+        "labels": table.y,
+        "sample_weight": table.weights if (table.weights != 1).any() else None,
+        "groups": table.groups,
+    }
+    if table.groups is not None:
+        codes, _ = pd.factorize(np.asarray(table.groups).ravel())
+        parts["groups"] = codes.astype(np.int64)
+    hashes = {
+        name: None if part is None else hashlib.blake2b(part, digest_size=8).hexdigest()
+        for name, part in parts.items()
+    }
+    return {"n_rows": len(table.y), "table": table.fingerprint, **hashes}
+
+
+def check_same_table(table: Table, seen: Mapping[str, Any]) -> None:
+    """Raise `BadInputError` unless a table has these marks."""
+    found = marks_of(table)
+    if found == seen:
+        return
+    reasons = [
+        text.format(found=found[name], seen=seen[name])
+        for name, text in _DIFFERENCES.items()
+        if found[name] != seen[name]
+    ][:1]  # with other rows, all else differs as well
+    for name in ("sample_weight", "groups"):
+        if found["n_rows"] != seen["n_rows"] or found[name] == seen[name]:
+            continue
+        if seen[name] is None:
+            reasons.append(f"fit was not given {name}: leave it out")
+        else:
+            fault = "is missing" if found[name] is None else "differs"
+            reasons.append(f"the argument {name} {fault}: pass the {name} of fit")
+    raise BadInputError(
+        "this is not the table of the last fit or refit: "
+        f"{'; '.join(reasons) or 'the rows are in another order'}. report(X, y) "
+        "measures on the rows that the model was fitted on. Pass those, or call "
+        "report() without a table; for other rows, call refit(X, y) first."
+    )
+
+
+def check_same_columns(schema: Schema, seen: Schema, *, has_names: bool) -> None:
+    """Raise `BadInputError` unless columns are named and read as those of a fit.
+
+    Parameters
+    ----------
+    schema, seen : Schema
+        The columns of a table, and those of the table in `fit`.
+    has_names : bool
+        Whether the table in `fit` had column names.
+    """
+    names = [[column.name for column in s.columns] for s in (schema, seen)]
+    if has_names and names[0] != names[1]:
+        raise BadInputError(
+            f"X has the columns {names[0][:_MAX_NAMED]}, and fit saw "
+            f"{names[1][:_MAX_NAMED]}: pass a DataFrame with the columns of fit, in "
+            "their order."
+        )
+    for column, before in zip(schema.columns, seen.columns, strict=True):
+        now, then = (_CONTENTS.get(c.kind) for c in (column, before))
+        if now is None or then is None or now == then:
+            continue
+        conversion = _CONVERSIONS.get(then, "").format(name=before.name)
+        raise BadInputError(
+            f"column {before.name!r} holds {now} ({column.kind}), and fit saw {then} "
+            f"({before.kind}): convert it{conversion and ', as by '}{conversion}, or "
+            "call fit for a table of other columns."
+        )
