@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,14 +14,17 @@ from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.metrics import average_precision_score, make_scorer, roc_auc_score
 from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from autoimb import AutoImbalance
 from autoimb._metrics.metrics import METRICS, LabelMetric, resolve_metric
 from autoimb._models import classifier as classifier_module
 from autoimb._models.batches import LabelledRows
 from autoimb._models.classifier import HoldOut
 from autoimb._models.losses import LOSSES, weighted_cross_entropy
 from autoimb._models.net import NetClassifier
+from autoimb._models.tabm import TabMClassifier
 
 SMALL = {"hidden": 16, "max_epochs": 5, "random_state": 0}
 EXPECTED = {
@@ -336,6 +340,69 @@ def test_the_rarer_of_two_classes_is_the_positive_one(rarer):
         LabelledRows(X.astype("f"), y, np.ones(len(y), "f")), seed=0
     )
     assert scoring.pos == rarer
+
+
+def hard_table(n=800):
+    """Return a table on which the best epoch is not the last one, and text labels."""
+    X, y = make_table(n, weights=(0.7,))
+    X = X + np.random.default_rng(0).normal(scale=2.0, size=X.shape)
+    return X, np.array(["usual", "rare"])[y]
+
+
+@pytest.mark.parametrize("make", [NetClassifier, partial(TabMClassifier, k=2)])
+@pytest.mark.parametrize("pos_label", ["usual", "rare", None])
+def test_the_monitored_score_is_that_of_the_class_of_interest(make, pos_label):
+    X, y = hard_table()
+    net = make(pos_label=pos_label, random_state=0, max_epochs=6).fit(X, y)
+    _, X_held_out, _, labels = train_test_split(
+        X.astype("f"),
+        y,
+        test_size=net.validation_fraction,
+        stratify=y,
+        random_state=check_random_state(0).randint(2**31 - 1),
+    )
+    label = pos_label or "rare"
+    proba = net.predict_proba(X_held_out)[:, net.classes_.tolist().index(label)]
+    expected = average_precision_score(labels == label, proba)
+    assert net.best_score_ == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_class_of_interest_decides_which_epoch_is_kept():
+    X, y = hard_table()
+    rarer, same, other = (
+        NetClassifier(pos_label=label, random_state=3, hidden=16, max_epochs=15)
+        .fit(X, y)
+        .predict_proba(X)
+        for label in (None, "rare", "usual")
+    )
+    np.testing.assert_array_equal(rarer, same)
+    assert not np.array_equal(rarer, other)
+
+
+def test_a_class_of_interest_that_is_no_class_is_an_error():
+    X, y = hard_table(100)
+    with pytest.raises(ValueError, match=r"pos_label='no' is not among \['rare', 'us"):
+        NetClassifier(pos_label="no", max_epochs=1).fit(X, y)
+    three, of_three = make_table(weights=(0.5, 0.3), n_classes=3)
+    NetClassifier(pos_label="no", max_epochs=1).fit(three, of_three)
+
+
+@pytest.mark.parametrize("family", ["mlp", "tabm"])
+@pytest.mark.parametrize("pos_label", ["usual", "rare", None])
+def test_a_fit_hands_its_class_of_interest_to_the_nets(family, pos_label):
+    X, y = hard_table(200)
+    model = AutoImbalance(
+        families=family,
+        resamplers="random_under",
+        pos_label=pos_label,
+        n_trials=1,
+        cv=2,
+        ensemble_size=1,
+        n_jobs=1,
+        random_state=0,
+    ).fit(X, y)
+    net = model.best_pipeline_[-1]
+    assert model.classes_[net.pos_label] == (pos_label or "rare")
 
 
 def test_the_metric_decides_which_epoch_is_kept():

@@ -283,7 +283,7 @@ class Family(Entry):
         }
     )
     """What the model calls class_weight, random_state, n_jobs, device, metric,
-    n_categorical and validation_fraction: those of them that it has."""
+    pos_label, n_categorical and validation_fraction: those of them that it has."""
     cost: float = 1.0
     """Expected seconds of a fit relative to the other families: orders first trials."""
     time_limited_fit: str = ""

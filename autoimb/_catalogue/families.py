@@ -38,7 +38,8 @@ def _named(*parameters: str) -> dict[str, str]:
 
 
 _NET_TAKES = _named(
-    "random_state", "class_weight", "device", "metric", "validation_fraction"
+    *("random_state", "class_weight", "device"),
+    *("metric", "pos_label", "validation_fraction"),
 )
 
 FAMILIES = (

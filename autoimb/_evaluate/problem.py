@@ -55,6 +55,7 @@ class Problem:
             n_threads=self.n_threads if n_threads is None else n_threads,
             device=self.device,
             metric=self.metric,
+            pos_label=self.table.pos,
             full_counts=full_counts,
         )
 

@@ -76,6 +76,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
     patience: int = 10
     validation_fraction: float = 0.15
     metric: str | Metric | Callable[..., float] = "average_precision"
+    pos_label: Any = None
     loss: str | Callable[..., Any] = "log_loss"
     loss_params: Mapping[str, Any] | None = None
     class_weight: Mapping[Any, float] | None = None
@@ -221,7 +222,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
     ) -> tuple[LabelledRows, "HoldOut | None"]:
         """Return the training rows, and a hold-out if the rarest class allows it."""
         counts = np.bincount(rows.codes, minlength=len(self.classes_))
-        metric = resolve_metric(self.metric, len(counts))
+        metric, pos = resolve_metric(self.metric, len(counts)), self._pos_code(counts)
         if self.validation_fraction * counts.min() < _MIN_HELD_OUT_MINORITY:
             return rows, None
         train_idx, held_out_idx = train_test_split(
@@ -230,8 +231,18 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             stratify=rows.codes,
             random_state=seed,
         )
-        pos = int(counts[1] <= counts[0]) if len(counts) == 2 else None
         return rows.take(train_idx), HoldOut(rows.take(held_out_idx), metric, pos)
+
+    def _pos_code(self, counts: NDArray[np.intp]) -> int | None:
+        """Return the code of the class of interest; None for more than two classes."""
+        if len(counts) != 2:
+            return None
+        if self.pos_label is None:
+            return int(counts[1] <= counts[0])
+        labels = self.classes_.tolist()
+        if self.pos_label not in labels:
+            raise ValueError(f"pos_label={self.pos_label!r} is not among {labels}.")
+        return int(labels.index(self.pos_label))
 
     def _train(
         self, training: "Training", plan: "EpochPlan", hold_out: "HoldOut | None"
@@ -271,7 +282,7 @@ class HoldOut:
     rows: LabelledRows
     metric: Metric
     pos: int | None
-    """Code of the rarer of two classes; None for more."""
+    """Code of the class of interest; None for more than two classes."""
 
     def score(self, proba: Doubles) -> float:
         """Return the metric of probabilities (n, k).

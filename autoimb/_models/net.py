@@ -53,6 +53,8 @@ class NetClassifier(NetworkClassifier):
         Metric on the hold-out by which the best epoch is chosen; a metric of labels is
         taken at the best threshold on the hold-out. In place of a scikit-learn scorer,
         average precision is taken.
+    pos_label : label, default=None
+        The class of interest for `metric` when there are two. None means the rarer one.
     loss : str or callable, default="log_loss"
         Loss to minimise: a name in `losses.LOSSES` or a function like those.
     loss_params : mapping from str to value, default=None
@@ -78,8 +80,8 @@ class NetClassifier(NetworkClassifier):
     n_epochs_ : int
         Epochs trained, the last one perhaps in part.
     best_score_ : float or None
-        Metric of the kept weights on the hold-out, with the rarer of two classes as the
-        positive one; None without a hold-out.
+        Metric of the kept weights on the hold-out, with `pos_label` as the positive
+        class; None without a hold-out.
     link_ : {"softmax", "sigmoid"}
         How more than two logits become probabilities.
     prior_shift_ : ndarray of shape (n_classes,)

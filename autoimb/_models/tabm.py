@@ -61,6 +61,8 @@ class TabMClassifier(NetworkClassifier):
         Metric on the hold-out by which the best epoch is chosen; a metric of labels is
         taken at the best threshold on the hold-out. In place of a scikit-learn scorer,
         average precision is taken.
+    pos_label : label, default=None
+        The class of interest for `metric` when there are two. None means the rarer one.
     loss : str or callable, default="log_loss"
         Loss to minimise, for each member separately: a name in `losses.LOSSES` or a
         function like those.
@@ -87,8 +89,8 @@ class TabMClassifier(NetworkClassifier):
     n_epochs_ : int
         Epochs trained, the last one perhaps in part.
     best_score_ : float or None
-        Metric of the kept weights on the hold-out, with the rarer of two classes as the
-        positive one; None without a hold-out.
+        Metric of the kept weights on the hold-out, with `pos_label` as the positive
+        class; None without a hold-out.
     categories_ : list of ndarray
         Codes of each categorical feature among the training rows, sorted.
     bins_ : list of ndarray

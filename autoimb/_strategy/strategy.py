@@ -163,6 +163,7 @@ class Strategy:
         n_threads: int = 1,
         device: str = "cpu",
         metric: Any = "average_precision",
+        pos_label: int | None = None,
         full_counts: NDArray[np.intp] | None = None,
     ) -> Pipeline:
         """Return the unfitted pipeline for training rows with label codes `y`.
@@ -170,7 +171,8 @@ class Strategy:
         Ratios and class weights are computed from `y` here. The result holds plain
         numbers and is an ordinary scikit-learn or imbalanced-learn pipeline. Where the
         rows are a weighted sample, ratios and weights refer to `full_counts`, the class
-        counts of all rows. `metric` is passed on to models that stop early.
+        counts of all rows. `metric` and `pos_label`, the code of the class of interest,
+        are passed on to models that stop early.
         """
         family: Family = catalogue.get("family", self.family.name)
         resampler: Resampler = catalogue.get("resampler", self.resampler.name)
@@ -187,6 +189,7 @@ class Strategy:
             "n_jobs": n_threads,
             "device": device,
             "metric": metric,
+            "pos_label": pos_label,
             "n_categorical": rows.n_categorical,
             "class_weight": self._class_weight(catalogue, rows),
             # Copies and neighbours of a row would stand on both sides of a hold-out.
