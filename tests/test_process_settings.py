@@ -9,6 +9,7 @@ import random
 import signal
 import sys
 import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -29,7 +30,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.parallel import Parallel, delayed
 from tables import Broken, numeric
 
-from autoimb import AutoImbalance, NoCandidateError
+from autoimb import AutoImbalance, BudgetTooSmallWarning, NoCandidateError
+from autoimb._execution.process_settings import (
+    Part,
+    SharedSetting,
+    limited_threads,
+    limited_torch_threads,
+    quiet_warnings,
+)
 
 SETTINGS = {"n_trials": 2, "cv": 3, "ensemble_size": 1, "random_state": 0}
 
@@ -200,6 +208,17 @@ def test_a_fit_that_fails(error):
 
 
 @nothing_changes()
+def test_a_fit_whose_time_ends_in_the_middle_of_a_model():
+    class Slow(LogisticRegression):
+        def fit(self, X, y, sample_weight=None):
+            with limited_threads(1), quiet_warnings():
+                time.sleep(60)
+
+    with pytest.raises(BudgetTooSmallWarning):  # an error in tests
+        fit(estimator=Slow(), families="auto", n_trials=None, time_budget=1.0)
+
+
+@nothing_changes()
 def test_a_fit_that_fails_beside_one_that_does_not():
     def failing():
         with pytest.raises(NoCandidateError):
@@ -244,8 +263,6 @@ def test_other_threads_are_warned_during_a_fit():
 
 @nothing_changes()
 def test_a_warning_that_was_ignored_is_shown_afterwards():
-    from autoimb._execution.process_settings import quiet_warnings
-
     def warn():
         warnings.warn("shown once", UserWarning, stacklevel=1)
 
@@ -261,8 +278,6 @@ def test_a_warning_that_was_ignored_is_shown_afterwards():
 
 @nothing_changes()
 def test_only_the_category_is_ignored():
-    from autoimb._execution.process_settings import quiet_warnings
-
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with quiet_warnings(FutureWarning), quiet_warnings(DeprecationWarning):
@@ -273,8 +288,6 @@ def test_only_the_category_is_ignored():
 
 @nothing_changes()
 def test_tasks_of_scikit_learn_are_quiet_and_its_copies_of_the_filters_are_harmless():
-    from autoimb._execution.process_settings import quiet_warnings
-
     def copied():
         warnings.warn("in a task", UserWarning, stacklevel=1)
         return [*warnings.filters]
@@ -299,8 +312,6 @@ def test_filters_can_be_sent_to_worker_processes():
 
 @nothing_changes()
 def test_filters_that_a_user_sets_during_a_fit_stay():
-    from autoimb._execution.process_settings import quiet_warnings
-
     with warnings.catch_warnings():
         with quiet_warnings():
             warnings.filterwarnings("error", "of the user")
@@ -311,8 +322,6 @@ def test_filters_that_a_user_sets_during_a_fit_stay():
 
 @nothing_changes()
 def test_leaked_filters_of_overlapping_threads_are_taken_out():
-    from autoimb._execution.process_settings import quiet_warnings
-
     entered, left = threading.Barrier(2), threading.Event()
 
     def first():
@@ -335,8 +344,6 @@ def test_leaked_filters_of_overlapping_threads_are_taken_out():
 
 @nothing_changes()
 def test_the_newest_block_decides_and_the_last_one_restores():
-    from autoimb._execution.process_settings import Part, SharedSetting
-
     values = {"one": 8}
     setting = SharedSetting(
         lambda: {n: Part(v, partial(values.__setitem__, n)) for n, v in values.items()}
@@ -358,8 +365,6 @@ def test_the_newest_block_decides_and_the_last_one_restores():
 
 @nothing_changes()
 def test_a_limit_holds_inside_its_block():
-    from autoimb._execution.process_settings import limited_torch_threads
-
     with limited_torch_threads(1):
         assert set(threads_of_libraries().values()) == {1}
         assert torch.get_num_threads() == 1

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from threadpoolctl import ThreadpoolController
+import threadpoolctl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -117,6 +117,12 @@ def quiet_warnings(category: type[Warning] = Warning) -> Iterator[None]:
 
 # --- settings of the process
 
+# From 3.8 on, threadpoolctl keeps the list of libraries until a module is imported. To
+# make it anew takes 3 ms.
+_find_controller: Callable[[], Any] = getattr(
+    threadpoolctl, "get_cached_controller", threadpoolctl.ThreadpoolController
+)
+
 
 class Part(NamedTuple):
     """One place in the process where a setting is kept, such as one library."""
@@ -189,7 +195,7 @@ def _blas_threads() -> dict[str, Part]:
     """Return the number of threads of each library that has one for the process."""
     return {
         library.filepath: Part(library.num_threads, partial(_set_threads, library))
-        for library in ThreadpoolController().lib_controllers
+        for library in _find_controller().lib_controllers
         if not _has_threads_of_its_own(library) and library.num_threads is not None
     }
 
@@ -217,7 +223,7 @@ def limited_threads(n_threads: int) -> Iterator[None]:
     """
     own = [
         library
-        for library in ThreadpoolController().lib_controllers
+        for library in _find_controller().lib_controllers
         if _has_threads_of_its_own(library)
     ]
     before = [library.num_threads for library in own]
