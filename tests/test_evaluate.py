@@ -361,7 +361,7 @@ def test_a_sample_is_fitted_as_by_hand(table, chosen):
         warnings.simplefilter("ignore")
         X = take(problem.table.X, rows)
         takes = CATALOGUE.allows_row_sample(chosen.family.name, "none")
-        pipeline.fit(X, y[rows], model__sample_weight=weight if takes else None)
+        fit_steps(pipeline, X, y[rows], weight if takes else None)
     result = evaluate(chosen, 0, Inline(problem), SAMPLE)
     expected = pipeline.predict_proba(take(problem.table.X, fold.val_idx))
     np.testing.assert_allclose(result.proba, expected, atol=1e-9)

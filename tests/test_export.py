@@ -466,6 +466,67 @@ def test_weights_of_rows_are_asked_for_and_follow_their_rows(family, resampler):
         run(prediction_script(*parts))["fit"](X, y)
 
 
+def gaps_and_many_categories():
+    """Return columns of every kind with gaps, one of them of many categories."""
+    X, y = mixed(300, 60)
+    rng = np.random.default_rng(0)
+    X["maker"] = rng.choice([f"maker {i}" for i in range(50)], len(y))
+    minutes = pd.to_timedelta(rng.integers(0, 1440, len(y)), unit="min")
+    X["clock"] = (pd.Timestamp(0) + minutes).strftime("%H:%M")
+    X.loc[rng.random(len(y)) < 0.1, ["maker", "clock"]] = None
+    return X, y
+
+
+@pytest.mark.parametrize("resampler", ["none", "random_under", "tomek"])
+@pytest.mark.parametrize(
+    "family", ["logistic_regression", "hist_gradient_boosting", "xgboost"]
+)
+def test_encoders_are_fitted_with_weights(family, resampler):
+    X, y = gaps_and_many_categories()
+    weight = np.random.default_rng(0).uniform(0.1, 4, len(y))
+    parts = finished(X, y, family, resampler=resampler, sample_weight=weight)
+    code = check_parts(*parts, X, y, sample_weight=weight)
+    assert "def fit_encoder" in code
+    is_own = family != "logistic_regression" and resampler == "tomek"
+    assert is_plain(code) is not is_own
+    # Equal weights give another model.
+    script = run(code)
+    model, schema, _ = parts
+    proba = model.proba(schema.canonical(X))
+    other = script["predict_proba"](script["fit"](X, y, np.ones(len(y))), X)
+    assert np.abs(proba - other).max() > 0.01
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_weighted_shares_of_more_classes(n_classes):
+    X, y = gaps_and_many_categories()
+    y = np.where(np.arange(len(y)) % 3 == 0, "third", y) if n_classes == 3 else y
+    weight = np.random.default_rng(0).uniform(0.1, 4, len(y))
+    parts = finished(X, y, "logistic_regression", sample_weight=weight)
+    check_parts(*parts, X, y, sample_weight=weight)
+
+
+def test_a_class_may_be_called_as_what_a_weighted_fit_imports(monkeypatch):
+    other = type("StandardScaler", (Dial,), {"__module__": "tables"})
+    monkeypatch.setattr("tables.StandardScaler", other, raising=False)
+    X, y = numeric()
+    model, schema, decision = finished(
+        X, y, "logistic_regression", sample_weight=1.0 + np.arange(len(y)) % 3
+    )
+    (member,) = model.members
+    steps = Pipeline([*member.pipeline.steps[:-1], ("model", other())])
+    model = replace(model, members=(replace(member, pipeline=steps),))
+    code = prediction_script(model, schema, decision)
+    assert "from sklearn.preprocessing import StandardScaler" in code
+    assert "from tables import StandardScaler as TablesStandardScaler" in code
+
+
+def test_without_weights_scripts_hold_no_code_for_them():
+    X, y = gaps_and_many_categories()
+    code = check_parts(*finished(X, y, "logistic_regression"), X, y)
+    assert "weight" not in code
+
+
 # --- models of the user's own
 
 

@@ -189,6 +189,31 @@ def test_about_as_many_rows_lie_between_any_two_edges():
     np.testing.assert_allclose(counts, 125, atol=2)
 
 
+def test_with_weights_bins_have_equal_weight():
+    rng = np.random.default_rng(0)
+    column, weight = rng.exponential(size=1000).astype("f"), rng.integers(1, 9, 1000)
+    edges = _bin_edges(column, 8, weight)
+    mass, _ = np.histogram(column, bins=edges, weights=weight)
+    np.testing.assert_allclose(mass, weight.sum() / 8, atol=16)
+    repeated = np.quantile(
+        np.repeat(column, weight), np.linspace(0, 1, 9), method="inverted_cdf"
+    )
+    np.testing.assert_array_equal(edges, repeated)
+
+
+def test_weights_move_the_bins_of_a_fitted_net_and_their_scale_does_not(table):
+    X, y = table
+    weight = np.where(X[:, -1] > 0, 5.0, 0.5)
+    net = TabMClassifier(n_categorical=2, **SMALL, validation_fraction=0.0)
+    plain, one, other = (
+        clone(net).fit(X, y, sample_weight=w).bins_[-1]
+        for w in (None, weight, 4 * weight)
+    )
+    np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(plain, clone(net).fit(X, y, 3 + 0 * y).bins_[-1])
+    assert np.median(one) > np.median(plain) + 0.1
+
+
 def test_one_value_nearly_everywhere_leaves_edges_for_the_others():
     column = np.r_[np.zeros(990), np.arange(1, 11)].astype("f")
     assert _bin_edges(column, 16).tolist() == [0, 5, 10]
@@ -275,6 +300,7 @@ def test_a_row_of_weight_zero_is_absent(table):
 
 def test_class_weights_are_the_row_weights_of_their_rows(table):
     X, y = table
+    X = X[:, :2]  # row weights move the bins of numbers
     weights = np.array([1.0, 3.0, 0.5])
     net = TabMClassifier(n_categorical=2, **SMALL, validation_fraction=0.0)
     by_row = clone(net).fit(X, y, sample_weight=weights[y])

@@ -133,7 +133,8 @@ def register_resampler(
         Name in the leaderboard and in ``resamplers=[...]``.
     sampler : object with ``fit_resample``
         Cloned for every fit; every ``random_state`` that is None is seeded. Row
-        weights are carried along if it sets ``sample_indices_``.
+        weights are carried along if it sets ``sample_indices_``, and are passed to its
+        ``fit_resample`` if that takes ``sample_weight``.
     params : mapping from parameter name to Float, Int or Categorical, default=None
         What to tune.
     label : str, default=None

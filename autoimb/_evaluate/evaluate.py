@@ -1,7 +1,9 @@
 """Fit one strategy on one fold and score its validation rows.
 
 `evaluate` is pure and picklable: what it returns depends on its arguments alone, and
-equals ``strategy.build(...).fit(training rows).predict_proba(validation rows)``.
+equals ``strategy.build(...).fit(training rows).predict_proba(validation rows)``. Where
+rows have weights, `fit_steps` takes the place of the pipeline's own ``fit``, which
+hands them to no encoder.
 Nothing outside the training part of the fold is ever fitted or resampled.
 """
 
@@ -18,6 +20,7 @@ from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._execution.executors import describe_failure
 from autoimb._execution.process_settings import quiet_warnings
 from autoimb._table.columns import take
+from autoimb._table.weighted_encoding import fit_encoder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,7 +92,14 @@ def _scored(
     y, seed = problem.table.y[rows], problem.fold_seed(number)
     pipeline = problem.build(strategy, y, seed, full_counts=full_counts)
     fold, pipeline = _encoded(
-        pipeline, strategy, problem, number=number, row_sample=row_sample, rows=rows
+        pipeline,
+        strategy,
+        problem,
+        number=number,
+        row_sample=row_sample,
+        rows=rows,
+        weight=weight,
+        is_weighted_sample=full_counts is not None,
     )
     fit = fit_function(strategy, problem, seconds)
     # Timed from here on: loading a library for the first time does not count.
@@ -152,6 +162,8 @@ def _encoded(
     number: int,
     row_sample: RowSample,
     rows: NDArray[np.intp],
+    weight: NDArray[np.float64] | None,
+    is_weighted_sample: bool,
 ) -> tuple[EncodedFold, Pipeline]:
     """Return both parts of a fold as the strategy reads them, and the further steps."""
     view, encoder = strategy.view(problem.catalogue), None
@@ -164,13 +176,13 @@ def _encoded(
         if encoder is None:
             return EncodedFold(train, val, 0.0)
         started = time.perf_counter()
-        train = encoder.fit_transform(train, problem.table.y[rows])
+        train = fit_encoder(encoder, train, problem.table.y[rows], weight)
         seconds = time.perf_counter() - started
         return EncodedFold(train, encoder.transform(val), seconds)
 
     if view is None:  # not cached: the user's model may modify these rows
         return encode(), pipeline
-    key = (number, row_sample, view if encoder else None)
+    key = (number, row_sample, is_weighted_sample, view if encoder else None)
     return encoded_folds(problem, problem.cache_bytes).get(key, encode), pipeline
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline
 
 from autoimb._catalogue.entry import resolve
+from autoimb._table.weighted_encoding import fit_encoder
 from autoimb.exceptions import BadInputError
 
 if TYPE_CHECKING:
@@ -66,8 +68,9 @@ def fit_before_model(
 ) -> tuple[Any, NDArray[np.intp], dict[str, NDArray[np.float64]]]:
     """Fit all steps before the model; return what the model's ``fit`` takes.
 
-    Unlike in the pipeline's own ``fit``, row weights follow their rows through a
-    sampler. The sampler that is fitted is a copy, so that the pipeline keeps no rows.
+    Unlike in the pipeline's own ``fit``, encoders are fitted with row weights, and the
+    weights follow their rows through a sampler. The sampler that is fitted is a copy,
+    so that the pipeline keeps no rows.
 
     Returns
     -------
@@ -78,12 +81,15 @@ def fit_before_model(
     """
     for _, step in pipeline.steps[:-1]:
         if not hasattr(step, "fit_resample"):
-            X = step.fit_transform(X, y)
+            X = fit_encoder(step, X, y, sample_weight)
             continue
         sampler = clone(step)
-        X, y = sampler.fit_resample(X, y)
         if sample_weight is None:
+            X, y = sampler.fit_resample(X, y)
             continue
+        is_taken = "sample_weight" in signature(sampler.fit_resample).parameters
+        weights = {"sample_weight": sample_weight} if is_taken else {}
+        X, y = sampler.fit_resample(X, y, **weights)
         if not hasattr(sampler, "sample_indices_"):
             raise BadInputError(
                 f"{type(sampler).__name__} does not say which rows it chose "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from autoimb._execution.deadline import interrupt_after
 from autoimb._execution.process_settings import limited_threads, quiet_warnings
+from autoimb._table.weighted_encoding import fit_encoder
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -73,7 +74,8 @@ def _encoded_once(
         return pipeline, table.X
     if view not in encoded:
         encoder = pipeline[0]
-        encoded[view] = encoder, encoder.fit_transform(table.X, table.y)
+        X = fit_encoder(encoder, table.X, table.y, table.sample_weight)
+        encoded[view] = encoder, X
     encoder, X = encoded[view]
     pipeline.steps[0] = ("encode", encoder)
     return type(pipeline)(pipeline.steps[1:]), X

@@ -66,6 +66,8 @@ def prediction_script(model: FittedModel, schema: Schema, decision: Decision) ->
     # The out-of-fold entries of a row sum to its weight.
     weight = np.bincount(decision.oof.rows, decision.oof.weight)
     is_weighted = not np.allclose(weight[np.bincount(decision.oof.rows) > 0], 1)
+    if is_weighted:
+        names.of(fit_weighted)  # what it imports must not be named otherwise
     constants = [
         f"{_comment(what)}\n{layout(prefixed(f'{name} = ', code_of(value, names)))}"
         for what, name, value in _constants(model, decision)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.class_weight import compute_sample_weight
+
+from autoimb._table.weighted_encoding import fit_encoder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,14 +50,19 @@ def number(column: pd.Series[Any]) -> NDArray[np.float64]:
 
 
 def fit_weighted(pipeline: Any, X: Any, y: Any, sample_weight: Any) -> Any:
-    """Fit a pipeline step by step: weights follow their rows through a sampler."""
+    """Fit a pipeline step by step, encoders with weights too.
+
+    The weights follow their rows through a sampler.
+    """
     *steps, (_, model) = pipeline.steps
     for _, step in steps:
         if hasattr(step, "fit_resample"):
-            X, y = step.fit_resample(X, y)
+            is_taken = "sample_weight" in signature(step.fit_resample).parameters
+            weights = {"sample_weight": sample_weight} if is_taken else {}
+            X, y = step.fit_resample(X, y, **weights)
             sample_weight = sample_weight[step.sample_indices_]
         else:
-            X = step.fit_transform(X, y)
+            X = fit_encoder(step, X, y, sample_weight)
     last = f"{model.steps[-1][0]}__" if hasattr(model, "steps") else ""
     model.fit(X, y, **{f"{last}sample_weight": sample_weight})
     return pipeline

@@ -85,7 +85,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
     n_threads: int = 1
     random_state: int | np.random.RandomState | None = None
 
-    def _learn_features(self, X: Floats) -> None:
+    def _learn_features(self, rows: LabelledRows) -> None:
         """Set what `_prepare` and the net need to know of the training rows."""
 
     def _prepare(self, X: Floats) -> Floats:
@@ -190,7 +190,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             raise unknown_name_error(subject, self.batches, BATCHES)
         loss = resolve_loss(LOSSES, self.loss, self.loss_params)
         train, hold_out = self._split(rows, seed)
-        self._learn_features(train.X)
+        self._learn_features(train)
         train = replace(train, X=self._prepare(train.X))
         shares = class_shares(rows.codes, rows.weight, len(self.classes_))
         batches = BATCHES[self.batches](train, shares)

@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.neighbors import NearestNeighbors
 
 from autoimb._table.encoding import make_geometry
+from autoimb._table.weighted_encoding import fit_encoder
 
 
 class AttentiveADASYN(ADASYN):
@@ -60,11 +61,18 @@ class SelectingSampler(BaseEstimator):
     n_categorical: int = 0
 
     def fit_resample(
-        self, X: NDArray[Any], y: NDArray[Any]
+        self,
+        X: NDArray[Any],
+        y: NDArray[Any],
+        sample_weight: NDArray[np.float64] | None = None,
     ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the chosen rows of X, gaps included, and of y."""
+        """Return the chosen rows of X, gaps included, and of y.
+
+        With row weights, numbers are scaled by their weighted deviation.
+        """
+        geometry = make_geometry(self.n_categorical)
         sampler = clone(self.sampler)
-        sampler.fit_resample(make_geometry(self.n_categorical).fit_transform(X), y)
+        sampler.fit_resample(fit_encoder(geometry, X, y, sample_weight), y)
         chosen = sampler.sample_indices_
         lost = np.flatnonzero(~np.isin(y, y[chosen]))
         self.sample_indices_ = np.append(chosen, lost)

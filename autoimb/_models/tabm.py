@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autoimb._models.batches import Doubles, Floats
+from autoimb._models.batches import Doubles, Floats, LabelledRows
 from autoimb._models.classifier import NetworkClassifier, Predictor
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ class TabMClassifier(NetworkClassifier):
     categories_ : list of ndarray
         Codes of each categorical feature among the training rows, sorted.
     bins_ : list of ndarray
-        Edges of the pieces of each numeric feature.
+        Edges of the pieces of each numeric feature; rows of equal weight lie between
+        them, whatever the class weights.
     link_ : {"softmax", "sigmoid"}
         How more than two logits become probabilities.
     prior_shift_ : ndarray of shape (n_classes,)
@@ -138,15 +139,17 @@ class TabMClassifier(NetworkClassifier):
     d_embedding: int = 8
     n_bins: int = 16
 
-    def _learn_features(self, X: Floats) -> None:
+    def _learn_features(self, rows: LabelledRows) -> None:
         """Set the codes of the categories and the bins of the numbers."""
-        if not 0 <= self.n_categorical <= X.shape[1]:
+        n_columns, weight = rows.X.shape[1], rows.weight
+        if not 0 <= self.n_categorical <= n_columns:
             raise ValueError(
-                f"n_categorical={self.n_categorical}, but X has {X.shape[1]} columns."
+                f"n_categorical={self.n_categorical}, but X has {n_columns} columns."
             )
-        codes, numbers = np.hsplit(X, [self.n_categorical])
+        codes, numbers = np.hsplit(rows.X, [self.n_categorical])
         self.categories_ = [np.unique(column) for column in codes.T]
-        self.bins_ = [_bin_edges(column, self.n_bins) for column in numbers.T]
+        of_rows = None if (weight == weight[0]).all() else weight
+        self.bins_ = [_bin_edges(column, self.n_bins, of_rows) for column in numbers.T]
 
     def _prepare(self, X: Floats) -> Floats:
         """Return the rows with categories as 1, 2, …, and 0 for an unknown one."""
@@ -182,10 +185,17 @@ class TabMClassifier(NetworkClassifier):
         return predictor(self._make_network(start, seed=0), self.weights_)
 
 
-def _bin_edges(column: Floats, n_bins: int) -> Floats:
-    """Return three or more rising edges of bins with about equally many rows."""
-    wide = column.astype(np.float64)
-    edges = _distinct(np.quantile(wide, np.linspace(0, 1, n_bins + 1)))
+def _bin_edges(column: Floats, n_bins: int, weight: Floats | None = None) -> Floats:
+    """Return three or more rising edges of bins with about equally many rows.
+
+    With weights, the bins have about equal weight.
+    """
+    wide, shares = column.astype(np.float64), np.linspace(0, 1, n_bins + 1)
+    if weight is None:
+        edges = _distinct(np.quantile(wide, shares))
+    else:  # NumPy does not interpolate between weighted values
+        edges = np.quantile(wide, shares, weights=weight, method="inverted_cdf")
+        edges = _distinct(edges)
     if len(edges) < 3:  # few distinct values, or nearly all rows have one
         edges = _distinct(np.quantile(np.unique(wide), [0, 0.5, 1]))
     if len(edges) < 3:  # a constant

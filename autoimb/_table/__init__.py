@@ -1,11 +1,12 @@
 """How a table is read, described, split and encoded.
 
-==================  ====================================================================
-``columns``         any table read into one canonical form
-``table``           checked training data
-``minority_types``  safe, borderline, rare and outlier rows of the minority class
-``profile``         `DatasetProfile`: what a data set is like
-``folds``           cross-validation folds
-``encoding``        canonical rows to numbers, fitted inside a fold
-==================  ====================================================================
+=====================  =================================================================
+``columns``            any table read into one canonical form
+``table``              checked training data
+``minority_types``     safe, borderline, rare and outlier rows of the minority class
+``profile``            `DatasetProfile`: what a data set is like
+``folds``              cross-validation folds
+``encoding``           canonical rows to numbers, fitted inside a fold
+``weighted_encoding``  encoders that are fitted with row weights
+=====================  =================================================================
 """
