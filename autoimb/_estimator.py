@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
@@ -26,6 +25,7 @@ from autoimb._evaluate.problem import Problem
 from autoimb._evaluate.scoring import Scoring
 from autoimb._execution.deadline import Deadline, resolve_time_budget
 from autoimb._execution.executors import open_executor
+from autoimb._execution.process_settings import limited_threads
 from autoimb._execution.resources import (
     SHORT_BUDGET_S,
     Layout,
@@ -60,7 +60,7 @@ from autoimb._table.columns import as_rows
 from autoimb._table.folds import make_folds
 from autoimb._table.profile import profile_table
 from autoimb._table.table import check_labels, check_table, codes_of
-from autoimb.exceptions import AccuracyWarning, BadInputError
+from autoimb.exceptions import AccuracyWarning, BadInputError, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -181,7 +181,8 @@ default="auto"
         What the flowchart advises, and why.
     leaderboard_ : DataFrame
         One row for each candidate: rank, strategy, family, resampler, class_weight,
-        loss, mean, se, folds, fit_seconds, status, reason.
+        loss, mean, se, folds, fit_seconds, status, reason. Finalists come first, by
+        their means over all repeats; those of the others are over the first repeat.
     best_strategy_ : Strategy
         The best single candidate; ``print`` shows it in words.
     best_score_ : float
@@ -205,7 +206,8 @@ default="auto"
     threshold_interval_ : tuple of (float, float) or None
         5 to 95 % bootstrap range of the threshold.
     oof_proba_ : ndarray of shape (n_samples, n_classes)
-        Calibrated out-of-fold probabilities, NaN for rows never validated.
+        Calibrated out-of-fold probabilities, NaN for rows never validated, such as
+        those of weight 0.
     study_ : optuna.Study
         The study in which Optuna kept the search.
 
@@ -297,8 +299,10 @@ default="auto"
         y : array-like of shape (n_samples,)
             Labels of any hashable kind, two or more classes.
         sample_weight : array-like of shape (n_samples,), default=None
-            Row weights, which enter fits, scores, calibration and threshold. Resamplers
-            that make new rows are then left out of the search.
+            How important each row is: only the ratios count, and rows of weight 0 are
+            as good as absent. Weights enter fits, scores, calibration and threshold;
+            numbers of rows, such as those of ``TopK``, are counted without them.
+            Resamplers that make new rows are left out of the search.
         groups : array-like of shape (n_samples,), default=None
             Rows of one group are never split between training and validation.
         costs : array-like of shape (n_samples, n_classes), default=None
@@ -353,7 +357,8 @@ default="auto"
         threshold = check_threshold(self.threshold, table)
         layout = self._layout(table, deadline)
         with open_executor(self.executor, layout) as executor:
-            profile = profile_table(table)
+            with limited_threads(1):  # its products of few columns are faster so
+                profile = profile_table(table)
             recommendation = recommend(profile)
             space = SearchSpace.for_data(
                 profile, table, requested_entries(self.get_params(deep=False))
@@ -408,7 +413,7 @@ default="auto"
         y : array-like of shape (n_samples,)
             Their labels: the classes of `fit`.
         sample_weight, groups, costs : array-like, default=None
-            As in `fit`. If `fit` was given groups, these rows need theirs, too.
+            As in `fit`. If `fit` or a refit was given groups, these rows need theirs.
 
         Returns
         -------
@@ -437,8 +442,9 @@ default="auto"
         check_is_fitted(self)
         if groups is None and any("groups" in names for names in self._row_arguments):
             raise BadInputError(
-                "fit was given groups, and refit was not: rows of one group would be "
-                "split between training and validation. Pass the groups of these rows."
+                "fit, or the last refit, was given groups, and this refit is not: rows "
+                "of one group would be split between training and validation. Pass the "
+                "groups of these rows."
             )
         rows_of: dict[str, Any] = {
             "sample_weight": sample_weight,
@@ -461,8 +467,8 @@ default="auto"
         report = with_refit(self._report_data, finished, table)
         with self._as_before_on_error():
             self._schema, self._table_marks = table.schema, marks
-            self._row_arguments = (self._row_arguments[0], table.optional_inputs)
-            self._set_model(finished.model, decision, len(table.y))
+            self._row_arguments = (self._row_arguments[0], table.given.arguments)
+            self._set_model(finished.model, decision, table.given.n_rows)
             self._report_data = with_decision(report, decision, self._code())
         return self
 
@@ -788,12 +794,11 @@ default="auto"
         """Return the search metric; warn if it cannot see a rare class."""
         metric = resolve_metric(self.metric, table.n_classes)
         if metric.name == "accuracy":
-            share = table.class_counts.max() / len(table.y)
-            warnings.warn(
+            share = table.class_weights.max() / table.weights.sum()
+            warn(
                 f"always answering with the majority class scores {share:.3f} accuracy "
                 "here; 'average_precision', 'mcc' or 'f1_macro' see the rare class.",
                 AccuracyWarning,
-                stacklevel=5,
             )
         return metric
 
@@ -903,8 +908,7 @@ default="auto"
             seconds=seconds,
         )
         if failure := finished.refit_failure:
-            message = failure.message(self.time_budget)
-            warnings.warn(message, failure.warning_category, stacklevel=5)
+            warn(failure.message(self.time_budget), failure.warning_category)
         return finished
 
     def _set_fitted(self, results: FitResults) -> AutoImbalance:
@@ -921,9 +925,9 @@ default="auto"
         self.honest_score_ = results.honest
         self._pos, self._schema = table.pos, table.schema
         self._catalogue: Catalogue | None = results.space.catalogue
-        self._row_arguments = (table.optional_inputs,)
+        self._row_arguments = (table.given.arguments,)
         self._table_marks = marks_of(table)
-        self._set_model(results.finished.model, results.decision, len(table.y))
+        self._set_model(results.finished.model, results.decision, table.given.n_rows)
         settings = settings_of(self.get_params(deep=False), results.scoring.metric)
         self._report_data = build_report(results, settings=settings, code=self._code())
         return self

@@ -1,7 +1,10 @@
 """Errors and warnings that autoimb raises, each under one base class."""
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
+from types import FrameType
 
 __all__ = [
     "AccuracyWarning",
@@ -15,6 +18,7 @@ __all__ = [
     "StorageMismatchError",
     "UnreachableConstraintWarning",
     "unknown_name_error",
+    "warn",
 ]
 
 
@@ -72,3 +76,17 @@ def unknown_name_error(
     return BadInputError(
         f"{subject} is not known.{hint} Known: {', '.join(names.values())}."
     )
+
+
+def warn(message: str, category: type[AutoImbWarning]) -> None:
+    """Warn at the line of the user's code that called autoimb, however deep this is."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and _is_of_a_library(frame):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _is_of_a_library(frame: FrameType) -> bool:
+    """Whether code of autoimb runs in a frame, or of scikit-learn, which calls it."""
+    package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    return package in {"autoimb", "sklearn"}

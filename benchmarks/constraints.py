@@ -20,13 +20,23 @@ Rules, all of them on the one-sided Clopper-Pearson bound at each cut:
   first cut that fails (fixed-sequence testing, Angelopoulos et al. 2021,
   arXiv:2110.01052); full doubt at each cut. For a recall it is the rule ``labels``: the
   bound falls with every step.
+
+A second table is on rows in groups of ten, as visits of patients are: the logit also
+has an effect of the group that no score knows, and with an infinite effect the rows of
+a group are copies of one. Rules there, all by `tune_threshold`:
+
+- ``rows``: as if the rows were independent.
+- ``shipped``: as many rows as have the same variance (`_threshold.independent_rows`).
+- ``groups``: each group is worth one row.
 """
 
 from __future__ import annotations
 
 import argparse
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
+from types import SimpleNamespace
 
 import numpy as np
 from scipy.optimize import brentq
@@ -34,6 +44,8 @@ from scipy.special import betainc, expit, logit
 
 from autoimb import PrecisionAtLeast, RecallAtLeast
 from autoimb._threshold.evidence import soft_labels
+from autoimb._threshold.search import tune_threshold
+from autoimb.exceptions import UnreachableConstraintWarning
 
 DOUBT = 0.1
 POSITIVES = (25, 50, 100, 250)
@@ -157,6 +169,89 @@ def simulated(population, goal, n_positives, n_draws):
     return {rule: total / n_draws for rule, total in totals.items()}
 
 
+GROUP_SIZE = 10
+GROUP_RULES = ("rows", "shipped", "groups")
+GROUP_CASES = [
+    (effect, goal)
+    for effect in (0.0, 1.0, 3.0, np.inf)
+    for goal in (PrecisionAtLeast(0.6), PrecisionAtLeast(0.3), RecallAtLeast(0.8))
+]
+
+
+def draw_groups(n_groups, effect, rng):
+    """Return scores, labels and groups; with an infinite effect, rows are copies."""
+    size = 1 if effect == np.inf else GROUP_SIZE
+    logit_of_row = -4 + 2.5 * rng.normal(size=(n_groups, size))
+    of_group = 0 if effect == np.inf else effect * rng.normal(size=(n_groups, 1))
+    is_positive = rng.random((n_groups, size)) < expit(logit_of_row + of_group)
+    repeats = GROUP_SIZE // size
+    score = np.repeat(expit(logit_of_row), repeats, axis=1).ravel()
+    y = np.repeat(is_positive, repeats, axis=1).ravel().astype(int)
+    return score, y, np.repeat(np.arange(n_groups), GROUP_SIZE)
+
+
+def group_picks(goal, score, y, groups):
+    """Return each rule's cut; None where it finds none that is sure."""
+    proba, one, rows = np.column_stack([1 - score, score]), np.ones(len(y)), {}
+    rows["rows"] = SimpleNamespace(
+        y=y, weight=one, multiplicity=one, units=np.arange(len(y))
+    )
+    rows["shipped"] = SimpleNamespace(y=y, weight=one, multiplicity=one, units=groups)
+    tenth = one / GROUP_SIZE
+    rows["groups"] = SimpleNamespace(
+        y=y, weight=tenth, multiplicity=tenth, units=np.arange(len(y))
+    )
+    cuts = {}
+    for rule, entries in rows.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UnreachableConstraintWarning)
+            how = {"pos": 1, "seed": 0, "n_draws": 1}
+            try:
+                cuts[rule] = tune_threshold(
+                    entries, proba, proba, goal, **how
+                ).rule.value
+            except UnreachableConstraintWarning:
+                cuts[rule] = None
+    return cuts
+
+
+def simulated_groups(effect, goal, n_groups, n_draws):
+    """Return (broken, made, gain) of each rule, on average over draws."""
+    rng = np.random.default_rng(0)
+    score, y, _ = draw_groups(200_000, effect, rng)
+    order = np.argsort(-score)
+    score, hits = score[order], y[order].cumsum()
+    totals = {rule: np.zeros(3) for rule in GROUP_RULES}
+    for _ in range(n_draws):
+        cuts = group_picks(goal, *draw_groups(n_groups, effect, rng))
+        for rule, cut in cuts.items():
+            if cut is None:
+                continue
+            n_alerts = max(1, np.searchsorted(-score, -cut, side="right"))
+            shares = {
+                "precision": hits[n_alerts - 1] / n_alerts,
+                "recall": hits[n_alerts - 1] / hits[-1],
+            }
+            is_broken = shares[goal.bounded] < goal.required
+            totals[rule] += is_broken, True, shares[goal.gained]
+    return {rule: total / n_draws for rule, total in totals.items()}
+
+
+def print_groups(n_draws):
+    print("\n| effect | constraint | groups of 10 |", " | ".join(GROUP_RULES), "|")
+    print("|--:|:--|--:|" + "--:|" * len(GROUP_RULES))
+    for effect, goal in GROUP_CASES:
+        asked = f"{goal.bounded} ≥ {goal.required:g}"
+        for n_groups in (50, 200, 800):
+            found = simulated_groups(effect, goal, n_groups, n_draws)
+            cells = [
+                f"{100 * broken:.1f} / {100 * made:.0f} ({gain:.3f})"
+                for broken, made, gain in (found[rule] for rule in GROUP_RULES)
+            ]
+            row = [f"{effect:g}", asked, str(n_groups), *cells]
+            print("|", " | ".join(row), "|", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--draws", type=int, default=1000)
@@ -174,6 +269,7 @@ def main():
             ]
             row = [population.name, asked, str(n_positives), *cells]
             print("|", " | ".join(row), "|", flush=True)
+    print_groups(n_draws)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 from sklearn.metrics import f1_score, matthews_corrcoef, precision_score, recall_score
 
@@ -23,6 +25,18 @@ def rows(n=200, share=0.2, levels=None, seed=0):
     return is_positive, score, rng.uniform(0.5, 2, n)
 
 
+def entries(y, weight=None, *, ids=None, units=None):
+    """Return out-of-fold entries; those with the same id are of the same row."""
+    ids = np.arange(len(y)) if ids is None else ids
+    multiplicity = 1 / np.bincount(ids)[ids]
+    return SimpleNamespace(
+        y=y,
+        multiplicity=multiplicity,
+        weight=multiplicity if weight is None else weight,
+        units=ids if units is None else units,
+    )
+
+
 def scored_decision(
     is_positive,
     score,
@@ -40,16 +54,25 @@ def scored_decision(
     proba, entries = np.column_stack(sides), np.arange(n)
     y = np.where(is_positive, pos, 1 - pos)
     weight = np.ones(n) if weight is None else weight
-    oof = OutOfFold(rows=entries, y=y, proba=proba, weight=weight, groups=entries % 3)
+    oof = OutOfFold(
+        rows=entries,
+        y=y,
+        proba=proba,
+        multiplicity=np.ones(n),
+        weight=weight,
+        fold_ids=entries % 3,
+        units=entries,
+    )
     decision = Decision(
         requested=requested,
         rule=Cut(rule, pos) if isinstance(rule, float) else rule,
         interval=None,
-        shift=shift and PriorShift(*shift),
+        shift=shift and PriorShift.between(*map(np.array, shift), np.array(shift[0])),
         oof=oof,
         calibrated=CalibratedScores(None, proba, proba),
         classes=np.array(classes),
         class_weights=np.bincount(y, weight),
+        class_counts=np.bincount(y).astype(float),
         pos=pos,
         costs=None,
         seed=0,
@@ -57,22 +80,21 @@ def scored_decision(
     return DecisionScores(decision)
 
 
-def numbers_of(is_positive, alert, weight, costs):
+def numbers_of(is_positive, alert, scores, costs):
     """Return what the explorer shows of alerts, as scikit-learn counts it."""
+    weight, rows = scores.weight, scores.multiplicity
     call = {"sample_weight": weight, "zero_division": 0.0}
-    total = weight.sum()
-    cells = {
-        "tp": weight[is_positive & alert].sum(),
-        "fn": weight[is_positive & ~alert].sum(),
-        "fp": weight[~is_positive & alert].sum(),
-        "tn": weight[~is_positive & ~alert].sum(),
-    }
+    is_miss, is_false_alert = is_positive & ~alert, ~is_positive & alert
+    cost = costs[0] * weight[is_false_alert].sum() + costs[1] * weight[is_miss].sum()
     return {
         "precision": precision_score(is_positive, alert, **call),
         "recall": recall_score(is_positive, alert, **call),
         "f1": f1_score(is_positive, alert, **call),
         "mcc": matthews_corrcoef(is_positive, alert, sample_weight=weight),
-        "alerts": 1000 * weight[alert].sum() / total,
-        "cost": 1000 * (costs[0] * cells["fp"] + costs[1] * cells["fn"]) / total,
-        **cells,
+        "alerts": 1000 * rows[alert].sum() / rows.sum(),
+        "cost": 1000 * cost / weight.sum(),
+        "tp": rows[is_positive & alert].sum(),
+        "fn": rows[is_miss].sum(),
+        "fp": rows[is_false_alert].sum(),
+        "tn": rows[~is_positive & ~alert].sum(),
     }

@@ -85,9 +85,8 @@ def report(explorer):
     )
 
 
-EXPLORER = explorer_of(
-    scored_decision(IS_POSITIVE, SCORE, WEIGHT, classes=("stays", "churns"))
-)
+SCORED = scored_decision(IS_POSITIVE, SCORE, WEIGHT, classes=("stays", "churns"))
+EXPLORER = explorer_of(SCORED)
 
 
 def as_shown(numbers):
@@ -100,7 +99,7 @@ def as_shown(numbers):
 
 def at(threshold, costs=EXPLORER.costs):
     """Return what the page has to show of a threshold."""
-    return as_shown(numbers_of(IS_POSITIVE, threshold <= SCORE, WEIGHT, costs))
+    return as_shown(numbers_of(IS_POSITIVE, threshold <= SCORE, SCORED, costs))
 
 
 NUMBERS = at(0.5).keys()
@@ -239,7 +238,7 @@ def test_what_is_no_number_moves_nothing(page):
 
 
 def test_top_k_is_the_cut_with_most_alerts_among_those_allowed(page):
-    alerts = [WEIGHT[threshold <= SCORE].sum() for threshold in EXPLORER.thresholds]
+    alerts = [(threshold <= SCORE).sum() for threshold in EXPLORER.thresholds]
     for k in (0, 20, alerts[40], 10_000):
         page.get_by_label("Alerts at most").fill(str(k))
         i = max(i for i, n in enumerate(alerts) if n <= k)
@@ -276,27 +275,29 @@ def test_numbers_are_rounded_as_python_rounds(page, tmp_path):
     n = 32
     score, weight = np.linspace(0.9, 0.1, n), np.ones(n)
     is_positive = np.arange(n) % 4 == 0
-    explorer = explorer_of(scored_decision(is_positive, score, weight))
+    scored = scored_decision(is_positive, score, weight)
+    explorer = explorer_of(scored)
     open_page(page, tmp_path, report(explorer))
     part(page, "explorer-slider").focus()
     page.keyboard.press("Home")
     for threshold in explorer.thresholds[1:6]:
         page.keyboard.press("ArrowRight")
         alert = score >= threshold
-        numbers = numbers_of(is_positive, alert, weight, explorer.costs)
+        numbers = numbers_of(is_positive, alert, scored, explorer.costs)
         assert shown(page) == as_shown(numbers)
 
 
 def test_a_thinned_page_moves_to_the_next_cut_above(page, tmp_path):
     is_positive, score, weight = rows(30_000, 0.02)
-    explorer = explorer_of(scored_decision(is_positive, score, weight))
+    scored = scored_decision(is_positive, score, weight)
+    explorer = explorer_of(scored)
     open_page(page, tmp_path, report(explorer))
     box = part(page, "explorer-threshold")
     box.fill("0.2")
     box.blur()
     reached = threshold_of(page)
     assert reached == min(t for t in explorer.thresholds if t >= 0.2)
-    numbers = numbers_of(is_positive, score >= reached, weight, explorer.costs)
+    numbers = numbers_of(is_positive, score >= reached, scored, explorer.costs)
     assert shown(page) == as_shown(numbers)
 
 

@@ -11,6 +11,7 @@ from scipy.special import expit, log_softmax, logit
 from sklearn.linear_model import LogisticRegression
 
 from autoimb._metrics import calibration as calibration_module
+from autoimb._metrics.bootstrap import Draws
 from autoimb._metrics.calibration import (
     Beta,
     Identity,
@@ -47,9 +48,14 @@ def folds(n, n_folds=5):
     return np.arange(n) % n_folds
 
 
+def fitted_on(y, *data):
+    """Return the map that is fitted to distinct rows, and what it makes of them."""
+    return fit_calibration(y, *data, draws=Draws.of(y, np.arange(len(y)), 1, 0))
+
+
 def best_map(*data):
     """Return the map that is fitted, without what it makes of left-out folds."""
-    return fit_calibration(*data)[0]
+    return fitted_on(*data)[0]
 
 
 # Maps
@@ -120,7 +126,7 @@ def test_ends_that_are_bent_apart_are_straightened(pos):
     # sigmoid(2 log q - log(1 - q) / 2) = p, solved for q on a fine grid
     grid = expit(np.linspace(-12, 12, 100_001))
     bent = np.interp(logit(p), 2 * np.log(grid) - np.log1p(-grid) / 2, grid)
-    fitted, crossed = fit_calibration(
+    fitted, crossed = fitted_on(
         y, two_columns(bent, pos), np.ones(len(y)), folds(len(y)), pos
     )
     assert isinstance(fitted, Beta)
@@ -298,7 +304,7 @@ def test_log_loss_of_left_out_folds_is_never_worse_than_identity(seed, slope, sh
     y, p = simulated(seed, n=150)
     proba = two_columns(expit(slope * logit(p) + shift))
     weight = np.ones(len(y))
-    fitted, crossed = fit_calibration(y, proba, weight, folds(len(y)), 1)
+    fitted, crossed = fitted_on(y, proba, weight, folds(len(y)), 1)
     again = cross_fitted(y, proba, weight, folds(len(y)), 1, calibration=fitted)
     np.testing.assert_array_equal(crossed, again)
     assert log_loss(y, crossed, weight) <= log_loss(y, proba, weight)

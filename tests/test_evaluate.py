@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -153,42 +153,45 @@ def test_weights_follow_their_rows_through_a_resampler(resampler):
     chosen = replace(chosen, resampler=strategy(resampler=resampler).resampler)
     assert evaluate(chosen, 0, Inline(problem)).status == "ok"
     _, rows, weights = SEEN[0]
-    np.testing.assert_array_equal(weights, weight[rows[:, 0].astype(int)])
+    expected = weight[rows[:, 0].astype(int)] / weight.mean()
+    np.testing.assert_allclose(weights, expected)
     assert resampler == "none" or len(rows) != len(problem.folds[0].train_idx)
 
 
 def test_weight_zero_is_a_row_that_is_not_there():
     X, y = numeric()
     rng = np.random.default_rng(0)
-    weight = (rng.random(len(y)) < 0.7).astype(float)
+    weight = np.where(kept := rng.random(len(y)) < 0.7, rng.uniform(0.5, 2, 120), 0.0)
     problem, chosen = with_model(LogisticRegression(), X, y, sample_weight=weight)
-    fold, kept = problem.folds[0], weight > 0
-    train = fold.train_idx[kept[fold.train_idx]]
-    without = replace(problem, folds=(replace(fold, train_idx=train),))
-    np.testing.assert_allclose(
+    without, _ = with_model(
+        LogisticRegression(), X[kept], y[kept], sample_weight=weight[kept]
+    )
+    np.testing.assert_array_equal(
         evaluate(chosen, 0, Inline(problem)).proba,
         evaluate(chosen, 0, Inline(without)).proba,
-        atol=1e-4,
     )
 
 
 @pytest.mark.parametrize("resampler", ["none", "random_under"])
 def test_weight_two_is_a_row_twice(resampler):
+    """Of a model whose penalty does not depend on the total weight: it has none."""
     X, y = numeric()
-    axis = strategy(resampler=resampler).resampler
-    weighted, chosen = with_model(
-        LogisticRegression(), X, y, sample_weight=np.full(len(y), 2.0)
-    )
-    chosen = replace(chosen, resampler=axis)
+    weight = 1 + np.arange(len(y)) % 2
+    model = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000)
+    weighted, chosen = with_model(model, X, y, sample_weight=weight)
+    chosen = replace(chosen, resampler=strategy(resampler=resampler).resampler)
     pipeline, _ = refit(chosen, weighted)
-    rows, labels = X, y
+    at = np.arange(len(y))
     if resampler != "none":
-        rows, labels = pipeline["resample"].fit_resample(X, y)
-    twice = LogisticRegression(class_weight=pipeline["model"].class_weight).fit(
-        np.repeat(rows, 2, axis=0), np.repeat(labels, 2)
-    )
+        sampler = clone(pipeline["resample"]).fit(X, y)
+        sampler.fit_resample(X, y)
+        at = sampler.sample_indices_
+    at = np.repeat(at, weight[at])
+    twice = clone(model).set_params(class_weight=pipeline["model"].class_weight)
     np.testing.assert_allclose(
-        pipeline["model"].predict_proba(X), twice.predict_proba(X), atol=1e-4
+        pipeline["model"].predict_proba(X),
+        twice.fit(X[at], y[at]).predict_proba(X),
+        atol=1e-4,
     )
 
 
@@ -198,7 +201,8 @@ def test_a_pipeline_of_the_users_own_hands_weights_to_its_last_step():
     model = make_pipeline(StandardScaler(), Recorder())
     problem, chosen = with_model(model, X, y, sample_weight=weight)
     assert evaluate(chosen, 1, Inline(problem)).status == "ok"
-    np.testing.assert_array_equal(SEEN[0][2], weight[problem.folds[1].train_idx])
+    expected = weight[problem.folds[1].train_idx] / weight.mean()
+    np.testing.assert_allclose(SEEN[0][2], expected)
 
 
 # --- rows as the user wrote them
@@ -288,15 +292,23 @@ def test_every_score_stands_beside_its_row():
     np.testing.assert_array_equal(oof.proba[:, 0], oof.rows)
     np.testing.assert_array_equal(oof.y, problem.table.y[oof.rows])
     assert np.bincount(oof.rows).tolist() == [2] * 120
-    np.testing.assert_allclose(np.bincount(oof.rows, oof.weight), weight)
+    np.testing.assert_allclose(np.bincount(oof.rows, oof.weight), weight / 1.5)
+    np.testing.assert_allclose(np.bincount(oof.rows, oof.multiplicity), 1)
+    np.testing.assert_array_equal(oof.units, oof.rows)
 
 
-def test_a_row_stays_in_one_group_over_all_repeats():
+def test_rows_of_a_group_are_one_unit():
+    problem, results = two_repeats(*numeric(), groups=np.arange(120) // 3 * 7)
+    oof = OutOfFold.of(results, problem)
+    np.testing.assert_array_equal(oof.units, oof.rows // 3)
+
+
+def test_a_row_is_left_out_with_one_fold_over_all_repeats():
     problem, results = two_repeats(*numeric())
     oof = OutOfFold.of(results, problem)
     for row in range(120):
-        assert len(set(oof.groups[oof.rows == row])) == 1
-    assert len(set(oof.groups)) == 3
+        assert len(set(oof.fold_ids[oof.rows == row])) == 1
+    assert len(set(oof.fold_ids)) == 3
 
 
 def test_by_row_is_the_mean_over_repeats_and_nan_without_any():

@@ -39,19 +39,20 @@ def explored(*args, **options):
 def confusions(explorer):
     """Return the confusions (g, 2, 2) of all cuts, the positive class second."""
     tp, fp = map(np.array, (explorer.true_positives, explorer.false_positives))
-    cells = [[explorer.n_negative - fp, fp], [explorer.n_positive - tp, tp]]
+    cells = [[fp[-1] - fp, fp], [tp[-1] - tp, tp]]
     return np.moveaxis(np.array(cells), -1, 0)
 
 
 def counts_at_tuned(explorer):
-    """Return the confusion at the tuned threshold by name."""
-    (tn, fp), (fn, tp) = confusions(explorer)[explorer.tuned]
-    return {"tp": tp, "fn": fn, "fp": fp, "tn": tn}
+    """Return the rows at the tuned threshold by name."""
+    tp, fp = explorer.positive_alerts, explorer.negative_alerts
+    at = explorer.tuned
+    return {"tp": tp[at], "fn": tp[-1] - tp[at], "fp": fp[at], "tn": fp[-1] - fp[at]}
 
 
 def page_of(explorer):
     """Return a report that shows an explorer."""
-    counts = (explorer.n_negative, explorer.n_positive)
+    counts = (explorer.negative_alerts[-1], explorer.positive_alerts[-1])
     labels = (explorer.neg_label, explorer.pos_label)
     classes = tuple(
         ClassCount(label=label, count=n, share=n / sum(counts))
@@ -94,11 +95,11 @@ def test_every_cut_is_what_scikit_learn_counts(seed, n, levels, pos, rule, shift
         "recall": recall(confusions(explorer), 1),
         "f1": f_beta(confusions(explorer), 1, 1.0),
         "mcc": mcc(confusions(explorer), None),
-        "tp": np.array(explorer.true_positives),
-        "fp": np.array(explorer.false_positives),
+        "tp": np.array(explorer.positive_alerts),
+        "fp": np.array(explorer.negative_alerts),
     }
     for i, threshold in enumerate(explorer.thresholds):
-        truth = numbers_of(is_positive, score >= threshold, seen.weight, (1, 1))
+        truth = numbers_of(is_positive, score >= threshold, seen, (1, 1))
         for name, values in of_ours.items():
             assert values[i] == pytest.approx(truth[name], abs=1e-9), name
 
@@ -125,7 +126,7 @@ def test_the_tuned_cut_is_that_of_the_rule(rule, pos, levels):
     np.testing.assert_array_equal(score >= threshold, alert)
     if isinstance(rule, float):
         assert threshold == rule
-    truth = numbers_of(seen.decision.oof.y == pos, alert, seen.weight, (2, 5))
+    truth = numbers_of(seen.decision.oof.y == pos, alert, seen, (2, 5))
     shown = {**explorer.at_tuned, **counts_at_tuned(explorer)}
     assert shown == pytest.approx(truth, abs=1e-9)
 
@@ -183,8 +184,7 @@ def test_of_many_cuts_even_ones_are_kept_and_each_is_exact(many, thinned):
 
 def test_thinning_keeps_both_ends_and_the_tuned_cut(many, thinned):
     assert (thinned.true_positives[0], thinned.false_positives[0]) == (0, 0)
-    assert thinned.true_positives[-1] == thinned.n_positive
-    assert thinned.false_positives[-1] == thinned.n_negative
+    assert thinned.positive_alerts[-1] + thinned.negative_alerts[-1] == len(many.labels)
     assert thinned.thresholds[thinned.tuned] == 0.951
     assert 0 < np.count_nonzero(many.labels) < 1000
 
@@ -269,8 +269,8 @@ def test_the_explorer_follows_the_threshold_and_the_prior():
     assert again.scores[1:] == before.scores[1:]
 
     shifted = explorer_in(model.set_prior(0.02))
-    total = shifted.n_positive + shifted.n_negative
-    assert shifted.n_positive / total == pytest.approx(0.02)
+    n_positive, n_negative = shifted.positive_alerts[-1], shifted.negative_alerts[-1]
+    assert n_positive / (n_positive + n_negative) == pytest.approx(0.02)
     assert max(shifted.scores[1:]) < max(before.scores[1:])
     assert shifted == explorer_of(DecisionScores(model._decision))
     assert explorer_in(model.set_prior(None)).scores[1:] == before.scores[1:]

@@ -89,8 +89,8 @@ def finished(X, y, family, *, aim="f1", **axes):
     """Return what a script is made of: a model, its schema, its decision."""
     for package in {"catboost", "lightgbm"} & {family}:
         pytest.importorskip(package)
-    extra = {key: axes.pop(key) for key in ("sample_weight",) if key in axes}
-    problem = problem_of(X, y, cv=2, **extra)
+    extra = {key: axes.pop(key) for key in ("sample_weight", "cv") if key in axes}
+    problem = problem_of(X, y, **{"cv": 2, **extra})
     table = problem.table
     strategy = Strategy.of(CATALOGUE, family=(family, FEW.get(family, {})), **axes)
     done = finish(unscored(strategy), problem, aim, calibrates_output=False)
@@ -259,7 +259,7 @@ def test_calibrations_and_the_prior_follow_each_other(inner, outer):
     model, schema, decision = forest()
     first = replace(model.members[0], calibration=inner, weight=0.3)
     second = replace(svm().members[0], weight=0.9)
-    shift = PriorShift((0.8, 0.2), (0.35, 0.65))
+    shift = PriorShift((0.8, 0.2), (0.35, 0.65), (0.8, 0.2))
     model = replace(model, members=(first, second), calibration=outer, shift=shift)
     check_parts(model, schema, decision, X, y)
     alone = replace(model, members=(first,), calibration=Identity(), shift=None)
@@ -273,7 +273,7 @@ def test_more_classes_are_calibrated_and_weighted():
     calibration = TemperatureBias(0.6, (0.0, 0.1, 0.4, -0.2, 1.5))
     member = replace(model.members[0], calibration=calibration)
     threshold = ClassWeights((1.0, 0.5, 2.0, 3.0, 0.1))
-    shift = PriorShift((0.4, 0.3, 0.1, 0.1, 0.1), (0.2,) * 5)
+    shift = PriorShift((0.4, 0.3, 0.1, 0.1, 0.1), (0.2,) * 5, (0.2,) * 5)
     model = replace(model, members=(member,), threshold=threshold, shift=shift)
     check_parts(model, schema, decision, X, y)
 
@@ -489,12 +489,51 @@ def test_encoders_are_fitted_with_weights(family, resampler):
     assert "def fit_encoder" in code
     is_own = family != "logistic_regression" and resampler == "tomek"
     assert is_plain(code) is not is_own
-    # Equal weights give another model.
+    # Equal weights give another model, other scales the same.
     script = run(code)
     model, schema, _ = parts
     proba = model.proba(schema.canonical(X))
-    other = script["predict_proba"](script["fit"](X, y, np.ones(len(y))), X)
+    other, same = (
+        script["predict_proba"](script["fit"](X, y, w), X)
+        for w in (np.ones(len(y)), 1e-4 * weight)
+    )
     assert np.abs(proba - other).max() > 0.01
+    np.testing.assert_allclose(proba, same, atol=1e-9)
+
+
+def test_weights_that_only_training_rows_have_are_in_the_script():
+    X, y = gaps_and_many_categories()
+    weight = np.ones(len(y))
+    weight[:100] = np.random.default_rng(0).uniform(0.2, 5, 100)
+    validated = np.arange(100, len(y))
+    folds = [(np.setdiff1d(np.arange(len(y)), val), val) for val in (validated[::2],)]
+    parts = finished(X, y, "logistic_regression", sample_weight=weight, cv=folds)
+    check_parts(*parts, X, y, sample_weight=weight)
+
+
+@pytest.mark.parametrize("is_uneven", [False, True])
+@pytest.mark.parametrize("as_array", [False, True])
+def test_scripts_leave_out_rows_of_weight_0(is_uneven, as_array):
+    X, y = numeric() if as_array else gaps_and_many_categories()
+    rng = np.random.default_rng(0)
+    weight = rng.uniform(0.1, 4, len(y)) if is_uneven else np.full(len(y), 0.5)
+    weight[absent := rng.random(len(y)) < 0.2] = 0.0
+    known, y = X[~absent], y.astype(object)
+    y[absent] = "?"
+    if as_array:
+        X[absent] = 1e9
+    else:
+        X["number"] = np.where(absent, "broken", rng.normal(size=len(y)).astype(object))
+        known = X[~absent]
+    parts = finished(X, y, "logistic_regression", sample_weight=weight)
+    model, schema, _ = parts
+    script = run(prediction_script(*parts))
+    pipelines = script["fit"](X, y, weight)
+    np.testing.assert_allclose(
+        script["predict_proba"](pipelines, known),
+        model.proba(schema.canonical(known)),
+        atol=1e-9,
+    )
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -747,7 +786,7 @@ def scripts():
         replace(net, calibration=Platt(0.7, -1.3, 1)),
         smote,
     )
-    shift = PriorShift((0.8, 0.2), (0.35, 0.65))
+    shift = PriorShift((0.8, 0.2), (0.35, 0.65), (0.8, 0.2))
     yield prediction_script(
         replace(model, members=members, shift=shift), schema, decision
     )

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from decisions import entries
 from scipy.special import expit, logit
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.metrics import average_precision_score
@@ -286,15 +287,14 @@ def scores(n=900, seed=0):
 
 
 def tuned(y, proba, objective, weight=None, **more):
-    weight = np.ones(len(y)) if weight is None else weight
-    how = {"pos": 1, "row_ids": np.arange(len(y)), "seed": 0, "n_draws": 2, **more}
-    return tune_threshold(y, proba, proba, weight, objective, **how)[0]
+    how = {"pos": 1, "seed": 0, "n_draws": 2, **more}
+    return tune_threshold(entries(y, weight), proba, proba, objective, **how)[0]
 
 
 def shift_by(y, odds):
     """Return the shift under which the odds of positives are so many times higher."""
     counts = np.bincount(y).astype(float)
-    return PriorShift.between(counts, counts * [1, odds])
+    return PriorShift.between(counts, counts * [1, odds], counts)
 
 
 @pytest.mark.parametrize(
@@ -358,11 +358,9 @@ def test_what_a_constraint_cannot_reach_is_reported_for_the_new_shares():
 def test_few_labels_are_replaced_by_probabilities_before_the_shift():
     y, proba = scores(120)
     y[:] = np.arange(120) < 20
-    shift = PriorShift.between(np.array([100.0, 20]), np.array([0.5, 0.5]))
+    shift = PriorShift.between(*np.array([[100.0, 20], [0.5, 0.5], [100, 20]]))
     proba = np.column_stack([np.full(120, 5 / 6), np.full(120, 1 / 6)])
-    evidence = evidence_for(
-        METRICS["f1"], y, proba, np.ones(120), shift=shift, costs=None
-    )
+    evidence = evidence_for(METRICS["f1"], entries(y), proba, shift=shift, costs=None)
     np.testing.assert_allclose(evidence.class_shares, 0.5)
     np.testing.assert_allclose(evidence.weight, 1)
 

@@ -149,10 +149,11 @@ def test_a_refit_and_a_report():
 @nothing_changes()
 def test_many_evaluations_on_a_pool_of_threads_that_lives_on():
     with ThreadPoolExecutor(4) as pool:
-        before = [pool.submit(threads_of_libraries) for _ in range(8)]
+        asked = [pool.submit(threads_of_libraries) for _ in range(8)]
+        before = [future.result() for future in asked]
         fit(["logistic_regression", "random_forest", "tabm"], n_trials=4, executor=pool)
-        after = [pool.submit(threads_of_libraries) for _ in range(8)]
-        assert [f.result() for f in after] == [f.result() for f in before]
+        asked = [pool.submit(threads_of_libraries) for _ in range(8)]
+        assert [future.result() for future in asked] == before
 
 
 @nothing_changes()

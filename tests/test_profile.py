@@ -78,9 +78,12 @@ def test_of_equal_classes_the_positive_one_is_the_minority():
 
 def test_groups_and_weights_are_noticed():
     X, y = numbers()
-    table = check_table(X, y, groups=np.arange(len(y)), sample_weight=np.ones(len(y)))
+    weight = 1.0 + np.arange(len(y)) % 2
+    table = check_table(X, y, groups=np.arange(len(y)), sample_weight=weight)
     assert profile_table(table).has_groups
     assert profile_table(table).weighted
+    equal = check_table(X, y, sample_weight=np.full(len(y), 2.0))
+    assert not profile_table(equal).weighted
 
 
 def test_text_alone_has_no_numbers():

@@ -373,8 +373,8 @@ def binary() -> ReportData:
                 scores=(1.0, 0.51, 0.33, 0.01),
                 true_positives=(0, 318, 436, 660),
                 false_positives=(0, 20, 62, 27_720),
-                n_positive=660,
-                n_negative=27_720,
+                positive_alerts=(0, 318, 436, 660),
+                negative_alerts=(0, 20, 62, 27_720),
                 tuned=2,
                 at_tuned={
                     "precision": 0.875,

@@ -124,6 +124,52 @@ def scores(model):
     )
 
 
+# --- one clock, and the same folds
+
+
+def test_the_clock_of_a_search_goes_on(url):
+    """Its best score so far never falls, and its seconds never run backwards."""
+    first = racing(url, n_trials=5)
+    seconds = [first.report().data.search.seconds]
+    for n_trials in (9, 14):
+        model = racing(url, n_trials=n_trials)
+        search = model.report().data.search
+        at, best = np.transpose(search.best_so_far)
+        assert (np.diff(at) >= 0).all()
+        assert (np.diff(best) > 0).all()
+        seconds.append(search.seconds)
+        assert at[-1] <= search.seconds
+    assert seconds == sorted(seconds)
+    records = TrialFiles(Storage(url).folder).read().values()
+    finished = [r.finished_at for r in sorted(records, key=lambda r: r.number)]
+    assert finished == sorted(finished)
+
+
+def test_finalists_of_an_earlier_fit_race_on_the_folds_that_all_run(url):
+    """Their further repeats neither help nor harm them against new candidates."""
+    X, y = numeric(160, 40)
+    how = {"cv": None, "families": DIAL}
+    small(X, y, storage=url, n_trials=8, **how)
+    stored = TrialFiles(Storage(url).folder).read()
+    n_folds = {number: len(r.results) for number, r in stored.items()}
+    assert len(set(n_folds.values())) == 2  # finalists have more
+    resumed = small(X, y, storage=url, n_trials=16, **how)
+    values = {t.value for t in resumed.study_.trials}  # over the first repeat
+    scores = dict(resumed.report().data.search.best_so_far).values()
+    assert len(scores) > 1
+    assert values.issuperset(scores)
+
+
+def test_finalists_lead_the_board_by_their_scores_over_all_repeats():
+    X, y = numeric(160, 40)
+    board = small(X, y, cv=None, n_trials=10, ensemble_size=1).leaderboard_
+    ranked = board[board["rank"].notna()]
+    assert ranked.folds.is_monotonic_decreasing
+    assert ranked.folds.nunique() == 2
+    for _, of in ranked.groupby("folds"):
+        assert of["mean"].is_monotonic_decreasing
+
+
 # --- what is kept, and where
 
 

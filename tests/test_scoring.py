@@ -212,19 +212,6 @@ def test_a_draw_is_scored_with_its_counts_as_weights():
         )
 
 
-def test_left_out_scores_look_only_at_rows_that_were_not_drawn():
-    problem = problem_of(*numeric())
-    scoring, proba = scoring_of(problem), noisy_proba(problem)
-    before = scoring.score(results_of(problem, proba))
-    for draw in (0, 7):
-        changed = proba.copy()
-        drawn = scoring.counts[draw] > 0
-        changed[drawn] = changed[drawn][:, ::-1]
-        after = scoring.score(results_of(problem, changed))
-        assert after.left_out[draw] == before.left_out[draw]
-        assert after.drawn[draw] != before.drawn[draw]
-
-
 def test_every_candidate_meets_the_same_draws():
     problem = problem_of(*numeric())
     one, other = scoring_of(problem), scoring_of(problem)
@@ -235,12 +222,13 @@ def test_every_candidate_meets_the_same_draws():
 def test_the_standard_error_shrinks_with_the_rows():
     errors = []
     for n in (150, 2400):
-        problem = problem_of(*numeric(n, n // 5))
-        proba = noisy_proba(problem)
-        errors.append(
-            scoring_of(problem).score(results_of(problem, proba)).standard_error
-        )
-    assert errors[1] == pytest.approx(errors[0] / 4, rel=0.5)
+        problems = [problem_of(*numeric(n, n // 5, seed)) for seed in range(8)]
+        scores = [
+            scoring_of(problem).score(results_of(problem, noisy_proba(problem)))
+            for problem in problems
+        ]
+        errors.append(np.mean([score.standard_error for score in scores]))
+    assert errors[1] == pytest.approx(errors[0] / 4, rel=0.4)
 
 
 def test_the_standard_error_is_that_of_fresh_rows():
@@ -258,7 +246,8 @@ def test_the_standard_error_is_that_of_fresh_rows():
 def test_a_candidate_does_not_differ_from_itself():
     problem = problem_of(*numeric())
     score = scoring_of(problem).score(results_of(problem, noisy_proba(problem)))
-    assert score.standard_error_of_difference(score) == 0.0
+    difference = score - score
+    assert (difference.value, difference.standard_error) == (0.0, 0.0)
 
 
 def test_pairing_makes_like_candidates_easier_to_tell_apart():
@@ -266,7 +255,7 @@ def test_pairing_makes_like_candidates_easier_to_tell_apart():
     scoring, proba = scoring_of(problem), noisy_proba(problem)
     near = proba + np.random.default_rng(5).normal(scale=1e-3, size=proba.shape)
     one, other = (scoring.score(results_of(problem, p)) for p in (proba, near))
-    assert one.standard_error_of_difference(other) < 0.3 * one.standard_error
+    assert (one - other).standard_error < 0.3 * one.standard_error
 
 
 def test_the_order_in_which_folds_arrive_does_not_matter():

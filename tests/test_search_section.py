@@ -25,7 +25,7 @@ def record(number, mean, **axes):
         number=number,
         strategy=Strategy.of(CATALOGUE, **axes),
         status="complete",
-        score=Score(mean, drawn, drawn),
+        score=Score(mean, drawn, (0,)),
     )
 
 
@@ -81,7 +81,7 @@ def test_the_standard_error_of_an_effect_is_that_of_paired_draws():
             number=i,
             strategy=Strategy.of(CATALOGUE, family="xgboost", **axes),
             status="complete",
-            score=Score(mean, mean + shared, mean + shared),
+            score=Score(mean, mean + shared, (0,)),
         )
         for i, (mean, axes) in enumerate([(0.5, {}), (0.6, {"resampler": "smote"})])
     ]

@@ -12,8 +12,9 @@ from autoimb._catalogue import CATALOGUE
 from autoimb._evaluate.out_of_fold import FoldResult
 from autoimb._execution.deadline import Deadline
 from autoimb._execution.executors import SequentialExecutor
+from autoimb._fit.calibrate import ensemble_scores
 from autoimb._metrics.bootstrap import Score
-from autoimb._search.trials import TrialRecord
+from autoimb._search.trials import TrialRecord, complete
 from autoimb._select.ensemble import (
     EnsembleScoring,
     Member,
@@ -35,7 +36,7 @@ def simulated(mean, noise=0.0):
     """Return a score whose difference to a noiseless one has this standard error."""
     half = noise * np.sqrt(99 / 100)  # the sample deviation of +-half is `noise`
     drawn = mean + half * np.tile([-1.0, 1.0], 50)
-    return Score(mean, drawn, drawn)
+    return Score(mean, drawn, (0,))
 
 
 def record(number, mean, *, family="extra_trees", handled=False, noise=0.0, **fields):
@@ -261,16 +262,126 @@ def test_what_is_planned_fits_the_time_and_is_all_that_fits(slow, n_repeats):
     }
     for seconds in (0.0, 3.0, 4.0, 8.0, 22.0, 24.0, 44.0, 48.0, 1e9):
         fits = [option for option in options if options[option] <= seconds]
-        planned = plan_repeats(finalists, context, seconds)
+        planned = plan_repeats(finalists, context, seconds, size=1)
         if not fits:
             assert planned == RepeatPlan(0, 0.0)
             continue
         assert planned == RepeatPlan(max(fits)[0], options[max(fits)])
         # What was kept back for it is enough for it.
-        assert plan_repeats(finalists, context, planned.seconds) == planned
+        again = plan_repeats(finalists, context, planned.seconds, size=1)
+        assert again == planned
+
+
+def lucky_records(context, n, seed):
+    """Return equal candidates, scored on the first repeat by chance alone."""
+    catalogue, rng = context.problem.catalogue, np.random.default_rng(seed)
+    numbers = [n for n, f in enumerate(context.problem.folds) if f.repeat == 0]
+    records = []
+    for number in range(n):
+        family = ("dial", {"noise": 0.8 + 1e-6 * number})
+        strategy = Strategy.of(catalogue, family=family)
+        results = []
+        for fold in numbers:
+            positive = rng.random(len(context.problem.folds[fold].val_idx))
+            proba = np.column_stack([1 - positive, positive])
+            results.append(FoldResult(fold, "ok", proba, fit_seconds=0.05))
+        records.append(
+            TrialRecord(
+                number=number,
+                strategy=strategy,
+                status="complete",
+                score=context.scoring.score(results),
+                results=tuple(results),
+                n_folds=len(numbers),
+                fit_seconds=0.05,
+            )
+        )
+    return complete(records)
+
+
+@pytest.mark.parametrize("size", [1, 12])
+@pytest.mark.parametrize("n_rescored", [0, 5, 9, 12])
+def test_only_candidates_on_the_same_folds_compete(monkeypatch, size, n_rescored):
+    """The luckiest of those that were not scored again never wins."""
+    monkeypatch.setattr("autoimb._select.ensemble.MAX_OF_A_FAMILY", 12)
+    monkeypatch.setattr("autoimb._select.finalists._FEWEST_FINALISTS", 12)
+    plan = RepeatPlan(n_rescored, 1.0)
+    monkeypatch.setattr("autoimb._select.select.plan_repeats", lambda *_, **__: plan)
+    catalogue = CATALOGUE.with_entry("family", DIAL)
+    problem = problem_of(
+        *numeric(), cv=2, repeats=4, catalogue=catalogue, as_given=True
+    )
+    context = context_of(problem, SequentialExecutor())
+    for seed in range(3):
+        records = lucky_records(context, 12, seed)
+        selection = select(records, context, NO_LIMIT, size=size)
+        assert len(selection.finalists) == (n_rescored or 12)
+        members = [member.record for member in selection.members]
+        compared = (*selection.finalists, *members, selection.baseline)
+        assert {len(r.score.folds) for r in compared} == {8 if n_rescored else 2}
+        assert selection.winner in selection.finalists
+
+
+def test_an_ensemble_and_its_best_member_are_compared_on_the_same_folds():
+    """And the scores that calibrate and tune it are those of all repeats."""
+    problem = problem_of(*numeric(300, 40), cv=3, repeats=2)
+    selection = chosen(problem, informed_records(problem, [1.5] * 4))
+    assert len(selection.members) == 4
+    ensemble_scoring = EnsembleScoring(problem, context_of(problem).scoring)
+    together = ensemble_scoring.score(selection.members)
+    assert together.folds == selection.winner.score.folds == tuple(range(6))
+    scores = ensemble_scores(selection.members, problem, calibrates_output=True)
+    assert len(scores.oof.rows) == 600
+
+
+@pytest.mark.parametrize("first", [(0, 1), (0, 1, 2, 3)])
+def test_calibrated_scores_do_not_depend_on_what_was_asked_before(first):
+    """A candidate's scores on two folds, then on four, or the other way round."""
+    problem = problem_of(*numeric(300, 60), cv=2, repeats=2)
+    scoring = context_of(problem).scoring
+    record, other = informed_records(problem, [1.0, 2.0])
+    ensemble_scoring = EnsembleScoring(problem, scoring)
+    ensemble_scoring.calibrated(record.on_folds(first, scoring))
+    for numbers in ((0, 1), (0, 1, 2, 3)):
+        part = record.on_folds(numbers, scoring)
+        found = ensemble_scoring.calibrated(part)
+        fresh = EnsembleScoring(problem, scoring).calibrated(part)
+        assert [r.number for r in found] == list(numbers)
+        for one, two in zip(found, fresh, strict=True):
+            np.testing.assert_array_equal(one.scores, two.scores)
+        both = ensemble_scoring.results([Member(part), Member(other)])
+        assert [r.number for r in both] == list(numbers)
+
+
+def test_repeats_of_an_earlier_fit_are_not_fitted_again():
+    """What a finalist of a stored search has beyond the first repeat still counts."""
+    executor = FailsOn(None, None)
+    before, after, context = rescored(executor)
+    stored = [new.on_folds({0, 1}, context.scoring) for new in after]
+    assert [r.mean for r in stored] == [r.mean for r in before]
+    assert [len(r.further) for r in stored] == [4, 4, 4]
+    executor.numbers.clear()
+    again = rescore(stored, context, NO_LIMIT, NO_LIMIT)
+    assert not executor.numbers
+    assert [r.score.mean for r in again] == [r.score.mean for r in after]
 
 
 # --- the honest estimate
+
+
+def test_the_estimate_compares_candidates_on_the_folds_that_all_have_run():
+    """A finalist's further repeats move the level of the estimate, not the choice."""
+    problem = problem_of(*numeric(300, 60), cv=3, repeats=2)
+    scoring = context_of(problem).scoring
+    every = informed_records(problem, [1.0, 1.2, 1.4])
+    first = complete([r.on_folds({0, 1, 2}, scoring) for r in every])
+    ensemble_scoring = EnsembleScoring(problem, scoring)
+    on_first = honest_score(first, alone(first[0]), ensemble_scoring)
+    winner = next(r for r in every if r.number == first[0].number)
+    found = honest_score(first, alone(winner), ensemble_scoring)
+    one = np.ones((1, 300), dtype=np.uint8)
+    level = [scoring.pooled(r.results, one)[0] for r in (first[0], winner)]
+    assert found.estimate - on_first.estimate == pytest.approx(level[1] - level[0])
 
 
 def noise_records(problem, n_candidates):
@@ -362,10 +473,10 @@ def test_a_draw_in_which_nothing_is_known_does_not_count():
         ensemble_scoring, scoring=replace(ensemble_scoring.scoring, counts=counts)
     )
     (one,) = noise_records(problem, 1)
-    one = replace(one, score=Score(0.5, np.ones(3), np.ones(3)))
+    one = replace(one, score=Score(0.5, np.ones(3), one.score.folds))
     with_gap = honest_score([one], alone(one), ensemble_scoring)
     scoring = replace(ensemble_scoring.scoring, counts=counts[[0, 2]])
-    two = replace(one, score=Score(0.5, np.ones(2), np.ones(2)))
+    two = replace(one, score=Score(0.5, np.ones(2), one.score.folds))
     assert with_gap == honest_score(
         [two], alone(two), replace(ensemble_scoring, scoring=scoring)
     )
@@ -504,7 +615,7 @@ def test_a_weight_falls_by_e_over_two_standard_errors_and_ends_at_a_twentieth():
 
 def test_a_standard_error_that_is_unknown_does_not_count():
     one, other = record(0, 0.5), record(1, 0.4, noise=0.02)
-    gone = replace(other, score=Score(0.4, np.full(100, np.nan), np.full(100, np.nan)))
+    gone = replace(other, score=Score(0.4, np.full(100, np.nan), (0,)))
     assert typical_standard_error([one, other, gone]) == pytest.approx(0.02)
     assert typical_standard_error([one, gone]) == typical_standard_error([one]) == 0.0
 

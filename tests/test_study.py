@@ -49,7 +49,7 @@ def record_of(number, strategy, status="complete", value=0.5, **extra):
     """Return the record of a trial that scored `value`."""
     scored = status == "complete"
     values = {
-        "score": Score(value, np.array([value]), np.array([value])),
+        "score": Score(value, np.array([value]), (0,)),
         "results": (FoldResult(0, "ok", np.full((4, 2), 0.5)),),
         "reported_value": value,
     }

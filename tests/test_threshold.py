@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from decisions import entries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
@@ -13,11 +14,11 @@ from scipy.stats import beta
 from sklearn.metrics import confusion_matrix
 
 from autoimb._metrics import metrics as metrics_module
-from autoimb._metrics.bootstrap import DistinctRows
+from autoimb._metrics.bootstrap import Draws
 from autoimb._metrics.metrics import METRICS, FBeta, LabelMetric
 from autoimb._threshold import objectives as objectives_module
 from autoimb._threshold import search as search_module
-from autoimb._threshold.evidence import effective_weights, soft_labels
+from autoimb._threshold.evidence import soft_labels
 from autoimb._threshold.objectives import (
     Cost,
     PrecisionAtLeast,
@@ -229,9 +230,9 @@ def test_the_required_precision_is_reached_although_the_best_of_many_cuts_is_tak
 def test_only_labels_are_evidence_however_few_they_are(objective):
     y, proba = binary(n=400, shift=-4.0)
     assert np.count_nonzero(y) < 50
-    how = {"pos": 1, "row_ids": np.arange(400), "seed": 0, "n_draws": 2}
+    how = {"pos": 1, "seed": 0, "n_draws": 2}
     rules = {
-        tune_threshold(y, proba, believed, np.ones(400), objective, **how)[0]
+        tune_threshold(entries(y), proba, believed, objective, **how)[0]
         for believed in (proba, two_columns(np.full(400, 0.99), 1))
     }
     exact = best_cut(proba[:, 1], y * 1.0, np.ones(400), objective, 1)
@@ -341,12 +342,10 @@ def binary(seed=0, n=600, shift=-2.0):
 def test_the_cut_is_tuned_on_labels_when_they_are_many():
     y, proba = binary()
     assert np.count_nonzero(y) >= 100
-    weight = np.ones(len(y))
-    ids = np.arange(len(y))
     rule, (low, high), _ = tune_threshold(
-        y, proba, proba, weight, METRICS["f1"], pos=1, row_ids=ids, seed=0
+        entries(y), proba, proba, METRICS["f1"], pos=1, seed=0
     )
-    exact = best_cut(proba[:, 1], y * 1.0, weight, METRICS["f1"], 1)
+    exact = best_cut(proba[:, 1], y * 1.0, np.ones(len(y)), METRICS["f1"], 1)
     assert rule == Cut(exact, 1)
     assert rule.value == exact
     assert 0 < low <= high < 1
@@ -355,53 +354,49 @@ def test_the_cut_is_tuned_on_labels_when_they_are_many():
 def test_the_cut_is_tuned_on_probabilities_when_positives_are_few():
     y, proba = binary(n=300, shift=-5.0)
     assert np.count_nonzero(y) < 50
-    how = {"pos": 1, "row_ids": np.arange(300), "seed": 0, "n_draws": 5}
-    weight = np.ones(300)
-    rule = tune_threshold(y, proba, proba, weight, Cost(fp=1, fn=4), **how).rule
+    how = {"pos": 1, "seed": 0, "n_draws": 5}
+    rule = tune_threshold(entries(y), proba, proba, Cost(fp=1, fn=4), **how).rule
     assert rule.value == pytest.approx(0.2, abs=0.05)
 
 
-def test_repeats_of_rows_and_their_order_change_nothing():
+@each_objective
+def test_repeats_of_rows_and_their_order_change_nothing(objective):
     y, proba = binary(n=200)
-    weight, ids = np.ones(200), np.arange(200)
-    objective = METRICS["mcc"]
-    once = tune_threshold(
-        y, proba, proba, weight, objective, pos=1, row_ids=ids, seed=3
-    )
-    entries = np.random.default_rng(0).permutation(np.repeat(ids, 2))
+    how = {"pos": 1, "seed": 3, "n_draws": 20}
+    once = tune_threshold(entries(y), proba, proba, objective, **how)
+    ids = np.random.default_rng(0).permutation(np.repeat(np.arange(200), 2))
     twice = tune_threshold(
-        y[entries],
-        proba[entries],
-        proba[entries],
-        weight[entries] / 2,
-        objective,
-        pos=1,
-        row_ids=ids[entries],
-        seed=3,
+        entries(y[ids], ids=ids), proba[ids], proba[ids], objective, **how
     )
-    assert twice[:2] == once[:2]
+    assert twice.rule == once.rule
+    np.testing.assert_allclose(twice.interval, once.interval)
     np.testing.assert_allclose(twice.left_out, once.left_out)
 
 
-def test_rows_without_weight_are_as_good_as_absent():
+@each_objective
+def test_copies_of_rows_in_their_groups_are_no_more_evidence(objective):
+    """What counts rows counts the copies, too; all else is as with one of each."""
     y, proba = binary(n=200)
-    ids = np.arange(200)
-    used = ids % 3 > 0
-    zeroed = tune_threshold(
-        y, proba, proba, used * 1.0, METRICS["f1"], pos=1, row_ids=ids, seed=0
+    how = {"pos": 1, "seed": 3, "n_draws": 20}
+    once = tune_threshold(entries(y), proba, proba, objective, **how)
+    group = np.random.default_rng(0).permutation(np.repeat(np.arange(200), 3))
+    if isinstance(objective, TopK):
+        objective = TopK(3 * objective.k)
+    copied = tune_threshold(
+        entries(y[group], units=group), proba[group], proba[group], objective, **how
     )
-    absent = tune_threshold(
-        y[used],
-        proba[used],
-        proba[used],
-        np.ones(used.sum()),
-        METRICS["f1"],
-        pos=1,
-        row_ids=ids[used],
-        seed=0,
-    )
-    assert zeroed[:2] == absent[:2]
-    np.testing.assert_array_equal(zeroed.left_out, absent.left_out)
+    assert copied.rule == once.rule
+    np.testing.assert_allclose(copied.interval, once.interval)
+    np.testing.assert_allclose(copied.left_out, 3 * once.left_out)
+
+
+def test_a_capacity_counts_rows_whatever_they_weigh():
+    y, proba = binary(n=300)
+    weight = np.random.default_rng(0).uniform(0.1, 20, 300)
+    how = {"pos": 1, "seed": 0, "n_draws": 5}
+    for objective, n_alerts in ((TopK(25), 25), (TopShare(0.1), 30)):
+        cut = tune_threshold(entries(y, weight), proba, proba, objective, **how).rule
+        assert cut.apply(proba).sum() == n_alerts
 
 
 def test_cuts_of_draws_are_scored_on_the_rows_that_were_left_out():
@@ -412,15 +407,17 @@ def test_cuts_of_draws_are_scored_on_the_rows_that_were_left_out():
     assert np.count_nonzero(y) >= 30
     rng = np.random.default_rng(0)
     weight = rng.uniform(0.5, 2, 300)
-    how = {"pos": 1, "row_ids": ids, "seed": 5, "n_draws": 7}
-    tuned = tune_threshold(y, proba, proba, weight, METRICS["mcc"], **how)
-    rows, score = DistinctRows.of(y, ids), proba[:, 1]
+    how = {"pos": 1, "seed": 5, "n_draws": 7}
+    tuned = tune_threshold(
+        entries(y, weight, ids=ids), proba, proba, METRICS["mcc"], **how
+    )
+    score = proba[:, 1]
     order = np.argsort(-score, kind="stable")
-    soft = soft_labels(y, proba, int(np.bincount(rows.label).min()))[:, 1]
-    draws = list(rows.draws(order, 7, 5))
+    soft = soft_labels(y, proba, int(np.bincount(y[::2]).min()))[:, 1]
+    draws = list(Draws.of(y, ids, 7, 5))
     assert len(tuned.left_out) == len(draws)
     for draw, found in zip(draws, tuned.left_out, strict=True):
-        drawn, out = weight[order] * draw, draw == 0
+        drawn, out = (weight * draw)[order], draw[order] == 0
         cut = best_cut(score[order], soft[order], drawn, METRICS["mcc"], 1)
         expected = confusion_matrix(
             y[order][out],
@@ -434,47 +431,33 @@ def test_cuts_of_draws_are_scored_on_the_rows_that_were_left_out():
 def test_a_constraint_out_of_reach_warns_once_and_the_nearest_cut_is_taken():
     y, proba = binary(n=300)
     goal = PrecisionAtLeast(0.999)
-    how = {"pos": 1, "row_ids": np.arange(300), "seed": 0, "n_draws": 3}
+    how = {"pos": 1, "seed": 0, "n_draws": 3}
     with pytest.warns(
         UnreachableConstraintWarning,
         match=r"PrecisionAtLeast\(precision=0.999.*lower bound of precision.* is 0\.",
     ) as caught:
-        rule = tune_threshold(y, proba, proba, np.ones(300), goal, **how).rule
+        rule = tune_threshold(entries(y), proba, proba, goal, **how).rule
     assert len(caught) == 1
     assert isinstance(rule, Cut)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        tune_threshold(y, proba, proba, np.ones(300), PrecisionAtLeast(0.2), **how)
+        tune_threshold(entries(y), proba, proba, PrecisionAtLeast(0.2), **how)
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_weights_are_no_evidence_whatever_their_scale(scale):
     y, proba = binary(n=300)
-    how = {"pos": 1, "row_ids": np.arange(300), "seed": 0, "n_draws": 3}
+    how = {"pos": 1, "seed": 0, "n_draws": 3}
     goal = PrecisionAtLeast(0.3)
-    unscaled = tune_threshold(y, proba, proba, np.ones(300), goal, **how).rule
-    found = tune_threshold(y, proba, proba, np.full(300, scale), goal, **how).rule
-    assert found == unscaled
-
-
-def test_uneven_weights_are_worth_fewer_rows():
-    weight = np.array([1.0, 1.0, 2.0, 0.0])
-    assert effective_weights(weight, np.arange(4)).sum() == pytest.approx(16 / 6)
-    twice = effective_weights(np.repeat(weight, 2) / 2, np.repeat(np.arange(4), 2))
-    assert twice.sum() == pytest.approx(16 / 6)
+    unscaled = tune_threshold(entries(y), proba, proba, goal, **how).rule
+    weighted = entries(y, np.full(300, scale))
+    assert tune_threshold(weighted, proba, proba, goal, **how).rule == unscaled
 
 
 def test_more_classes_get_weights_and_no_interval():
     y, proba, weight = classes(0, n=600)
     tuned = tune_threshold(
-        y,
-        proba,
-        proba,
-        weight,
-        METRICS["f1_macro"],
-        pos=None,
-        row_ids=np.arange(600),
-        seed=0,
+        entries(y, weight), proba, proba, METRICS["f1_macro"], pos=None, seed=0
     )
     assert tuned.interval is tuned.left_out is None
     assert isinstance(tuned.rule, ClassWeights)
@@ -583,7 +566,7 @@ def ranking_of(seed=0, n=500):
     rng = np.random.default_rng(seed)
     score = np.sort(rng.integers(0, 300, n) / 300)[::-1]
     membership = (rng.random(n) < score**3).astype(float)
-    return search_module._RankedCuts.of(score, membership, 1), rng
+    return search_module._RankedCuts.of(score, membership, np.ones(n), 1), rng
 
 
 def test_fewer_cuts_have_the_same_confusions():
@@ -619,15 +602,7 @@ def test_cuts_are_exact_and_intervals_near_however_few_cuts_a_draw_tries(monkeyp
 
     def tuned():
         return tune_threshold(
-            y,
-            proba,
-            proba,
-            np.ones(2000),
-            METRICS["f1"],
-            pos=1,
-            row_ids=np.arange(2000),
-            seed=0,
-            n_draws=30,
+            entries(y), proba, proba, METRICS["f1"], pos=1, seed=0, n_draws=30
         )
 
     rule, interval, _ = tuned()

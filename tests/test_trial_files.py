@@ -22,8 +22,8 @@ COMPLETE = TrialRecord(
     status="complete",
     score=Score(
         0.1 + 0.2,
-        np.array([0.25, np.nan, 1 / 3]),
-        np.array([np.nan, 0.5, np.nextafter(0.5, 1.0)]),
+        np.array([0.25, np.nan, np.nextafter(0.5, 1.0)]),
+        (0, 1, 4),
     ),
     results=tuple(
         FoldResult(number, "ok", RNG.random((7 + number, 2)), 0.5, 0.25)

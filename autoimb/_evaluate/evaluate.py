@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sklearn import config_context
 
 from autoimb._evaluate.encoding_cache import EncodedFold, encoded_folds
 from autoimb._evaluate.row_sample import ALL_ROWS
@@ -70,7 +71,7 @@ def evaluate(
     started, cpu = time.perf_counter(), time.process_time()
     try:
         # Convergence and constant columns show in the scores.
-        with quiet_warnings():
+        with quiet_warnings(), config_context(transform_output="default"):
             result = _scored(strategy, number, problem, row_sample, seconds)
     except Exception as error:  # noqa: BLE001  a candidate's failure is a result
         status, reason = describe_failure(error)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from autoimb._table.table import Table
 
 _DIFFERENCES = {
-    "n_rows": "X has {found:,} rows, not {seen:,}",
+    "n_rows": "X has {found:,} rows of positive weight, not {seen:,}",
     "names": "the columns have other names",
     "row_set": "X holds other values",
     "labels": "y holds other labels, or the rows are in another order",
@@ -61,7 +61,13 @@ def marks_of(table: Table) -> dict[str, Any]:
         name: None if part is None else hashlib.blake2b(part, digest_size=8).hexdigest()
         for name, part in parts.items()
     }
-    return {"n_rows": len(table.y), "table": table.fingerprint, **hashes}
+    arguments = [name for name in table.given.arguments if name != "costs"]
+    return {
+        "n_rows": len(table.y),
+        "table": table.fingerprint,
+        "arguments": arguments,
+        **hashes,
+    }
 
 
 def check_same_table(table: Table, seen: Mapping[str, Any]) -> None:
@@ -69,19 +75,22 @@ def check_same_table(table: Table, seen: Mapping[str, Any]) -> None:
     found = marks_of(table)
     if found == seen:
         return
-    reasons = [
+    reasons = []
+    for name in ("sample_weight", "groups"):
+        if (name in seen["arguments"]) > (name in found["arguments"]):
+            reasons.append(f"{name} is missing: pass it as there")
+        elif name in found["arguments"] and name not in seen["arguments"]:
+            reasons.append(f"it was fitted without {name}: leave it out")
+        elif found["n_rows"] == seen["n_rows"] and found[name] != seen[name]:
+            reasons.append(f"{name} differs: pass that of there")
+    differing = (
         text.format(found=found[name], seen=seen[name])
         for name, text in _DIFFERENCES.items()
         if found[name] != seen[name]
-    ][:1]  # with other rows, all else differs as well
-    for name in ("sample_weight", "groups"):
-        if found["n_rows"] != seen["n_rows"] or found[name] == seen[name]:
-            continue
-        if seen[name] is None:
-            reasons.append(f"fit was not given {name}: leave it out")
-        else:
-            fault = "is missing" if found[name] is None else "differs"
-            reasons.append(f"the argument {name} {fault}: pass the {name} of fit")
+    )
+    # Without its weights a table has more rows; with other rows, all else differs.
+    if not reasons or found["n_rows"] == seen["n_rows"]:
+        reasons = [*list(differing)[:1], *reasons]
     raise BadInputError(
         "this is not the table of the last fit or refit: "
         f"{'; '.join(reasons) or 'the rows are in another order'}. report(X, y) "

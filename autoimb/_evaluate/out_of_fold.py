@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autoimb._metrics.bootstrap import MAX_DRAWS, Draws
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -54,35 +56,47 @@ class OutOfFold:
     """Scores of rows by models not trained on them; a row has one entry per repeat."""
 
     rows: NDArray[np.intp]
+    """Number of each entry's row in the table."""
     y: NDArray[np.intp]
     proba: NDArray[np.float64]  # (n_entries, n_classes)
+    multiplicity: NDArray[np.float64]
+    """How many rows an entry stands for: those of a row sum to one."""
     weight: NDArray[np.float64]
-    """Row weight over the number of entries of that row."""
-    groups: NDArray[np.intp]
+    """The row's weight times the multiplicity."""
+    fold_ids: NDArray[np.intp]
     """Entries to leave out together when something is cross-fitted on these."""
+    units: NDArray[np.intp]
+    """Entries that bootstrap draws take together: of a row, or of a group of rows."""
 
     @classmethod
     def of(cls, results: Sequence[FoldResult], problem: Problem) -> OutOfFold:
         """Return the scored rows of some folds."""
         scored = [result for result in results if result.proba is not None]
         rows = np.concatenate([problem.folds[r.number].val_idx for r in scored])
-        n_rows = len(problem.table.y)
-        n_entries = np.bincount(rows, minlength=n_rows)
-        group_of_row = np.zeros(n_rows, dtype=np.intp)
+        table = problem.table
+        multiplicity = (1 / np.bincount(rows, minlength=len(table.y)).clip(1))[rows]
+        fold_of_row = np.zeros(len(table.y), dtype=np.intp)
         for number, fold in reversed(list(enumerate(problem.folds))):
-            group_of_row[fold.val_idx] = number
+            fold_of_row[fold.val_idx] = number
         return cls(
             rows=rows,
-            y=problem.table.y[rows],
+            y=table.y[rows],
             proba=np.concatenate([result.proba for result in scored]),
-            weight=(problem.table.weights / n_entries.clip(1))[rows],
-            groups=group_of_row[rows],
+            multiplicity=multiplicity,
+            weight=table.weights[rows] * multiplicity,
+            fold_ids=fold_of_row[rows],
+            units=table.units[rows],
         )
+
+    @property
+    def draws(self) -> Draws:
+        """Bootstrap draws of the entries."""
+        return Draws.of(self.y, self.units, MAX_DRAWS, seed=0)
 
     def by_row(self, proba: NDArray[np.float64], n_rows: int) -> NDArray[np.float64]:
         """Return the mean of entries' values for each row, NaN where there is none."""
-        total = np.zeros((n_rows, proba.shape[1]))
+        total = np.full((n_rows, proba.shape[1]), np.nan)
+        total[self.rows] = 0.0
         np.add.at(total, self.rows, proba)
         n_entries = np.bincount(self.rows, minlength=n_rows)
-        with np.errstate(invalid="ignore"):
-            return total / n_entries[:, np.newaxis]
+        return np.asarray(total / n_entries.clip(1)[:, np.newaxis])

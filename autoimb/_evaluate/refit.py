@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from sklearn import config_context
+
 from autoimb._execution.deadline import interrupt_after
 from autoimb._execution.process_settings import limited_threads, quiet_warnings
 from autoimb._table.weighted_encoding import fit_encoder
@@ -46,7 +48,12 @@ def refit(
     if seconds is not None and problem.can_stop(strategy):
         limit = grace(seconds)
     # Histogram boosting and linear algebra take no number of threads themselves.
-    with quiet_warnings(), limited_threads(n_threads), interrupt_after(limit):
+    with (
+        quiet_warnings(),
+        config_context(transform_output="default"),
+        limited_threads(n_threads),
+        interrupt_after(limit),
+    ):
         rest, X = _encoded_once(pipeline, strategy, problem, encoded)
         X, y, weights = fit_before_model(rest, X, table.y, table.sample_weight)
         left = max(0.0, (seconds or 0.0) - (time.perf_counter() - started))

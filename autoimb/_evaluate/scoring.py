@@ -1,9 +1,9 @@
 """Turn out-of-fold scores into a candidate's score, with its standard error.
 
 A candidate's score is the mean of its per-fold metric, averaged over repeats. The
-bootstrap draws rows class by class (whole groups where there are groups), the same for
-every candidate, and recomputes that mean: so the difference of two candidates has a
-standard error of its own, and rows that were not drawn serve as new data.
+bootstrap draws are the same for every candidate, and each recomputes that mean: so the
+difference of two candidates on the same folds has a standard error of its own, and rows
+that were not drawn serve as new data.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
 
+from autoimb._execution.process_settings import quiet_warnings
 from autoimb._metrics.confusion import mean_of_defined
 from autoimb._metrics.metrics import LabelMetric, Metric, ScorerMetric
 from autoimb._threshold.search import best_labels
@@ -30,9 +32,8 @@ if TYPE_CHECKING:
 from autoimb._metrics.bootstrap import (
     MAX_CELLS,
     MAX_DRAWS,
+    Draws,
     Score,
-    draw_by_class,
-    draw_groups,
     most_draws,
 )
 
@@ -49,7 +50,7 @@ class Scoring:
     folds: tuple[Fold, ...]
     counts: NDArray[np.uint8]  # (B, n) how often each draw holds each row
     _score_cache: _FoldScores = field(default_factory=WeakKeyDictionary)
-    """By fold result its metric: as it is, on the draws, on the rows left out."""
+    """By fold result its metric: as it is, then on each of the draws."""
     _mean_cache: _FoldScores = field(default_factory=WeakKeyDictionary)
     """By fold result its metric alone."""
 
@@ -64,23 +65,18 @@ class Scoring:
         )
         most = _MAX_SLOW_DRAWS if is_slow else MAX_DRAWS
         n_draws = min(most, most_draws(len(table.y)))
-        counts = (
-            draw_by_class(table.y, n_draws, seed)
-            if table.groups is None
-            else draw_groups(table.groups, n_draws, seed)
-        )
-        return cls(metric, table, folds, counts)
+        draws = Draws.of(table.y, table.units, n_draws, seed)
+        return cls(metric, table, folds, np.array(list(draws)))
 
     def score(self, results: Sequence[FoldResult]) -> Score:
         """Return the score of a candidate from its folds' results."""
 
         def counts_of(rows: NDArray[np.intp]) -> NDArray[np.uint8]:
-            drawn = self.counts[:, rows]
-            return np.vstack([_once(rows), drawn, drawn == 0])
+            return np.vstack([_once(rows), self.counts[:, rows]])
 
         values = self._mean_over_folds(results, counts_of, self._score_cache)
-        n_draws = len(self.counts)
-        return Score(float(values[0]), values[1 : n_draws + 1], values[n_draws + 1 :])
+        folds = tuple(sorted(result.number for result in results))
+        return Score(float(values[0]), values[1:], folds)
 
     def mean(self, results: Sequence[FoldResult]) -> float:
         """Return the score of a candidate without its bootstrap draws."""
@@ -179,13 +175,14 @@ class Scoring:
     ) -> NDArray[np.float64]:
         """Return the metric of some rows for each way (m, n) of counting them."""
         weight = self.table.sample_weight
-        return self.metric.score_many(
-            self.table.y[rows],
-            proba,
-            counts if weight is None else counts * weight[rows],
-            pos=self.table.pos,
-            y_pred=labels,
-        )
+        with quiet_warnings(UndefinedMetricWarning):  # of the user's scorers
+            return self.metric.score_many(
+                self.table.y[rows],
+                proba,
+                counts if weight is None else counts * weight[rows],
+                pos=self.table.pos,
+                y_pred=labels,
+            )
 
     def _labelled(
         self, results: Sequence[FoldResult], tuned_on: NDArray[Any] | None = None

@@ -63,10 +63,7 @@ def prediction_script(model: FittedModel, schema: Schema, decision: Decision) ->
         If a part of the model cannot be written as code.
     """
     names = ScriptNames()
-    # The out-of-fold entries of a row sum to its weight.
-    weight = np.bincount(decision.oof.rows, decision.oof.weight)
-    is_weighted = not np.allclose(weight[np.bincount(decision.oof.rows) > 0], 1)
-    if is_weighted:
+    if decision.row_weights == "uneven":
         names.of(fit_weighted)  # what it imports must not be named otherwise
     constants = [
         f"{_comment(what)}\n{layout(prefixed(f'{name} = ', code_of(value, names)))}"
@@ -86,7 +83,7 @@ def prediction_script(model: FittedModel, schema: Schema, decision: Decision) ->
             for encoder, name in encoders.items()
         ),
         *makers,
-        _fit(len(model.members), names, is_weighted=is_weighted),
+        _fit(len(model.members), names, decision.row_weights),
         _predict_proba(model, names),
         _predict(model.threshold),
     ]
@@ -211,20 +208,31 @@ def _read(schema: Schema, names: ScriptNames) -> str:
     )
 
 
-def _fit(n_pipelines: int, names: ScriptNames, *, is_weighted: bool) -> str:
-    """Return the function that fits the pipelines."""
+def _fit(n_pipelines: int, names: ScriptNames, row_weights: str) -> str:
+    """Return the function that fits the pipelines.
+
+    Where the weights of the training table were 0 or all alike, models need none.
+    """
     made = [f"make_pipeline_{place}()" for place in range(1, n_pipelines + 1)]
-    head, rows = "fit(X: Any, y: Any)", "rows = read(X)"
+    head, lines = "fit(X: Any, y: Any)", ["rows = read(X)"]
     fitted = [f"{pipeline}.fit(rows, codes)" for pipeline in made]
-    if is_weighted:
+    if row_weights != "none":
         head = "fit(X: Any, y: Any, sample_weight: Any)"
-        rows = "rows, weight = read(X), np.asarray(sample_weight, dtype=float)"
+        lines = [
+            "weight = np.asarray(sample_weight, dtype=float)",
+            "# Rows of weight 0 are left out; of the others only ratios count.",
+            "y = [label for label, w in zip(y, weight, strict=True) if w > 0]",
+            f"rows = read({names.of(pd.DataFrame)}(X).loc[weight > 0])",
+        ]
+    if row_weights == "uneven":
+        relative = names.copy("autoimb._table.table", "relative_weights")
+        lines.append(f"weight = {relative}(weight[weight > 0])")
         fit = names.of(fit_weighted)
         fitted = [f"{fit}({pipeline}, rows, codes, weight)" for pipeline in made]
     return _function(
         head,
         "Return the pipelines, fitted on a table and its labels.",
-        rows,
+        *lines,
         "code_of = {label: code for code, label in enumerate(CLASSES.tolist())}",
         "codes = np.array([code_of[label] for label in y])",
         prefixed("return ", Block("[", tuple(fitted), "]")),

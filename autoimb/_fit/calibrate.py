@@ -27,7 +27,7 @@ class CalibratedScores:
     proba: NDArray[np.float64]
     """Scores mapped by `calibration`, as the probabilities of new rows will be."""
     cross_fitted: NDArray[np.float64]
-    """Scores mapped by calibrations that were fitted without the entry's group."""
+    """Scores mapped by calibrations that were fitted without the entry's fold."""
     is_of_mean: bool = False
     """Whether the scores are a mean of members that were calibrated one by one."""
 
@@ -44,7 +44,7 @@ class CalibratedScores:
 def calibrate(oof: OutOfFold, pos: int | None) -> CalibratedScores:
     """Return the scores with the calibration that suits them best."""
     calibration, cross_fitted = fit_calibration(
-        oof.y, oof.proba, oof.weight, oof.groups, pos
+        oof.y, oof.proba, oof.weight, oof.fold_ids, pos, draws=oof.draws
     )
     return CalibratedScores(calibration, calibration(oof.proba), cross_fitted)
 
@@ -92,7 +92,9 @@ def ensemble_scores(
     outer: Calibration = Identity()
     if calibrates_output:
         # A mean of members that disagree is under-confident.
-        outer, crossed = fit_calibration(mean.y, crossed, mean.weight, mean.groups, pos)
+        outer, crossed = fit_calibration(
+            mean.y, crossed, mean.weight, mean.fold_ids, pos, draws=mean.draws
+        )
     return EnsembleScores(
         mean,
         CalibratedScores(outer, outer(proba), crossed, is_of_mean=True),

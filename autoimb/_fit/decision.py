@@ -7,7 +7,7 @@ threshold, or one for another class distribution, is therefore chosen without a 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -64,15 +64,20 @@ class Decision:
     shift: PriorShift | None = None
     """The change to the expected class distribution; None keeps that of the table."""
     oof: OutOfFold
+    """The entries, with the numbers of their rows among those that the user passed."""
     calibrated: CalibratedScores
     is_out_of_fold: bool = True
     """Whether the scores are out of fold; else they are of training rows."""
     classes: NDArray[Any]
     class_weights: NDArray[np.float64]
     """Total weight of each class in the training table."""
+    class_counts: NDArray[np.float64]
+    """Rows of each class there."""
     pos: int | None
+    row_weights: Literal["none", "equal", "uneven"] = "none"
+    """What the user gave the rows of positive weight."""
     costs: NDArray[np.float64] | None
-    """Costs of the rows of the training table."""
+    """Costs (n_entries, k) of the out-of-fold entries."""
     seed: int
 
     @classmethod
@@ -88,9 +93,11 @@ class Decision:
         """Return a tuned decision for the scores of a problem's rows."""
         table = problem.table
         # Stored as int32, so that saved models are smaller.
-        shorter = {
-            name: getattr(oof, name).astype(np.int32)
-            for name in ("rows", "y", "groups")
+        shorter: dict[str, Any] = {
+            "rows": table.given.rows[oof.rows].astype(np.int32),
+            "y": oof.y.astype(np.int32),
+            "fold_ids": oof.fold_ids.astype(np.int32),
+            "units": oof.units.astype(np.int32),
         }
         return cls(
             requested=requested,
@@ -98,11 +105,17 @@ class Decision:
             calibrated=calibrated,
             is_out_of_fold=is_out_of_fold,
             classes=table.classes,
-            class_weights=np.bincount(
-                table.y, table.weights, minlength=table.n_classes
-            ).astype(np.float64),
+            class_weights=table.class_weights,
+            class_counts=table.class_counts.astype(np.float64),
             pos=table.pos,
-            costs=table.costs,
+            row_weights=(
+                "uneven"
+                if table.sample_weight is not None
+                else "equal"
+                if "sample_weight" in table.given.arguments
+                else "none"
+            ),
+            costs=None if table.costs is None else table.costs[oof.rows],
             seed=problem.seed,
         ).tuned()
 
@@ -113,8 +126,10 @@ class Decision:
     def for_prior(self, prior: Any) -> Decision:
         """Return the decision for another class distribution, by the same objective."""
         after = resolve_prior(prior, self.classes, self.pos)
-        before = self.class_weights
-        shift = None if after is None else PriorShift.between(before, after)
+        before, rows_before = self.class_weights, self.class_counts
+        shift = None
+        if after is not None:
+            shift = PriorShift.between(before, after, rows_before)
         return replace(self, shift=shift).tuned()
 
     def tuned(self) -> Decision:
@@ -127,16 +142,14 @@ class Decision:
             TunedRule(aim)
             if isinstance(aim, Threshold)
             else tune_threshold(
-                oof.y,
+                oof,
                 self.calibrated.proba,
                 self.calibrated.cross_fitted,
-                oof.weight,
                 aim,
                 pos=self.pos,
-                row_ids=oof.rows,
                 seed=self.seed,
                 shift=self.shift,
-                costs=None if self.costs is None else self.costs[oof.rows],
+                costs=self.costs,
             )
         )
         return replace(
@@ -187,14 +200,21 @@ class DecisionScores:
             oof.weight if shift is None else oof.weight * shift.ratios[oof.y]
         )
         """Weight of each out-of-fold entry, scaled to the expected class shares."""
+        self.multiplicity: NDArray[np.float64] = (
+            oof.multiplicity
+            if shift is None
+            else oof.multiplicity * shift.row_ratios[oof.y]
+        )
+        """Rows that each entry stands for, scaled in the same way."""
         self.proba = shifted(decision.calibrated.proba, shift)
         """Out-of-fold probabilities that the rule applies to."""
         self.labels = decision.rule.apply(self.proba)
         """Out-of-fold labels."""
-        self.confusion: NDArray[np.float64] = confusion_matrices(
-            oof.y, self.labels, self.weight[np.newaxis], len(decision.classes)
-        )[0]
-        """Confusion matrix (k, k) of the out-of-fold labels."""
+        both = np.array([self.weight, self.multiplicity])
+        self.confusion, self.counts = confusion_matrices(
+            oof.y, self.labels, both, len(decision.classes)
+        )
+        """Confusion matrices (k, k) of the out-of-fold labels, by weight and by row."""
         self.at_threshold = metrics_at(oof.y, self.labels, self.proba, self.weight, pos)
         """Metrics with calibration, shift and threshold."""
         self.at_default = metrics_at(

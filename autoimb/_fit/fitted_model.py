@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn import config_context
 
 from autoimb._evaluate.fit_predict import predict_codes
 from autoimb._metrics.calibration import Calibration, Identity
@@ -55,7 +56,9 @@ class FittedModel:
         """Return the calibrated mean of the members' calibrated probabilities."""
         weights = [member.weight for member in self.members]
         encoded: dict[int, Any] = {}
-        probas = [member.proba(X, self.n_classes, encoded) for member in self.members]
+        # As in the fit: the encoders pass on arrays, whatever the user's settings.
+        with config_context(transform_output="default"):
+            probas = [m.proba(X, self.n_classes, encoded) for m in self.members]
         mean = np.average(probas, axis=0, weights=weights)
         return shifted(self.calibration(mean), self.shift)
 

@@ -1,17 +1,27 @@
-"""Bootstrap draws of rows, and the standard errors and intervals that they give.
+"""The bootstrap: draws of rows, and the standard errors and intervals that they give.
 
 A draw says how often each row counts; whatever is computed with weights can be computed
 on a draw. The rows that a draw left out serve as new data for what was chosen on it.
-There are three ways of drawing: `draw_by_class`, `draw_groups` for rows that belong
-together, and `DistinctRows.draws` for rows that stand several times in a table.
+There is one kind of draw, for scores and their differences, thresholds, the bands of
+curves, the honest estimate and the choice of a calibration:
+
+- What is drawn is a unit: a row with all its entries in repeated cross-validation, or a
+  group of rows where the user gave groups. Its entries count equally often.
+- Units are drawn class by class, so that every draw has as many of each class. A group
+  with rows of several classes belongs to the rarest of them.
+- Row weights do not change the draws: they enter the statistic, together with the
+  counts of a draw.
+
+References
+----------
+Davison & Hinkley 1997, "Bootstrap Methods and their Application", sections 3.2
+(stratified draws) and 3.8 (draws of clusters).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from autoimb._metrics.confusion import FloatArray, IntArray
@@ -20,8 +30,7 @@ MAX_DRAWS = 100
 MAX_CELLS = 5_000_000
 """Rows times draws: bounds time and memory on large tables."""
 
-
-# Draws -------------------------------------------------------------------------------
+# --- draws
 
 
 def most_draws(n_rows: int) -> int:
@@ -29,67 +38,63 @@ def most_draws(n_rows: int) -> int:
     return int(np.clip(MAX_CELLS // n_rows, 20, MAX_DRAWS))
 
 
-def draw_by_class(y: NDArray[np.intp], n_draws: int, seed: int) -> NDArray[np.uint8]:
-    """Return how often each row is drawn (B, n); every class keeps its size."""
-    rng = np.random.default_rng(seed)
-    counts = np.zeros((n_draws, len(y)), dtype=np.uint8)
-    for code in np.unique(y):
-        rows = np.flatnonzero(y == code)
-        picks = rng.integers(len(rows), size=(n_draws, len(rows)))
-        for draw, picked in zip(counts, picks, strict=True):
-            draw[rows] = np.bincount(picked, minlength=len(rows))
-    return counts
-
-
-def draw_groups(groups: NDArray[Any], n_draws: int, seed: int) -> NDArray[np.uint8]:
-    """Return how often each row is drawn (B, n), the rows of a group together."""
-    rng = np.random.default_rng(seed)
-    codes, names = pd.factorize(np.asarray(groups), use_na_sentinel=False)
-    counts = np.empty((n_draws, len(codes)), dtype=np.uint8)
-    for draw in counts:
-        picked = rng.integers(len(names), size=len(names))
-        draw[:] = np.bincount(picked, minlength=len(names))[codes]
-    return counts
-
-
 @dataclass(frozen=True, eq=False)
-class DistinctRows:
-    """The distinct rows of a table in which a row may stand several times.
+class Draws:
+    """Bootstrap draws; each iteration yields the same ones again."""
 
-    Repeated cross-validation predicts each row once a repeat: one row, several entries.
-    """
-
-    label: IntArray
-    """Label code (m,) of each distinct row."""
-    of_entry: IntArray
-    """The distinct row (n,) of each entry."""
+    place: IntArray
+    """Where (n,) the unit of each entry stands, when units are sorted by class."""
+    sizes: tuple[int, ...]
+    """Units of each class, in that order."""
+    n_draws: int
+    seed: int
 
     @classmethod
-    def of(cls, y: IntArray, row_ids: IntArray) -> "DistinctRows":
-        """Return the distinct rows of entries; `row_ids` (n,) numbers their rows."""
-        _, first, of_entry = np.unique(row_ids, return_index=True, return_inverse=True)
-        return cls(y[first], of_entry)
+    def of(cls, y: IntArray, units: IntArray, n_draws: int, seed: int) -> "Draws":
+        """Return draws of entries with labels `y` (n,), whose units are numbered.
 
-    def draws(self, entries: IntArray, n_draws: int, seed: int) -> Iterator[IntArray]:
-        """Yield how often each of the entries is drawn, one array a draw.
-
-        Entries of a row are drawn together, and every class keeps its number of rows.
+        The draws depend on the numbers of the units, not on the order of the entries.
         """
-        sizes = np.unique_counts(self.label).counts
-        place = np.empty(len(self.label), dtype=np.intp)
-        place[np.argsort(self.label, kind="stable")] = np.arange(len(self.label))
-        place = place[self.of_entry[entries]]
-        rng = np.random.default_rng(seed)
-        for _ in range(n_draws):
+        names, unit = np.unique(units, return_inverse=True)
+        n_classes = int(y.max()) + 1
+        # One entry for each unit and class, so that copies of a row do not count.
+        distinct = np.unique(unit * n_classes + y)
+        counts = np.bincount(distinct % n_classes, minlength=n_classes)
+        rank = np.empty(n_classes, dtype=np.intp)
+        rank[np.argsort(counts, kind="stable")] = np.arange(n_classes)
+        class_of_unit = np.full(len(names), n_classes)
+        np.minimum.at(class_of_unit, distinct // n_classes, rank[distinct % n_classes])
+        place = np.empty(len(names), dtype=np.intp)
+        place[np.argsort(class_of_unit, kind="stable")] = np.arange(len(names))
+        sizes = np.bincount(class_of_unit).tolist()
+        return cls(place[unit], tuple(n for n in sizes if n), n_draws, seed)
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield how often each entry (n,) is drawn, one array a draw."""
+        rng = np.random.default_rng(self.seed)
+        for _ in range(self.n_draws):
             counts = [
                 np.bincount(rng.integers(n, size=n, dtype=np.int32), minlength=n)
-                for n in sizes
+                for n in self.sizes
             ]
             # Small numbers stay in the cache while they are looked up in any order.
-            yield np.concatenate(counts, dtype=np.uint16, casting="unsafe")[place]
+            yield np.concatenate(counts, dtype=np.uint8, casting="unsafe")[self.place]
+
+    def standard_error_of_mean(self, values: FloatArray, weight: FloatArray) -> float:
+        """Return the standard error of the weighted mean of values (n,).
+
+        It is what infinitely many draws would give, to the first order: means need no
+        draws. An entry counts with its unit, so that copies of a row, or its entries in
+        further repeats, make no mean more certain.
+        """
+        deviations = weight * (values - np.average(values, weights=weight))
+        of_unit = np.bincount(self.place, deviations, minlength=sum(self.sizes))
+        of_class = np.split(of_unit, np.cumsum(self.sizes)[:-1])
+        variance = sum(len(part) * float(np.var(part)) for part in of_class)
+        return float(np.sqrt(variance) / weight.sum())
 
 
-# What draws say ----------------------------------------------------------------------
+# --- what draws say
 
 
 def standard_error(values: FloatArray) -> float:
@@ -104,6 +109,22 @@ def interval(values: FloatArray, share: float) -> FloatArray:
     return np.asarray(np.percentile(values, ends, axis=0))
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A score less another one on the same folds, with its standard error."""
+
+    value: float
+    standard_error: float
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether the difference is at least two standard errors."""
+        return abs(self.value) >= 2 * self.standard_error > 0
+
+    def __str__(self) -> str:
+        return f"{self.value:+.3f} ± {self.standard_error:.3f}"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Score:
     """A candidate's score, and the same on bootstrap draws of the rows."""
@@ -111,14 +132,25 @@ class Score:
     mean: float
     drawn: FloatArray
     """The score (B,) on the rows of each draw."""
-    left_out: FloatArray
-    """The score (B,) on the rows that each draw left out."""
+    folds: tuple[int, ...]
+    """Numbers of the folds that it is the mean over, ascending."""
 
     @property
     def standard_error(self) -> float:
         """The standard error of `mean`."""
         return standard_error(self.drawn)
 
-    def standard_error_of_difference(self, other: "Score") -> float:
-        """Return the standard error of the difference to another candidate."""
-        return standard_error(self.drawn - other.drawn)
+    def __sub__(self, other: "Score") -> Difference:
+        """Return the difference to another candidate's score on the same folds.
+
+        Raises
+        ------
+        ValueError
+            If the scores are over different folds: one may have had the easier ones.
+        """
+        if self.folds != other.folds:
+            raise ValueError(
+                f"scores over the folds {self.folds} and {other.folds} do not compare"
+            )
+        paired = standard_error(self.drawn - other.drawn)
+        return Difference(self.mean - other.mean, paired)

@@ -14,6 +14,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from scipy.special import expit, softmax
 
+from autoimb._metrics.bootstrap import Draws
 from autoimb._metrics.confusion import FloatArray, IntArray
 from autoimb._metrics.metrics import log_loss
 
@@ -174,14 +175,17 @@ def fit_calibration(
     weight: FloatArray,
     fold_ids: IntArray,
     pos: int | None,
+    *,
+    draws: Draws,
 ) -> tuple[Calibration, FloatArray]:
     """Return the map with the lowest log loss on left-out folds, and `proba` mapped so.
 
     Each row of the second array is mapped by a fit without the row's fold. Rows with
     equal `fold_ids` are left out together. The map is the identity unless another one
     has a lower log loss; beta calibration must be better than Platt scaling by more
-    than a standard error of the difference. It is also the identity where all rows of a
-    class lie in one fold: then no map can be compared on left-out rows.
+    than a standard error of the difference, by the bootstrap that draws these rows. It
+    is also the identity where all rows of a class lie in one fold: then no map can be
+    compared on left-out rows.
     """
     if any(len(np.unique(fold_ids[y == c])) < 2 for c in range(proba.shape[1])):
         return Identity(), proba
@@ -190,21 +194,15 @@ def fit_calibration(
         fitted = _fit(kind, y, proba, weight, pos)
         fits.append((fitted, cross_fitted(y, proba, weight, fold_ids, pos, fitted)))
     best = fits[0]
-    if len(fits) > 1 and _is_surely_better(y, fits[1][1], best[1], weight):
-        best = fits[1]
+    if len(fits) > 1:
+        _, (of_platt, of_beta) = zip(*fits, strict=True)
+        rows = np.arange(len(y))
+        gain = _soft_log(of_beta[rows, y]) - _soft_log(of_platt[rows, y])
+        standard_error = draws.standard_error_of_mean(gain, weight)
+        if np.average(gain, weights=weight) > standard_error:
+            best = fits[1]
     is_better = log_loss(y, best[1], weight) < log_loss(y, proba, weight)
     return best if is_better else (Identity(), proba)
-
-
-def _is_surely_better(
-    y: IntArray, proba: FloatArray, other: FloatArray, weight: FloatArray
-) -> bool:
-    """Whether the log loss is lower by more than a standard error of the difference."""
-    rows = np.arange(len(y))
-    gain = _soft_log(proba[rows, y]) - _soft_log(other[rows, y])
-    mean = float(np.average(gain, weights=weight))
-    standard_error = np.sqrt(_dot(weight**2, (gain - mean) ** 2)) / weight.sum()
-    return bool(mean > standard_error)
 
 
 def cross_fitted(  # noqa: PLR0917  (those of `fit_calibration`, and its result)

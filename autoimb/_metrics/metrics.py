@@ -11,7 +11,6 @@ row of weights per bootstrap draw, confusion matrices (..., k, k) as [true, pred
 """
 
 import inspect
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,7 +19,6 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.exceptions import UndefinedMetricWarning
 
 from autoimb._metrics.confusion import (
     BoolArray,
@@ -224,26 +222,27 @@ class ScorerMetric(Metric):
             y, labels = (y == pos).astype(int), (labels == pos).astype(int)
             proba = proba[:, [1 - pos, pos]]
         model = _StoredPredictions(proba, labels)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UndefinedMetricWarning)
-            scores = [self._score(model, y, w) for w in weights.astype(float)]
+        scores = [self._score(model, y, w) for w in weights.astype(float)]
         return np.array(scores, dtype=float)
 
     def _score(
         self, model: _StoredPredictions, y: IntArray, weight: FloatArray
     ) -> float:
-        """Return the scorer's value for weights (n,), or for rows repeated as often."""
+        """Return the scorer's value for weights (n,), or for rows repeated as often.
+
+        NaN where the weights leave no row of a class: scorers then fail, or mislead.
+        """
+        if len(np.unique(y[weight > 0])) < len(np.unique(y)):
+            return np.nan
         X = np.arange(len(y))[:, np.newaxis]
         function = getattr(self.scorer, "_score_func", self.scorer)
         if "sample_weight" in inspect.signature(function).parameters:
             return self.scorer(model, X, y, sample_weight=weight)
-        times = weight / weight[weight > 0].min(initial=np.inf)
+        times = weight / weight[weight > 0].min()
         if times.sum() > _MAX_REPEATS * len(y):
             times *= _MAX_REPEATS * len(y) / times.sum()
         times = np.where(weight > 0, np.maximum(np.rint(times), 1), 0).astype(int)
         rows = np.repeat(np.arange(len(y)), times)
-        if len(np.unique(y[rows])) < len(np.unique(y)):
-            return np.nan  # a scorer may fail, or mislead, without one of the classes
         return self.scorer(model, X[rows], y[rows])
 
 

@@ -20,8 +20,9 @@ from autoimb._report.data import (
     OutcomeSection,
     ReportData,
 )
+from autoimb._report.fit_results import difference_of
 from autoimb._report.search_section import search_section
-from autoimb._report.sentences import answer_name, difference_of, sentences
+from autoimb._report.sentences import answer_name, sentences
 from autoimb._report.winner_section import decision_fields, winner_section
 from autoimb._strategy.flowchart import FLOWCHART, Question
 from autoimb._table.folds import describe_folds

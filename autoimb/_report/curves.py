@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from scipy.special import expit, logit
 
+from autoimb._metrics.bootstrap import Draws, interval
 from autoimb._metrics.confusion import divide
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from autoimb._metrics.bootstrap import DistinctRows
-    from autoimb._metrics.confusion import BoolArray, FloatArray
+    from autoimb._metrics.confusion import BoolArray, FloatArray, IntArray
 
 _N_POINTS = 200  # of the curves: more cannot be told apart on a page
 _N_BINS = 10
@@ -89,9 +89,14 @@ def _rows(*columns: FloatArray) -> tuple[Any, ...]:
 
 
 def bins_of(
-    is_positive: BoolArray, score: FloatArray, weight: FloatArray
+    is_positive: BoolArray,
+    score: FloatArray,
+    weight: FloatArray,
+    multiplicity: FloatArray,
 ) -> tuple[tuple[float, float, float], ...]:
     """Return (mean score, share of positives, rows) of bins with as many positives.
+
+    The means are weighted; `multiplicity` (n,) is how many rows each entry stands for.
 
     Bins with as many rows, as those of scikit-learn's `calibration_curve`, would put
     nearly all rare positives into the last one; and it has no sample weights.
@@ -104,10 +109,10 @@ def bins_of(
         (
             float(np.average(score[part], weights=weight[part])),
             float(np.average(is_positive[part], weights=weight[part])),
-            float(weight[part].sum()),
+            float(multiplicity[part].sum()),
         )
         for part in parts
-        if weight[part].sum() > 0
+        if len(part)
     )
 
 
@@ -125,21 +130,22 @@ class Bands(NamedTuple):
         is_positive: BoolArray,
         score: FloatArray,
         weight: FloatArray,
-        rows: DistinctRows,
+        units: IntArray,
     ) -> Self:
         """Return the bands around the curves of scores.
 
         Each draw has the precision of the first cut that finds so many of its
         positives, and the rate of the first that alerts so many of its negatives. The
-        scores are sorted once for all draws.
+        scores are sorted once for all draws, which take entries of a unit together.
         """
         order = np.argsort(-score, kind="stable")
         last = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)
         n_draws = int(np.clip(_MAX_DRAWN // len(score), 10, _N_DRAWS))
         stops, precisions, rates = _STOPS * (1 - 1e-12), [], []
-        for draw in rows.draws(order, n_draws, seed=0):
-            drawn = weight[order] * draw
-            hits = np.cumsum(drawn * is_positive[order])[last]
+        weight, is_positive = weight[order], is_positive[order]
+        for draw in Draws.of(is_positive.astype(int), units[order], n_draws, seed=0):
+            drawn = weight * draw
+            hits = np.cumsum(drawn * is_positive)[last]
             alerts = np.cumsum(drawn)[last]
             mistakes = alerts - hits
             at = np.searchsorted(hits, stops * hits[-1])
@@ -148,7 +154,7 @@ class Bands(NamedTuple):
             rates.append(divide(hits[at], hits[-1:]))
         return cls(
             *(
-                _rows(_STOPS, *np.percentile(drawn, [2.5, 97.5], axis=0))
+                _rows(_STOPS, *interval(np.array(drawn), 0.95))
                 for drawn in (precisions, rates)
             )
         )

@@ -245,6 +245,8 @@ class SearchSection(Value):
 
     rows: tuple[LeaderboardRow, ...] = ()
     """The leaderboard, best first."""
+    has_repeats: bool = False
+    """Whether finalists were scored on further repeats of the folds."""
     best_so_far: tuple[Point, ...] = ()
     """(seconds since the start, best score then), at each improvement."""
     n_complete: int | None = None
@@ -302,8 +304,8 @@ class FoldRows(Value):
 class ExplorerSection(Value):
     """Counts at each cut on the out-of-fold scores, from no alerts to all rows.
 
-    Cuts fall; no row reaches the first one. Where rows have weights, counts are sums
-    of weights: they add up to `n_positive` and `n_negative`.
+    Cuts fall; no row reaches the first one, and every row the last one. Metrics are
+    computed from sums of weights, which are numbers of rows where these have none.
     """
 
     pos_label: str
@@ -315,13 +317,13 @@ class ExplorerSection(Value):
     scores: tuple[float, ...]
     """The lowest score that reaches each cut; of the first cut, the cut itself."""
     true_positives: tuple[float, ...]
-    """Positives that reach each cut."""
+    """Weight of the positives that reach each cut."""
     false_positives: tuple[float, ...]
-    """Negatives that reach each cut."""
-    n_positive: float
-    """All positives."""
-    n_negative: float
-    """All negatives."""
+    """Weight of the negatives that reach each cut."""
+    positive_alerts: tuple[float, ...]
+    """How many positives reach each cut."""
+    negative_alerts: tuple[float, ...]
+    """How many negatives reach each cut."""
     tuned: int
     """Position of the cut that the tuned threshold makes."""
     at_tuned: dict[str, float | None]
@@ -372,7 +374,7 @@ class WinnerSection(Value):
     calibration_name: str = ""
     """The calibration that was chosen."""
     confusion: tuple[tuple[float, ...], ...] = ()
-    """Rows: true classes; columns: predicted classes; counts (or weight)."""
+    """Rows: true classes; columns: predicted classes; numbers of rows."""
     class_labels: tuple[str, ...] = ()
     """Names of those rows and columns."""
     per_class: tuple[PerClass, ...] = ()

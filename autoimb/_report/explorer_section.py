@@ -29,7 +29,9 @@ def explorer_of(scores: DecisionScores) -> ExplorerSection | None:
     if pos is None:
         return None
     proba = scores.proba[:, pos]
-    counts = CutCounts.of(decision.oof.y == pos, proba, scores.weight)
+    is_positive = decision.oof.y == pos
+    counts = CutCounts.of(is_positive, proba, scores.weight)
+    rows = CutCounts.of(is_positive, proba, scores.multiplicity)
     alerted = proba[scores.labels == pos]
     tuned = int(np.count_nonzero(counts.scores >= alerted.min(initial=np.inf)))
     shown = np.union1d(counts.even_steps(1 + _MOST_CUTS), tuned)
@@ -45,8 +47,8 @@ def explorer_of(scores: DecisionScores) -> ExplorerSection | None:
         scores=tuple(np.append(thresholds[0], counts.scores)[shown].tolist()),
         true_positives=tuple(counts.true_positives[shown].tolist()),
         false_positives=tuple(counts.false_positives[shown].tolist()),
-        n_positive=float(counts.true_positives[-1]),
-        n_negative=float(counts.false_positives[-1]),
+        positive_alerts=tuple(rows.true_positives[shown].tolist()),
+        negative_alerts=tuple(rows.false_positives[shown].tolist()),
         tuned=int(np.searchsorted(shown, tuned)),
         at_tuned=_at_tuned(scores, pos, costs),
         costs=costs,
@@ -80,9 +82,10 @@ def _at_tuned(
 ) -> dict[str, float | None]:
     """Return the numbers that a page shows before its cut is moved."""
     confusion = 1000 * scores.confusion / scores.confusion.sum()
+    alerts = 1000 * scores.counts[:, pos].sum() / scores.counts.sum()
     mistakes = np.array([confusion[1 - pos, pos], confusion[pos, 1 - pos]])
     return {
         **{name: scores.at_threshold[name] for name in _METRICS},
-        "alerts": float(confusion[:, pos].sum()),
+        "alerts": float(alerts),
         "cost": float(mistakes @ costs),
     }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import nan
 from typing import TYPE_CHECKING
 
+from autoimb._metrics.bootstrap import Difference
 from autoimb._search.trials import TrialRecord, complete, leaderboard, with_finalists
 from autoimb._select.ensemble import EnsembleScoring
 from autoimb._select.honest_score import HonestScore, honest_score
@@ -23,6 +25,16 @@ if TYPE_CHECKING:
     from autoimb._strategy.flowchart import Recommendation
     from autoimb._strategy.search_space import SearchSpace
     from autoimb._table.profile import DatasetProfile
+
+
+def difference_of(one: Score | None, other: Score | None) -> Difference:
+    """Return the first score less the second, NaN where they do not compare.
+
+    They do not where one is missing, or where they are over different folds.
+    """
+    if one is None or other is None or one.folds != other.folds:
+        return Difference(nan, nan)
+    return one - other
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,18 +66,26 @@ class FitResults:
     @cached_property
     def honest(self) -> HonestScore:
         """What to expect on new data: of the fitted model, if that is not the best."""
-        candidates = complete(self.outcome.records)
-        return honest_score(candidates, self.selection, self._ensemble_scoring)
+        return honest_score(self.candidates, self.selection, self._ensemble_scoring)
+
+    @cached_property
+    def candidates(self) -> list[TrialRecord]:
+        """The candidates that are complete, as scored on the same folds, best first."""
+        return complete(self.outcome.records)
 
     @cached_property
     def records(self) -> list[TrialRecord]:
         """All candidates, the finalists as they were scored last."""
         return with_finalists(self.outcome.records, self.selection.finalists)
 
-    @cached_property
-    def complete(self) -> list[TrialRecord]:
-        """The candidates that were scored on every fold, best first."""
-        return complete(self.records)
+    def compared(self, one: TrialRecord, other: TrialRecord) -> Difference:
+        """Return the difference of two candidates' scores, on all folds of both."""
+        numbers = {one.number, other.number}
+        for records in (self.selection.finalists, self.candidates):
+            scores = {r.number: r.score for r in records if r.number in numbers}
+            if len(scores) == len(numbers):
+                return difference_of(scores[one.number], scores[other.number])
+        return difference_of(None, None)
 
     @cached_property
     def leaderboard(self) -> pd.DataFrame:

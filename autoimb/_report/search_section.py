@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,9 @@ import numpy as np
 from autoimb._catalogue import AXES
 from autoimb._catalogue.entry import BASELINE
 from autoimb._evaluate.row_sample import ALL_ROWS
+from autoimb._execution.process_settings import quiet_warnings
 from autoimb._report.data import AxisEffect, FamilyRow, LeaderboardRow, SearchSection
-from autoimb._report.sentences import difference_of
+from autoimb._report.fit_results import difference_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +36,11 @@ def search_section(results: FitResults) -> SearchSection:
     samples = {record.row_samples[0] for record in records if record.row_samples}
     return SearchSection(
         rows=tuple(LeaderboardRow(**row) for row in rows),
+        has_repeats=any(
+            results.problem.folds[number].repeat > 0
+            for record in results.selection.finalists
+            for number in (record.score.folds if record.score else ())
+        ),
         best_so_far=_best_so_far(records),
         n_complete=n_of["complete"],
         n_failed=n_of["failed"] + n_of["killed"],
@@ -50,10 +55,11 @@ def search_section(results: FitResults) -> SearchSection:
 
 
 def _best_so_far(records: Sequence[TrialRecord]) -> tuple[tuple[float, float], ...]:
-    """Return (seconds, score) at each improvement."""
+    """Return (seconds, score) at each improvement, all scores over the same folds."""
     steps: list[tuple[float, float]] = []
     for record in records:
-        if record.score and (not steps or record.mean > steps[-1][1]):
+        is_scored = record.status == "complete" and record.score is not None
+        if is_scored and (not steps or record.mean > steps[-1][1]):
             steps.append((record.finished_at, record.mean))
     return tuple(steps)
 
@@ -90,7 +96,7 @@ def _effects(results: FitResults) -> tuple[AxisEffect, ...]:
     effects = [
         effect_of(axis, results.space.catalogue.get(axis, name).label, comparisons)
         for axis in axes
-        for name, comparisons in comparisons_of(axis, results.complete).items()
+        for name, comparisons in comparisons_of(axis, results.candidates).items()
     ]
     effects.sort(key=lambda e: (axes.index(e.axis), -(e.difference or 0.0)))
     return tuple(effects)
@@ -146,9 +152,10 @@ def _families(results: FitResults) -> tuple[FamilyRow, ...]:
 def _family(results: FitResults, name: str) -> FamilyRow:
     """Return the scores and the time of one family's candidates."""
     records = [r for r in results.records if r.strategy.family.name == name]
-    scores = [r.score for r in records if r.status == "complete" and r.score]
+    complete = [r for r in results.candidates if r.strategy.family.name == name]
+    scores = [record.score for record in complete if record.score]
     best = max(scores, key=lambda score: score.mean, default=None)
-    first = results.complete[0] if results.complete else results.selection.winner
+    first = [*results.candidates, results.selection.winner][0]
     behind = difference_of(first.score, best)
     return FamilyRow(
         name=results.space.catalogue.get("family", name).label,
@@ -174,9 +181,8 @@ def _importances(study: optuna.Study) -> tuple[tuple[str, float], ...]:
     names = [name for name, n in n_trials.items() if n >= _MIN_TRIALS]
     if len(names) < 2:
         return ()
-    with warnings.catch_warnings():
+    with quiet_warnings(UserWarning):
         # That some parameters had few trials is said on the page.
-        warnings.simplefilter("ignore", UserWarning)
         shares = get_param_importances(study, params=names)
     ranked = [(name, share) for name, share in shares.items() if share > 0]
     return tuple(ranked[:_MAX_IMPORTANCES])

@@ -3,43 +3,23 @@
 from __future__ import annotations
 
 from math import isfinite, nan
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from autoimb._report.fit_results import difference_of
 from autoimb._report.formats import percent
 from autoimb._threshold.rules import Cut
 
 if TYPE_CHECKING:
     from autoimb._fit.decision import Decision, DecisionScores
     from autoimb._fit.refit_selection import RefitFailure
-    from autoimb._metrics.bootstrap import Score
+    from autoimb._metrics.bootstrap import Difference
     from autoimb._report.fit_results import FitResults
 
 
-class Difference(NamedTuple):
-    """A difference of two scores on the same rows."""
-
-    value: float
-    standard_error: float
-
-    @property
-    def is_significant(self) -> bool:
-        """Whether the difference is at least two standard errors."""
-        return abs(self.value) >= 2 * self.standard_error > 0
-
-    def __str__(self) -> str:
-        return f"{self.value:+.3f} ± {self.standard_error:.3f} (standard error)"
-
-    @property
-    def in_words(self) -> str:
-        """The difference in words, and whether it may be chance."""
-        return str(self) if self.is_significant else f"{self}, which may be chance"
-
-
-def difference_of(one: Score | None, other: Score | None) -> Difference:
-    """Return the first score less the second, NaN where one of them is missing."""
-    if one is None or other is None:
-        return Difference(nan, nan)
-    return Difference(one.mean - other.mean, one.standard_error_of_difference(other))
+def in_words(difference: Difference) -> str:
+    """Return a difference with its standard error, and whether it may be chance."""
+    chance = "" if difference.is_significant else ", which may be chance"
+    return f"{difference} (standard error){chance}"
 
 
 def sentences(results: FitResults) -> list[str]:
@@ -61,7 +41,7 @@ def sentences(results: FitResults) -> list[str]:
         about.append(
             f"The ensemble averages the probabilities of {n_members} candidates, "
             f"{n_handled} of which handle the imbalance. Its score less that of the "
-            f"best of them alone is {gain.in_words}."
+            f"best of them alone is {in_words(gain)}."
         )
     return [*about, _about_flowchart(results)]
 
@@ -144,7 +124,7 @@ def _about_handling(results: FitResults) -> str:
         return (
             f"The best single candidate is {measured}; the baseline, "
             f"{name(baseline.strategy)}, has {baseline.mean:.3f}. Handling the "
-            f"imbalance gains {gain.in_words}."
+            f"imbalance gains {in_words(gain)}."
         )
     alone = f"The best single candidate does nothing about the imbalance: {measured}"
     handled = [r for r in results.selection.finalists if r.strategy.is_handled]
@@ -154,7 +134,7 @@ def _about_handling(results: FitResults) -> str:
     loss = difference_of(other.score, winner.score)
     return (
         f"{alone}. The best finalist that handles it, {name(other.strategy)}, differs "
-        f"by {loss.in_words}."
+        f"by {in_words(loss)}."
     )
 
 
@@ -162,16 +142,20 @@ def _about_flowchart(results: FitResults) -> str:
     """Return whether the scores agree with the flowchart's advice."""
     guide, best = results.recommendation, results.selection.winner
     advice = f"The flowchart advised: {guide.advice[0].lower()}{guide.advice[1:]}"
-    first = next((r for r in results.complete if r.strategy in guide.seeds), None)
+    first = next((r for r in results.candidates if r.strategy in guide.seeds), None)
     if first is None:
         return f"{advice}; none of its strategies was scored in time."
     label = results.space.label(first.strategy)
-    measured = f"{advice}. Its best strategy, {label}, has {first.mean:.3f}"
+    mean = next(r.mean for r in results.records if r.number == first.number)
+    measured = f"{advice}. Its best strategy, {label}, has {mean:.3f}"
     if first.number == best.number:
         return f"{measured}: it is the best single candidate, so the data agree."
-    behind = difference_of(first.score, best.score)
+    behind = results.compared(first, best)
     agreed = "so the data disagree" if behind.is_significant else "which may be chance"
-    return f"{measured}, {behind} compared with the best single candidate, {agreed}."
+    return (
+        f"{measured}, {behind} (standard error) compared with the best single "
+        f"candidate, {agreed}."
+    )
 
 
 def about_prior(decision: Decision) -> list[str]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autoimb._fit.decision import DecisionScores
-from autoimb._metrics.bootstrap import DistinctRows
 from autoimb._metrics.confusion import f_beta, precision, recall
 from autoimb._metrics.metrics import METRICS
 from autoimb._report.curves import Bands, bins_of, curves_of, histogram
@@ -70,7 +69,7 @@ def decision_fields(decision: Decision) -> dict[str, Any]:
         "at_default": dict(scores.at_default),
         "at_threshold": dict(scores.at_threshold),
         "expected": scores.expected or None,
-        "confusion": tuple(map(tuple, np.rint(scores.confusion).tolist())),
+        "confusion": tuple(map(tuple, np.rint(scores.counts).tolist())),
         "per_class": _per_class(scores),
         "explorer": explorer_of(scores),
         "sentences": (*about_prior(decision), *about_threshold(scores)),
@@ -83,7 +82,7 @@ def _curve_fields(scores: DecisionScores, pos: int) -> dict[str, Any]:
     oof, proba, weight = scores.decision.oof, scores.proba[:, pos], scores.weight
     is_positive = oof.y == pos
     pr_curve, roc_curve = curves_of(is_positive, proba, weight)
-    bands = Bands.of(is_positive, proba, weight, DistinctRows.of(oof.y, oof.rows))
+    bands, rows = Bands.of(is_positive, proba, weight, oof.units), scores.multiplicity
     at_threshold = scores.at_threshold
     return {
         "no_skill_precision": float(np.average(is_positive, weights=weight)),
@@ -92,8 +91,8 @@ def _curve_fields(scores: DecisionScores, pos: int) -> dict[str, Any]:
         "roc_curve": roc_curve,
         "roc_band": bands.true_rate,
         "operating_point": (at_threshold["recall"], at_threshold["precision"]),
-        "calibration_before": bins_of(is_positive, oof.proba[:, pos], weight),
-        "calibration_after": bins_of(is_positive, proba, weight),
+        "calibration_before": bins_of(is_positive, oof.proba[:, pos], weight, rows),
+        "calibration_after": bins_of(is_positive, proba, weight, rows),
         "histogram": histogram(is_positive, proba, weight),
     }
 
@@ -109,7 +108,7 @@ def _per_class(scores: DecisionScores) -> tuple[PerClass, ...]:
             recall=float(recall(confusion, code)),
             f1=float(f_beta(confusion, code, 1.0)),
             average_precision=float(rank(y, scores.proba, weights, pos=code)[0]),
-            support=float(confusion[code].sum()),
+            support=float(scores.counts[code].sum()),
         )
         for code, label in enumerate(scores.decision.classes)
     )

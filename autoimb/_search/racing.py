@@ -12,7 +12,6 @@ enough: it has tens of thousands of validation rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from autoimb._evaluate.out_of_fold import FoldResult
     from autoimb._evaluate.scoring import Scoring
-    from autoimb._metrics.bootstrap import Score
+    from autoimb._metrics.bootstrap import Difference, Score
     from autoimb._table.table import Table
 
 MIN_FOLDS = 2
@@ -34,41 +33,16 @@ _MIN_VALIDATED = 20  # of them in the folds that are compared
 _CLEAR = 2.0  # standard errors of the paired difference
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """How far a candidate is from the incumbent on the folds that both have run.
-
-    Attributes
-    ----------
-    difference : float
-        Candidate minus incumbent.
-    standard_error : float
-        Standard error of that difference.
-    """
-
-    difference: float
-    standard_error: float
-
-    @property
-    def is_clear(self) -> bool:
-        """Whether the candidate is clearly behind."""
-        return self.difference < -_CLEAR * self.standard_error
-
-    def __str__(self) -> str:
-        return f"{self.difference:+.3f} ± {self.standard_error:.3f}"
-
-
 def is_behind(candidate: Score | None, incumbent: Score | None) -> bool:
     """Whether a candidate with all folds is clearly behind the incumbent."""
     if candidate is None or incumbent is None:
         return False
-    return _gap(candidate, incumbent).is_clear
+    return is_clear(candidate - incumbent)
 
 
-def _gap(candidate: Score, incumbent: Score) -> Gap:
-    """Return the difference of two scores, with its standard error."""
-    standard_error = candidate.standard_error_of_difference(incumbent)
-    return Gap(candidate.mean - incumbent.mean, standard_error)
+def is_clear(gap: Difference) -> bool:
+    """Whether a candidate with this difference to the incumbent is clearly behind."""
+    return gap.value < -_CLEAR * gap.standard_error
 
 
 class RacingRule:
@@ -81,13 +55,13 @@ class RacingRule:
 
     def gap(
         self, candidate: Sequence[FoldResult], incumbent: Sequence[FoldResult]
-    ) -> Gap | None:
+    ) -> Difference | None:
         """Return the gap over the same folds, None while they hold few positives."""
         folds, table = self.scoring.folds, self.scoring.table
         rows = np.concatenate([folds[result.number].val_idx for result in candidate])
         if _n_rare(table, table.y[rows]) < _MIN_VALIDATED:
             return None
-        return _gap(self.scoring.score(candidate), self.scoring.score(incumbent))
+        return self.scoring.score(candidate) - self.scoring.score(incumbent)
 
 
 def _n_rare(table: Table, y: NDArray[np.intp]) -> int:

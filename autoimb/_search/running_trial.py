@@ -14,7 +14,7 @@ import numpy as np
 
 from autoimb._evaluate.context import fold_result
 from autoimb._evaluate.row_sample import ALL_ROWS
-from autoimb._search.racing import MIN_FOLDS
+from autoimb._search.racing import MIN_FOLDS, is_clear
 from autoimb._search.trials import TrialRecord
 from autoimb._strategy.strategy import Choice
 
@@ -255,12 +255,12 @@ class RunningTrial:
             return None
         mine = best_stage(results, racing.scoring, self.stages)
         gap = racing.gap(mine, theirs)
-        if gap is None or not gap.is_clear:
+        if gap is None or not is_clear(gap):
             return None
         where, value = "on a sample of the rows", None
         if self.n_checked:
             where = f"after {self.n_checked} of {len(self.numbers)} folds"
-            value = best.first_repeat_mean + gap.difference
+            value = best.mean + gap.value
         reason = f"clearly behind trial {best.number} {where}: {gap}"
         return Verdict("dropped", reason, reported_value=value)
 

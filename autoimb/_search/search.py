@@ -172,8 +172,13 @@ class _Search:
         self.records: list[TrialRecord] = []
         self.by_strategy: dict[Strategy, TrialRecord] = {}
         self.best: TrialRecord | None = None
+        self.earlier_s = max(
+            (r.finished_at for r in study_records.records), default=0.0
+        )
+        """Seconds of earlier searches, whose clock goes on."""
         for record in study_records.records:
-            self._keep(record)
+            # Finalists of an earlier fit were scored on further repeats.
+            self._keep(record.on_folds(self.numbers, context.scoring))
 
     @property
     def deadline(self) -> Deadline:
@@ -275,9 +280,7 @@ class _Search:
         place, problem = len(self.records) + len(self.queue), self.context.problem
         # A resumed search may hold more records than an uninterrupted one.
         records = self.records[: max(0, place - LAG + 1)]
-        incumbent = max(
-            complete(records), key=lambda r: r.first_repeat_mean, default=None
-        )
+        incumbent = next(iter(complete(records)), None)
         behind = self._families_behind(records, incumbent)
         trial = self.study_records.ask(
             place, lambda params: params.get("family") not in behind
@@ -316,10 +319,16 @@ class _Search:
             return set()
         behind, others = set(), set()
         for record in records:
-            if record.status == "dropped" or is_behind(record.score, incumbent.score):
-                behind.add(record.strategy.family.name)
-            elif record.status == "complete":
-                others.add(record.strategy.family.name)
+            family, is_complete = (
+                record.strategy.family.name,
+                record.status == "complete",
+            )
+            if record.status == "dropped" or (
+                is_complete and is_behind(record.score, incumbent.score)
+            ):
+                behind.add(family)
+            elif is_complete:
+                others.add(family)
         return behind - others
 
     def _is_known(self, strategy: Strategy) -> bool:
@@ -420,7 +429,7 @@ class _Search:
 
     def _record_of(self, candidate: RunningTrial) -> TrialRecord:
         """Return the record of a candidate that is decided."""
-        finished_at, verdict = self.fit_deadline.elapsed_s, candidate.verdict
+        finished_at, verdict = self._now(), candidate.verdict
         if verdict is None:
             record = candidate.complete_record(
                 self.context.scoring, self.space.catalogue, finished_at
@@ -440,6 +449,10 @@ class _Search:
             finished_at=finished_at,
         )
 
+    def _now(self) -> float:
+        """Return the seconds since the fit began, after those of earlier searches."""
+        return self.earlier_s + self.fit_deadline.elapsed_s
+
     def _ended(self, candidate: RunningTrial, verdict: Verdict) -> TrialRecord:
         """Return the record of a candidate that did not run all its folds.
 
@@ -450,15 +463,15 @@ class _Search:
         return candidate.incomplete_record(
             verdict,
             self.context.scoring,
-            self.fit_deadline.elapsed_s,
+            self._now(),
             keeps_scores=self.best is None and verdict.status == "timeout",
         )
 
     def _record(self, candidate: RunningTrial, record: TrialRecord) -> None:
         """Keep a record and report it to the study.
 
-        The worst record then loses its out-of-fold scores if more than `_MAX_KEPT`
-        records hold scores.
+        The worst record then loses its out-of-fold scores if more records hold scores
+        than `_MAX_WITH_SCORES`.
         """
         verdict = candidate.verdict
         self.not_started.append(verdict is not None and verdict.could_not_start)
@@ -468,7 +481,7 @@ class _Search:
         if len(with_scores) > _MAX_WITH_SCORES:
             worst = min(with_scores, key=lambda i: self.records[i].mean)
             self.records[worst] = replace(
-                self.records[worst], results=(), sample_result=None
+                self.records[worst], results=(), further=(), sample_result=None
             )
             self.study_records.forget_scores(self.records[worst])
 

@@ -11,7 +11,7 @@ import hashlib
 import re
 import uuid
 from collections import deque
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 DEFAULT_NAME = "autoimb"
 _FINGERPRINT, _SEED = "autoimb:fingerprint", "autoimb:seed"
 _FOLDER_ID = "autoimb:folder"
+_FORMAT = "2"  # of the files of trials
 _OTHER = {"data": "other data", "folds": "other folds"}
 
 
@@ -237,6 +238,7 @@ class StudyRecords:
     def forget_scores(self, record: TrialRecord) -> None:
         """Delete out-of-fold scores that no later step needs."""
         if self.trial_files is not None:
+            self.trial_files.write(record)
             self.trial_files.forget_scores(record.number)
 
     def update(self, records: Sequence[TrialRecord]) -> None:
@@ -245,7 +247,8 @@ class StudyRecords:
         for record in records:
             n_before = before.get(record.number, 0)
             if self.trial_files is not None and record.n_folds > n_before:
-                self.trial_files.write(record)
+                every = (*record.results, *record.further)
+                self.trial_files.write(replace(record, results=every))
 
 
 def _tell(study: optuna.Study, trial: optuna.Trial, record: TrialRecord) -> None:
@@ -350,6 +353,7 @@ def fingerprint_of(problem: Problem, space: SearchSpace) -> dict[str, str]:
         "metric": _content_of(problem.metric),
         "search space": _hash(repr(choices).encode()),
         "autoimb version": version("autoimb"),
+        "stored format": _FORMAT,
     }
 
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SAMPLE = "sample_result"  # the name of its scores among those of folds, by number
-_ARRAYS = {"proba", "stages"}  # of a fold's result: not in the JSON file
+_NOT_WRITTEN = {"proba", "stages", "further"}
+"""Fields that are not in the JSON file: arrays, and folds that are in `results`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def _as_json(value: Any) -> Any:
         return value.to_dict()
     if not is_dataclass(value):
         raise TypeError(f"a {type(value).__name__} cannot be written as JSON")
-    names = [part.name for part in fields(value) if part.name not in _ARRAYS]
+    names = [part.name for part in fields(value) if part.name not in _NOT_WRITTEN]
     return {name: getattr(value, name) for name in names}
 
 
@@ -103,9 +104,7 @@ def _record(
             else None,
             "score": None
             if score is None
-            else Score(
-                score["mean"], np.array(score["drawn"]), np.array(score["left_out"])
-            ),
+            else Score(score["mean"], np.array(score["drawn"]), tuple(score["folds"])),
         }
     )
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     import optuna
 
     from autoimb._catalogue import Catalogue
     from autoimb._evaluate.out_of_fold import FoldResult
+    from autoimb._evaluate.scoring import Scoring
     from autoimb._metrics.bootstrap import Score
     from autoimb._strategy.strategy import Strategy
 
@@ -51,6 +52,8 @@ class TrialRecord:
     score: Score | None = None
     results: tuple[FoldResult, ...] = ()
     """Folds that were scored; empty where they are no longer needed."""
+    further: tuple[FoldResult, ...] = ()
+    """Folds of further repeats that an earlier search scored, not part of `score`."""
     n_folds: int = 0
     fit_seconds: float = 0.0
     """Mean seconds of one fit."""
@@ -75,10 +78,19 @@ class TrialRecord:
         """The score, or minus infinity if there is none."""
         return float("-inf") if self.score is None else self.score.mean
 
-    @property
-    def first_repeat_mean(self) -> float:
-        """The score on the folds that every candidate runs: its value in the study."""
-        return self.mean if self.reported_value is None else self.reported_value
+    def on_folds(self, numbers: Container[int], scoring: Scoring) -> TrialRecord:
+        """Return the record with its score over these folds alone."""
+        every = (*self.results, *self.further)
+        results = tuple(result for result in every if result.number in numbers)
+        if results == self.results:
+            return self
+        return replace(
+            self,
+            score=scoring.score(results),
+            results=results,
+            further=tuple(result for result in every if result.number not in numbers),
+            n_folds=len(results),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +136,14 @@ def with_finalists(
 
 
 def leaderboard(records: Sequence[TrialRecord], catalogue: Catalogue) -> pd.DataFrame:
-    """Return one row a candidate: those with a score by score, then the others."""
+    """Return one row a candidate: those with a score by score, then the others.
+
+    Finalists come first, by their scores over all repeats that they have run: a score
+    over fewer folds does not compare with theirs.
+    """
     ranked = sorted(
         (record for record in records if record.status != "duplicate"),
-        key=lambda record: (-record.mean, record.number),
+        key=lambda r: (-len(r.score.folds) if r.score else 0, -r.mean, r.number),
     )
     rows = [
         {

@@ -100,9 +100,7 @@ def typical_standard_error(records: Sequence[TrialRecord]) -> float:
     best = records[0].score
     if best is None:
         return 0.0
-    errors = np.array(
-        [r.score.standard_error_of_difference(best) for r in records[1:] if r.score]
-    )
+    errors = np.array([(r.score - best).standard_error for r in records[1:] if r.score])
     known = errors[np.isfinite(errors)]
     return float(known.mean()) if len(known) else 0.0
 
@@ -128,30 +126,37 @@ def has_few_positives(problem: Problem) -> bool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EnsembleScoring:
-    """Scores ensembles; the scores of each candidate are calibrated only once."""
+    """Scores ensembles; the same results of a candidate are calibrated only once."""
 
     problem: Problem
     scoring: Scoring
-    _calibrated: dict[int, tuple[FoldResult, ...]] = field(default_factory=dict)
-    """Results by trial number."""
+    _calibrated: dict[tuple[FoldResult, ...], tuple[FoldResult, ...]] = field(
+        default_factory=dict
+    )
+    """By results as the models gave them, the same with calibrated scores."""
 
     def calibrated(self, record: TrialRecord) -> tuple[FoldResult, ...]:
         """Return a candidate's results with calibrated scores, which can be averaged.
 
         Each score is mapped by a calibration that was fitted without its fold.
         """
-        if record.number not in self._calibrated:
+        if record.results not in self._calibrated:
             oof = OutOfFold.of(record.results, self.problem)
             _, crossed = fit_calibration(
-                oof.y, oof.proba, oof.weight, oof.groups, self.problem.table.pos
+                oof.y,
+                oof.proba,
+                oof.weight,
+                oof.fold_ids,
+                self.problem.table.pos,
+                draws=oof.draws,
             )
             ends = np.cumsum([len(r.scores) for r in record.results])[:-1]
             parts: list[NDArray[np.float64]] = np.split(crossed, ends)
-            self._calibrated[record.number] = tuple(
+            self._calibrated[record.results] = tuple(
                 replace(result, proba=part, stages=())
                 for result, part in zip(record.results, parts, strict=True)
             )
-        return self._calibrated[record.number]
+        return self._calibrated[record.results]
 
     def results(self, members: Sequence[Member]) -> tuple[FoldResult, ...]:
         """Return the results of the members' mean, of the folds that all have run.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from autoimb._execution.deadline import Deadline
 from autoimb._search.trials import TrialRecord, complete
 from autoimb._select.select import select
 from autoimb._select.selection import Selection
-from autoimb.exceptions import BudgetTooSmallWarning, NoCandidateError
+from autoimb.exceptions import BudgetTooSmallWarning, NoCandidateError, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,15 +70,12 @@ def _fall_back(
             number=len(outcome.records), strategy=not_failed[0], status="skipped"
         )
         how = "was fitted with its defaults, its threshold tuned on training rows"
-    why = (
-        _commonest(r.reason for r in tried)
-        or f"{deadline.time_limit_s} s were too short"
-    )
-    warnings.warn(
+    too_short = f"{deadline.time_limit_s} s were too short"
+    why = _commonest(r.reason for r in tried) or too_short
+    warn(
         f"no candidate was complete ({why}): {space.label(record.strategy)} {how}. "
         "Give more time, or more memory.",
         BudgetTooSmallWarning,
-        stacklevel=5,
     )
     return Selection.alone(record)
 

@@ -1,7 +1,8 @@
 """Finalists: the candidates that are scored again, on further repeats of the folds.
 
 The best of many uncertain scores is mostly the luckiest. The few best candidates are
-therefore scored on fresh folds before one of them wins.
+therefore scored on fresh folds before one of them wins. Only those that were scored
+again can win then: the others may have been lucky on the first folds.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from autoimb._strategy.strategy import Strategy
 
 _FEWEST_FINALISTS = 4
+_ENOUGH_MEMBERS = 5  # the mean of more gains little
 
 
 def choose_finalists(complete: Sequence[TrialRecord], size: int) -> list[TrialRecord]:
@@ -42,22 +44,28 @@ def choose_finalists(complete: Sequence[TrialRecord], size: int) -> list[TrialRe
 
 @dataclass(frozen=True, slots=True)
 class RepeatPlan:
-    """How many finalists are to be scored on further repeats, and the seconds."""
+    """How many finalists to score on further repeats, 0 for none, and the seconds."""
 
     n_finalists: int
     seconds: float
 
 
 def plan_repeats(
-    finalists: Sequence[TrialRecord], context: EvaluationContext, seconds: float
+    finalists: Sequence[TrialRecord],
+    context: EvaluationContext,
+    seconds: float,
+    *,
+    size: int,
 ) -> RepeatPlan:
-    """Return what can be scored in so many seconds: at least two finalists, or none.
+    """Return what can be scored in so many seconds: enough finalists, or none.
 
     As many finalists as can be scored on one further repeat, then as many repeats:
-    fewer finalists on more folds choose better than more finalists on few.
+    fewer finalists on more folds choose better than more finalists on few. Enough are
+    two, or five for an ensemble of so many members, which are chosen among them.
     """
     sizes = [len(numbers) for numbers in _further_repeats(context.problem)]
-    for n_finalists in range(len(finalists), 1, -1):
+    fewest = max(2, min(len(finalists), size, _ENOUGH_MEMBERS))
+    for n_finalists in range(len(finalists), fewest - 1, -1):
         spans = [
             _expected_seconds(finalists[:n_finalists], sum(sizes[: n + 1]), context)
             for n in range(len(sizes))
@@ -90,13 +98,11 @@ def rescore(
 ) -> list[TrialRecord]:
     """Return finalists scored on as many further repeats as the time allows.
 
-    A repeat counts for all finalists or for none, so that all means are over the same
-    folds. A repeat begins if it is expected to end by `deadline`. It is then given
-    until `last_deadline`, since the workers may still have been busy.
+    All are scored on the same folds: a repeat counts for all finalists or for none. A
+    repeat begins if it is expected to end by `deadline`. It is then given until
+    `last_deadline`, since the workers may still have been busy.
     """
-    if not finalists:
-        return []
-    results = {record.number: list(record.results) for record in finalists}
+    results = {r.number: [*r.results, *r.further] for r in finalists}
     for numbers in _further_repeats(context.problem):
         if _expected_seconds(finalists, len(numbers), context) > deadline.remaining_s:
             break
@@ -108,18 +114,12 @@ def rescore(
             break
         for trial, result in scored:
             results[trial].append(result)
-    # A finalist of a stored search may have run repeats that the others have not.
     common = set.intersection(*({r.number for r in of} for of in results.values()))
     rescored = []
     for record in finalists:
-        on_common = tuple(r for r in results[record.number] if r.number in common)
-        if len(on_common) == len(record.results):
-            rescored.append(record)
-            continue
-        score, n_folds = context.scoring.score(on_common), len(on_common)
-        rescored.append(
-            replace(record, score=score, results=on_common, n_folds=n_folds)
-        )
+        further = tuple(results[record.number][len(record.results) :])
+        new = replace(record, further=further) if further else record
+        rescored.append(new.on_folds(common, context.scoring))
     return rescored
 
 
@@ -136,7 +136,9 @@ def _score_repeat(
     further = [
         (record, number)
         for record in finalists
-        for number in sorted(set(numbers) - {r.number for r in record.results})
+        for number in sorted(
+            set(numbers) - {r.number for r in (*record.results, *record.further)}
+        )
     ]
     results = context.evaluate_all(
         [(record.strategy, number) for record, number in further], deadline

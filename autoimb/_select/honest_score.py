@@ -6,7 +6,7 @@ choice on each draw of the rows and scores what is chosen on the rows left out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 from typing import TYPE_CHECKING
 
@@ -75,7 +75,9 @@ def honest_score(
     both too high. A metric of labels is scored at thresholds that were tuned on the
     rows drawn.
 
-    A substitute was not chosen by its score, so it is scored alone.
+    A substitute was not chosen by its score, so it is scored alone. The draws choose by
+    the folds that all candidates have run; further repeats of the finalists enter the
+    selection's score.
     """
     table, metric = ensemble_scoring.problem.table, ensemble_scoring.scoring.metric
     candidates = [selection.winner] if selection.is_substitute else complete
@@ -90,7 +92,7 @@ def honest_score(
         estimate=float(drawn.mean()) if len(drawn) else nan,
         low=float(low),
         high=float(high),
-        no_skill=metric.no_skill(table.class_counts / len(table.y), table.pos),
+        no_skill=metric.no_skill(table.class_weights / table.weights.sum(), table.pos),
         baseline=float(of_baseline.mean()) if len(of_baseline) else nan,
     )
 
@@ -109,10 +111,40 @@ def _drawn_scores(
     records = [r for r in candidates if r.results and r.score is not None]
     if not winner or not records:
         return np.array([])
+    shared = set.intersection(*({f.number for f in r.results} for r in records))
+    on_shared = [
+        replace(member, record=member.record.on_folds(shared, scoring))
+        for member in members
+    ]
+    selected = _selected_scores(records, len(members), ensemble_scoring)
+    if isinstance(scoring.metric, LabelMetric):
+        # The draws' scores are used directly: on all rows the threshold would be tuned
+        # on the rows that it is scored on.
+        return selected[np.isfinite(selected)]
+    on_all = scoring.pooled(
+        winner, np.ones((1, scoring.counts.shape[1]), dtype=np.uint8)
+    )
+    by_winner = scoring.on_left_out(
+        ensemble_scoring.results(on_shared), np.arange(len(scoring.counts))
+    )
+    is_known = np.isfinite(selected) & np.isfinite(by_winner)
+    corrected: NDArray[np.float64] = (
+        selected[is_known] + on_all - by_winner[is_known].mean()
+    )
+    # Subtracting a mean can raise a single draw above the best possible score.
+    is_scorer = isinstance(scoring.metric, ScorerMetric)
+    return corrected if is_scorer else np.minimum(corrected, 1.0)
+
+
+def _selected_scores(
+    records: Sequence[TrialRecord], size: int, ensemble_scoring: EnsembleScoring
+) -> NDArray[np.float64]:
+    """Return what is selected on each draw, as scored on the rows that it left out."""
+    scoring = ensemble_scoring.scoring
     drawn = np.array([r.score.drawn for r in records if r.score])
     ranks = np.argsort(-np.where(np.isfinite(drawn), drawn, -np.inf), axis=0)
     selected = np.empty(len(scoring.counts))
-    if len(members) == 1:
+    if size == 1:
         # Few candidates are best on some draw: each is scored once for all of them.
         for place in np.unique(ranks[0]):
             draws = np.flatnonzero(ranks[0] == place)
@@ -122,24 +154,10 @@ def _drawn_scores(
             best_across_families(records, MAX_MEMBERS)
         )
         for draw, order in enumerate(ranks.T):
-            ranked = best_across_families([records[i] for i in order], len(members))
+            ranked = best_across_families([records[i] for i in order], size)
             results = _selected_on(draw, ranked, standard_error, ensemble_scoring)
             selected[draw] = scoring.on_left_out(results, np.array([draw]))[0]
-    if isinstance(scoring.metric, LabelMetric):
-        # The draws' scores are used directly: on all rows the threshold would be tuned
-        # on the rows that it is scored on.
-        return selected[np.isfinite(selected)]
-    on_all = scoring.pooled(
-        winner, np.ones((1, scoring.counts.shape[1]), dtype=np.uint8)
-    )
-    by_winner = scoring.on_left_out(winner, np.arange(len(scoring.counts)))
-    is_known = np.isfinite(selected) & np.isfinite(by_winner)
-    corrected: NDArray[np.float64] = (
-        selected[is_known] + on_all - by_winner[is_known].mean()
-    )
-    # Subtracting a mean can raise a single draw above the best possible score.
-    is_scorer = isinstance(scoring.metric, ScorerMetric)
-    return corrected if is_scorer else np.minimum(corrected, 1.0)
+    return selected
 
 
 def _selected_on(

@@ -54,10 +54,13 @@ def select(
     last_deadline = deadline.with_reserve(slowest + last + further / 2)
     first_deadline = last_deadline.with_reserve(further / 2)
     n_rescored = plan_repeats(
-        finalists, context, first_deadline.remaining_s
+        finalists, context, first_deadline.remaining_s, size=size
     ).n_finalists
-    rescored = rescore(finalists[:n_rescored], context, first_deadline, last_deadline)
-    finalists = [*rescored, *finalists[n_rescored:]]
+    if n_rescored:
+        # Only these compare: the others may have been lucky on the first repeat.
+        finalists = rescore(
+            finalists[:n_rescored], context, first_deadline, last_deadline
+        )
     winner = _winner(finalists)
     baselines = [r for r in finalists if not r.strategy.is_handled]
     return Selection(
@@ -94,15 +97,13 @@ def _winner(finalists: Sequence[TrialRecord]) -> TrialRecord:
     best = max(finalists, key=lambda r: (r.mean, -r.number))
     if not best.strategy.is_handled or best.score is None:
         return best
-    as_good = [
-        record
-        for record in finalists
-        if record.strategy.family.name == best.strategy.family.name
-        and not record.strategy.is_handled
-        and record.score is not None
-        and not best.mean - record.mean
-        >= _WORTH_HANDLING * best.score.standard_error_of_difference(record.score)
-    ]
+    as_good = []
+    for record in finalists:
+        is_of_family = record.strategy.family.name == best.strategy.family.name
+        if is_of_family and not record.strategy.is_handled and record.score is not None:
+            gain = best.score - record.score
+            if not gain.value >= _WORTH_HANDLING * gain.standard_error:
+                as_good.append(record)
     return max(as_good, key=lambda r: r.mean, default=best)
 
 
@@ -130,9 +131,8 @@ def choose_members(
     alone = (Member(winner),)
     if len(members) == 1:
         return alone
-    together, best = ensemble_scoring.score(members), ensemble_scoring.score(alone)
-    is_taken = together.mean > best.mean
+    gain = ensemble_scoring.score(members) - ensemble_scoring.score(alone)
+    is_taken = gain.value > 0
     if has_few_positives(ensemble_scoring.problem):
-        margin = CLEARLY * together.standard_error_of_difference(best)
-        is_taken = not together.mean < best.mean - margin
+        is_taken = not gain.value < -CLEARLY * gain.standard_error
     return tuple(members) if is_taken else alone

@@ -22,7 +22,7 @@ class Selection:
     baseline: TrialRecord | None
     """The best candidate without handling; None if there is no complete one."""
     finalists: tuple[TrialRecord, ...]
-    """The candidates that were scored on further repeats, best first."""
+    """The candidates that could win, all scored on the same folds, best first."""
     members: tuple[Member, ...]
     """What predicts: the winner first, alone or in an ensemble."""
     quickest: TrialRecord | None = None

@@ -64,6 +64,8 @@ def reserved_seconds(
     if deadline.time_limit_s is None or not complete:
         return last
     finalists = choose_finalists(complete, size)
-    repeats = plan_repeats(finalists, context, _REPEATS_SHARE * deadline.time_limit_s)
+    repeats = plan_repeats(
+        finalists, context, _REPEATS_SHARE * deadline.time_limit_s, size=size
+    )
     refits = further_refit_seconds(finalists, size, deadline)
     return last + refits + _SLACK * repeats.seconds

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import PredefinedSplit, StratifiedKFold
+from sklearn.model_selection._split import _CVIterableWrapper
 
 from autoimb._table.table import Table
 from autoimb.exceptions import BadInputError
@@ -56,7 +56,9 @@ def make_folds(
         None: 8 folds below 60 rows of the smallest class, 5 up to 250; above that 5
         folds up to 20,000 rows, 4 up to 50,000, else 3. Never more than the smallest
         class has rows (or groups). Splitters and iterables are used as they are; a
-        fold that validates a row again starts a new repeat.
+        fold that validates a row again starts a new repeat. Iterables, and
+        `PredefinedSplit`, number the rows that the user passed; other splitters see
+        those of positive weight.
     random_state : int
         Seed of the shuffling. Repeat r is the same however many repeats there are.
     n_repeats : int, default=None
@@ -205,23 +207,25 @@ def _choose_fold(load: NDArray[np.float64], group: NDArray[np.intp], code: int) 
 
 def _group_counts(table: Table) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return each row's group code, and rows (n_groups, n_classes) of each class."""
-    codes, names = pd.factorize(np.asarray(table.groups), use_na_sentinel=False)
+    codes = table.units
+    n_groups = int(codes.max()) + 1
     cells = codes * table.n_classes + table.y
-    counts = np.bincount(cells, minlength=len(names) * table.n_classes)
-    return codes, counts.reshape(len(names), table.n_classes)
+    counts = np.bincount(cells, minlength=n_groups * table.n_classes)
+    return codes, counts.reshape(n_groups, table.n_classes)
 
 
 def _check_groups(folds: Iterable[Fold], table: Table) -> None:
     """Raise if rows of one group are in both parts of a fold, which is a leak."""
     if table.groups is None:
         return
-    codes, names = pd.factorize(np.asarray(table.groups), use_na_sentinel=False)
+    codes = table.units
     for fold in folds:
         split_groups = np.intersect1d(codes[fold.train_idx], codes[fold.val_idx])
         if len(split_groups):
+            row = int(np.argmax(codes == split_groups[0]))
             raise BadInputError(
                 "cv= trains and validates on rows of group "
-                f"{names.tolist()[split_groups[0]]!r}, which "
+                f"{table.groups[row : row + 1].tolist()[0]!r}, which "
                 "flatters every score: pass a number such as cv=5, which keeps groups "
                 "whole, or a splitter that does, such as StratifiedGroupKFold."
             )
@@ -258,8 +262,7 @@ def _user_folds(table: Table, cv: Any) -> Iterator[Fold]:
     """Yield the user's folds; one that validates a row again starts a new repeat."""
     repeat = index = 0
     validated = np.zeros(len(table.y), dtype=bool)
-    for position, pair in enumerate(_pairs(table, cv)):
-        train_idx, val_idx = _checked_pair(pair, position, len(table.y))
+    for train_idx, val_idx in _user_pairs(table, cv):
         if validated[val_idx].any():
             repeat, index = repeat + 1, 0
             validated[:] = False
@@ -268,17 +271,30 @@ def _user_folds(table: Table, cv: Any) -> Iterator[Fold]:
         index += 1
 
 
-def _pairs(table: Table, cv: Any) -> Iterable[Any]:
-    """Return the (train, validation) rows that the user's cv stands for."""
+def _user_pairs(
+    table: Table, cv: Any
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield the rows of the table in both parts of each of the user's folds."""
+    n_rows, given = len(table.y), table.given
+    pairs: Iterable[Any] = cv
     if hasattr(cv, "split") and not isinstance(cv, (str, bytes, type)):
         groups = () if table.groups is None else (table.groups,)
-        return cv.split(table.X, table.y, *groups)  # type: ignore[no-any-return]
-    if isinstance(cv, Iterable) and not isinstance(cv, (str, bytes, Mapping)):
-        return cv
-    raise BadInputError(
-        f"{cv=} must be None, a number of folds, a scikit-learn splitter such as "
-        "StratifiedKFold(5), or an iterable of (train_rows, validation_rows)."
-    )
+        pairs = cv.split(table.X, table.y, *groups)
+        if isinstance(cv, PredefinedSplit | _CVIterableWrapper):
+            n_rows = given.n_rows  # these hold numbers of the user's rows
+    elif isinstance(cv, Iterable) and not isinstance(cv, (str, bytes, Mapping)):
+        n_rows = given.n_rows
+    else:
+        raise BadInputError(
+            f"{cv=} must be None, a number of folds, a scikit-learn splitter such as "
+            "StratifiedKFold(5), or an iterable of (train_rows, validation_rows)."
+        )
+    at = np.full(n_rows, -1)
+    at[given.rows if n_rows == given.n_rows else slice(None)] = np.arange(len(table.y))
+    for position, pair in enumerate(pairs):
+        train, val = (at[part] for part in _checked_pair(pair, position, n_rows))
+        if (val >= 0).any():
+            yield train[train >= 0], val[val >= 0]
 
 
 def _checked_pair(

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils import gen_batches
-from threadpoolctl import threadpool_limits
 
 from autoimb._table.columns import CanonicalRows, Schema, since_1970, take
 from autoimb._table.table import Table
@@ -44,16 +43,12 @@ def minority_types(table: Table, minority: int) -> dict[str, float] | None:
         [pd.factorize(X.iloc[:, i])[0] for i in categorical], dtype=np.int32
     ).reshape(len(categorical), len(rows))  # -1 for gaps
     batches = gen_batches(len(queries), max(1, _BLOCK_CELLS // len(rows)))
-    # Products of so few columns are faster with one thread, above all beside others.
-    with threadpool_limits(limits=1, user_api="blas"):
-        n_like = [
-            _count_like_neighbours(
-                squared_distances(queries[batch], numbers, codes),
-                queries[batch],
-                is_like,
-            )
-            for batch in batches
-        ]
+    n_like = [
+        _count_like_neighbours(
+            squared_distances(queries[batch], numbers, codes), queries[batch], is_like
+        )
+        for batch in batches
+    ]
     counts = np.bincount(
         np.digitize(np.concatenate(n_like), _EDGES), minlength=len(_TYPES)
     )

@@ -14,15 +14,40 @@ from sklearn.utils import column_or_1d, gen_batches
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, _num_samples
 
-from autoimb._table.columns import CanonicalRows, Schema, as_rows, infer_schema
+from autoimb._table.columns import (
+    CanonicalRows,
+    Schema,
+    as_rows,
+    infer_schema,
+    take,
+)
 from autoimb.exceptions import BadInputError
 
 _HASHED_AT_ONCE = 65_536  # rows, of which one column fits into the cache
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class GivenRows:
+    """What the user passed, of which a table holds the rows of positive weight."""
+
+    n_rows: int
+    rows: NDArray[np.intp]
+    """Numbers of the table's rows among those that were passed, ascending."""
+    arguments: tuple[str, ...]
+    """Names of the optional arguments that were passed."""
+
+    def kept(self, X: CanonicalRows) -> CanonicalRows:
+        """Return the rows of a table that the user passed."""
+        return X if len(self.rows) == self.n_rows else take(X, self.rows)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """Checked training data: canonical rows, label codes, weights and groups."""
+    """Checked training data: canonical rows, label codes, weights and groups.
+
+    Rows of weight 0 are not in it, so that nothing is learned from them, counted or
+    scored.
+    """
 
     X: CanonicalRows
     y: NDArray[np.intp]
@@ -32,22 +57,25 @@ class Table:
     """Code of the positive class; None for more than two classes."""
     schema: Schema
     sample_weight: NDArray[np.float64] | None
+    """How important each row is: relative, positive, with mean 1; None if all alike."""
     groups: NDArray[Any] | None
     row_hashes: NDArray[np.uint64]
     """Hash of each row of X: equal rows have equal hashes."""
+    given: "GivenRows"
     costs: NDArray[np.float64] | None = None
     """Cost (n_rows, n_classes) of each row if each of the classes is predicted."""
 
     def with_raw_rows(self, X: Any) -> "Table":
         """Return the table with rows as the user wrote them."""
         schema = replace(self.schema, is_raw=True)
-        return replace(self, X=schema.canonical(X), schema=schema)
+        return replace(self, X=self.given.kept(schema.canonical(X)), schema=schema)
 
     @property
-    def optional_inputs(self) -> tuple[str, ...]:
-        """Names of the optional arguments of `fit` that the user passed."""
-        names = ("sample_weight", "groups", "costs")
-        return tuple(name for name in names if getattr(self, name) is not None)
+    def units(self) -> NDArray[np.intp]:
+        """What is drawn as a whole: the number of each row's group, or of the row."""
+        if self.groups is None:
+            return np.arange(len(self.y))
+        return pd.factorize(self.groups, use_na_sentinel=False)[0]
 
     @property
     def n_classes(self) -> int:
@@ -67,10 +95,15 @@ class Table:
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        """Row weights, ones if the user passed none."""
+        """Row weights, ones where all rows are alike."""
         if self.sample_weight is None:
             return np.ones(len(self.y))
         return self.sample_weight
+
+    @property
+    def class_weights(self) -> NDArray[np.float64]:
+        """Total weight of each class, in the order of `classes`."""
+        return np.bincount(self.y, self.weights, minlength=self.n_classes).astype(float)
 
     @property
     def fingerprint(self) -> str:
@@ -92,18 +125,21 @@ def check_table(
     costs: ArrayLike | None = None,
 ) -> Table:
     """Return the checked table; raise `BadInputError` if it cannot be learned from."""
-    rows = as_rows(X)
-    labels = check_labels(y)
-    _check_lengths(
-        X=rows, y=labels, sample_weight=sample_weight, groups=groups, costs=costs
-    )
-    classes, codes = _encode_labels(labels)
-    weights = None
+    rows, labels = as_rows(X), label_array(y)
+    optional = {"sample_weight": sample_weight, "groups": groups, "costs": costs}
+    _check_lengths(X=rows, y=labels, **optional)
+    weights = np.ones(len(labels))
     if sample_weight is not None:
         weights = _check_sample_weight(
-            sample_weight, codes, dtype=np.float64, ensure_non_negative=True
+            sample_weight, weights, dtype=np.float64, ensure_non_negative=True
         )
-    _check_classes(classes, codes, weights)
+    passed = tuple(name for name, value in optional.items() if value is not None)
+    given = GivenRows(len(labels), kept := np.flatnonzero(weights), passed)
+    if len(kept) < len(labels):
+        rows, labels, weights = given.kept(rows), labels[kept], weights[kept]
+    classes, codes = _encode_labels(check_labels(labels))
+    _check_classes(classes, codes)
+    weights = relative_weights(weights)
     schema = infer_schema(rows)
     canonical = schema.canonical(rows)
     return Table(
@@ -112,20 +148,29 @@ def check_table(
         classes=classes,
         pos=_positive_code(classes, codes, pos_label),
         schema=schema,
-        sample_weight=weights,
-        groups=None if groups is None else np.asarray(groups),
+        sample_weight=None if (weights == weights[0]).all() else weights,
+        groups=None if groups is None else np.asarray(groups)[kept],
         row_hashes=_hash_rows(canonical),
-        costs=None if costs is None else _check_costs(costs, classes),
+        given=given,
+        costs=None if costs is None else _check_costs(costs, classes, kept),
     )
+
+
+def relative_weights(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return positive weights with mean 1.
+
+    They are rounded, to seven digits, so that the same weights on another scale become
+    the same numbers: only ratios count. (In one of some ten million rows, the rounding
+    errors of the scale lie across a step, and a digit differs.)
+    """
+    mantissa, exponent = np.frexp(weights / weights.max())
+    relative = np.ldexp(np.round(mantissa * 2.0**24) / 2.0**24, exponent)
+    return np.asarray(relative / relative.mean())
 
 
 def check_labels(y: Any) -> NDArray[Any]:
     """Return labels as an array of one dimension; raise if any is missing."""
-    if y is None:
-        raise BadInputError(
-            "requires y to be passed, but the target y is None: pass the labels."
-        )
-    values = _label_array(y)
+    values = label_array(y)
     n_missing = int(np.sum(pd.isna(values)))
     if n_missing:
         raise BadInputError(
@@ -142,8 +187,12 @@ def check_labels(y: Any) -> NDArray[Any]:
     return values
 
 
-def _label_array(y: Any) -> NDArray[Any]:
+def label_array(y: Any) -> NDArray[Any]:
     """Return y as an array of one dimension, with tuples as whole labels."""
+    if y is None:
+        raise BadInputError(
+            "requires y to be passed, but the target y is None: pass the labels."
+        )
     if sparse.issparse(y):
         raise BadInputError("y is a sparse matrix: pass a dense array of labels.")
     if isinstance(y, (list, tuple, pd.Series)):
@@ -198,16 +247,12 @@ def codes_of(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.intp]:
     return codes
 
 
-def _check_classes(
-    classes: NDArray[Any],
-    codes: NDArray[np.intp],
-    weights: NDArray[np.float64] | None,
-) -> None:
-    """Raise unless there are two classes, each with two rows and some weight."""
+def _check_classes(classes: NDArray[Any], codes: NDArray[np.intp]) -> None:
+    """Raise unless there are two classes, each with two rows."""
     if len(classes) == 1:
         raise BadInputError(
-            f"y holds only one class, {classes.tolist()[0]!r}: "
-            "a classifier needs at least two."
+            f"y holds only one class, {classes.tolist()[0]!r}: a classifier needs at "
+            "least two, in rows of positive weight."
         )
     counts = np.bincount(codes)
     if counts.min() < 2:
@@ -217,16 +262,12 @@ def _check_classes(
             f"{', '.join(single[:5])} has 1 (n_samples={len(codes)}): "
             "drop or merge it, or collect more."
         )
-    weightless = np.bincount(codes, weights=weights) == 0
-    if weightless.any():
-        raise BadInputError(
-            f"every row of class {classes[weightless].tolist()[0]!r} has weight 0 in "
-            "sample_weight: drop the class, or give its rows some weight."
-        )
 
 
-def _check_costs(costs: ArrayLike, classes: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the costs (n_rows, n_classes) as floats; raise if they are of no use."""
+def _check_costs(
+    costs: ArrayLike, classes: NDArray[Any], kept: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return the costs (n_kept, n_classes) as floats; raise if they are of no use."""
     expected = (
         f"one column for each of the classes {classes[:20].tolist()}, in this order"
     )
@@ -236,12 +277,14 @@ def _check_costs(costs: ArrayLike, classes: NDArray[Any]) -> NDArray[np.float64]
         raise BadInputError(f"costs must be numbers, {expected}: {error}.") from error
     if values.ndim != 2 or values.shape[1] != len(classes):
         raise BadInputError(f"costs has shape {values.shape}: pass {expected}.")
+    values = values[kept]
     infinite = ~np.isfinite(values)
     if infinite.any():
         row, column = np.argwhere(infinite)[0].tolist()
         raise BadInputError(
-            f"costs holds {values[row, column]} in row {row}, column {column} (of "
-            f"{np.count_nonzero(infinite)}): fill or drop those rows, costs are finite."
+            f"costs holds {values[row, column]} in row {kept[row]}, column {column} "
+            f"(of {np.count_nonzero(infinite)}): fill or drop those rows, costs are "
+            "finite."
         )
     if (values == values[:, :1]).all():
         raise BadInputError(

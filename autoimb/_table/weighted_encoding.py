@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from sklearn import config_context
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler, TargetEncoder
@@ -40,9 +41,10 @@ def fit_encoder(
 
     Without weights, this is the step's own ``fit_transform``.
     """
-    encoded = step.fit_transform(X, y)
     if sample_weight is None or not isinstance(step, ColumnTransformer):
-        return encoded
+        return step.fit_transform(X, y)
+    with config_context(transform_output="default"):  # an array, to write into
+        encoded = step.fit_transform(X, y)
     # Sums of weights are compared with rounding errors: the scale must not matter.
     weight = sample_weight / sample_weight.mean()
     for name, block, columns in step.transformers_:

@@ -11,11 +11,12 @@ draws of the rows show how far the cut could move, and how it does on other rows
 class distribution is expected to change (`prior_shift`), probabilities and evidence are
 corrected first.
 
-===============  =======================================================================
-``objectives``   what a threshold may maximise
-``prior_shift``  other class shares than those of the training table
-``evidence``     what each row contributes to the choice of a threshold
-``rules``        cuts, class weights and argmax; the user's spelling of them
-``search``       the exact search for the best rule
-===============  =======================================================================
+====================  ==================================================================
+``objectives``        what a threshold may maximise
+``prior_shift``       other class shares than those of the training table
+``evidence``          what each row contributes to the choice of a threshold
+``independent_rows``  how many independent rows stand behind a precision or recall
+``rules``             cuts, class weights and argmax; the user's spelling of them
+``search``            the exact search for the best rule
+====================  ==================================================================
 """

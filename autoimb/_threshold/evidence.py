@@ -3,20 +3,49 @@
 A row contributes its shares of the classes (n, k) and its weight (n,). Labels,
 probabilities that stand in for labels, costs of rows and a prior shift all become such
 a pair, so that one search serves them all.
+
+Two quantities are never confused: the multiplicity of an entry is how many rows it
+stands for, and its weight is that times the importance that the user gave the row. A
+capacity counts rows, whatever they weigh.
 """
 
-from typing import NamedTuple, cast
+from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 
 from autoimb._metrics.confusion import FloatArray, IntArray, divide
-from autoimb._threshold.objectives import Constraint, RowCosts, ThresholdObjective
+from autoimb._threshold.objectives import (
+    Capacity,
+    Constraint,
+    RowCosts,
+    ThresholdObjective,
+)
 from autoimb._threshold.prior_shift import PriorShift
 
 _ROWS_FOR_SOFT, _ROWS_FOR_HARD = 50, 100
 """Of the rarest class: up to the first, probabilities stand in for labels; from the
 second, labels count alone. In simulations the plug-in rule won below, the empirical
 maximum above."""
+
+
+class Entries(Protocol):
+    """The rows that a threshold is tuned on; a row has one entry for each repeat."""
+
+    @property
+    def y(self) -> IntArray:
+        """Label codes (n,)."""
+
+    @property
+    def multiplicity(self) -> FloatArray:
+        """How many rows (n,) each entry stands for."""
+
+    @property
+    def weight(self) -> FloatArray:
+        """Importance of the row (n,) times the multiplicity."""
+
+    @property
+    def units(self) -> IntArray:
+        """What bootstrap draws take together (n,): a row, or a group of rows."""
 
 
 class Evidence(NamedTuple):
@@ -36,20 +65,20 @@ class Evidence(NamedTuple):
 
 def evidence_for(
     objective: ThresholdObjective,
-    y: IntArray,
+    entries: Entries,
     soft: FloatArray,
-    weight: FloatArray,
     *,
     shift: PriorShift | None,
     costs: FloatArray | None,
 ) -> Evidence:
-    """Return the evidence of rows for an objective, after a prior shift if any.
+    """Return the evidence of entries for an objective, after a prior shift if any.
 
     A constraint counts labels, as many as were found: neither a probability nor another
-    weight makes it more certain. Costs of rows (n, k) need no labels. For all other
-    objectives, rows count by their soft labels (n, k), as many in all after a shift as
-    before it.
+    weight makes it more certain. Costs of rows (n, k) need no labels. A capacity counts
+    rows. For all other objectives, entries count by their soft labels (n, k), as many
+    in all after a shift as before it.
     """
+    y, weight = entries.y, entries.weight
     if isinstance(objective, Constraint):
         return Evidence(np.eye(soft.shape[1])[y], weight)
     if isinstance(objective, RowCosts):
@@ -57,9 +86,16 @@ def evidence_for(
         if shift is None:
             return savings
         return savings._replace(weight=savings.weight * shift.ratios[y])
+    if isinstance(objective, Capacity):
+        weight = entries.multiplicity
     if shift is None:
         return Evidence(soft, weight)
-    products = weight[:, np.newaxis] * soft * shift.ratios
+    ratios = shift.ratios
+    if isinstance(objective, Capacity):
+        # Probabilities are of weighted rows, and rows are counted here.
+        ratios, soft = shift.row_ratios, soft * (shift.ratios / shift.row_ratios)
+        soft /= soft.sum(axis=1, keepdims=True)
+    products = weight[:, np.newaxis] * soft * ratios
     return Evidence.of_products(products * (weight.sum() / products.sum()))
 
 
@@ -74,18 +110,6 @@ def soft_labels(
     label_share = float(np.interp(n_rarest, [_ROWS_FOR_SOFT, _ROWS_FOR_HARD], [0, 1]))
     one_hot = np.eye(proba_crossfitted.shape[1])[y]
     return label_share * one_hot + (1 - label_share) * proba_crossfitted
-
-
-def effective_weights(weight: FloatArray, row_ids: IntArray) -> FloatArray:
-    """Return weights (n,) that sum to the effective number of rows.
-
-    Equal weights sum to the number of rows whatever their scale, uneven ones to less:
-    the effective sample size of Kish (Survey Sampling, 1965, section 11.7). Entries of
-    a row, which have the same number in `row_ids`, count as one row together.
-    """
-    of_row = np.bincount(np.unique(row_ids, return_inverse=True)[1], weight)
-    n_effective = of_row.sum() ** 2 / np.square(of_row).sum()
-    return np.asarray(weight * (n_effective / weight.sum()))
 
 
 def evidence_of_costs(costs: FloatArray, weight: FloatArray) -> Evidence:

@@ -4,9 +4,10 @@ Every distinct cut has a confusion matrix, so one search serves all objectives. 
 shapes are those of `autoimb._metrics.confusion`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol, cast, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -35,7 +36,7 @@ class Constraint:
     """Maximise one share of rows while another is high enough with some confidence."""
 
     confidence: float
-    bounded: ClassVar[str]
+    bounded: ClassVar[Literal["precision", "recall"]]
     """Name of the share that must be high enough."""
     gained: ClassVar[str]
     """Name of the share that is maximised."""
@@ -68,7 +69,10 @@ class Constraint:
         return (1 - self.confidence) / self.n_looks
 
     def bound(self, confusion: FloatArray, pos: int) -> FloatArray:
-        """Return the one-sided Clopper-Pearson bound (...) of the bounded share."""
+        """Return the one-sided Clopper-Pearson bound (...) of the bounded share.
+
+        Confusions count independent rows, see `autoimb._threshold.independent_rows`.
+        """
         hits, misses = self._hits_and_misses(confusion, pos)
         bound = betaincinv(np.where(hits > 0, hits, 1.0), misses + 1, self.error_level)
         return np.where(hits > 0, bound, 0.0)
@@ -139,6 +143,7 @@ class PrecisionAtLeast(Constraint):
     as much as picking the best of two independent ones. In simulations the precision
     was then reached at least as often as stated, for rankings good and bad. Only labels
     count, no probabilities, so with few positives few precisions can be guaranteed.
+    Rows of a group count as fewer independent rows, the more they resemble each other.
 
     Examples
     --------
@@ -149,7 +154,7 @@ class PrecisionAtLeast(Constraint):
 
     precision: float
     confidence: float = 0.9
-    bounded: ClassVar[str] = "precision"
+    bounded: ClassVar[Literal["precision", "recall"]] = "precision"
     gained: ClassVar[str] = "recall"
     n_looks: ClassVar[int] = 2  # benchmarks/constraints.py
 
@@ -168,7 +173,8 @@ class RecallAtLeast(Constraint):
     Notes
     -----
     The one-sided Clopper-Pearson lower bound of recall must reach it. As recall only
-    falls while the cut rises, the bound holds at all accepted cuts at once [1]_.
+    falls while the cut rises, the bound holds at all accepted cuts at once [1]_. Rows
+    of a group count as fewer independent rows, the more they resemble each other.
 
     References
     ----------
@@ -184,31 +190,38 @@ class RecallAtLeast(Constraint):
 
     recall: float
     confidence: float = 0.9
-    bounded: ClassVar[str] = "recall"
+    bounded: ClassVar[Literal["precision", "recall"]] = "recall"
     gained: ClassVar[str] = "precision"
     n_looks: ClassVar[int] = 1
 
 
-def _alerts_within(
-    limit: FloatArray | float, confusion: FloatArray, pos: int | None
-) -> FloatArray:
-    """Return the number of alerts (...), -inf beyond the limit.
+class Capacity(ABC):
+    """Alert at most so many rows, however much they weigh."""
 
-    More alerts never find fewer positives, so this is what a capacity maximises.
-    """
-    alerts = confusion[..., cast("int", pos)].sum(axis=-1)
-    # Weights such as 1/3 do not add up to whole numbers exactly.
-    return np.where(alerts <= limit * (1 + 1e-9), alerts, -np.inf)
+    @abstractmethod
+    def limit(self, n_rows: FloatArray) -> FloatArray | float:
+        """Return the most alerts (...) among so many rows."""
+
+    def utility(self, confusion: FloatArray, pos: int | None) -> FloatArray:
+        """Return the number of alerts (...), -inf beyond the limit.
+
+        More alerts never find fewer positives, so this is what a capacity maximises.
+        """
+        alerts = confusion[..., cast("int", pos)].sum(axis=-1)
+        limit = self.limit(confusion.sum(axis=(-2, -1)))
+        # Counts such as 1/3 do not add up to whole numbers exactly.
+        return np.where(alerts <= limit * (1 + 1e-9), alerts, -np.inf)
 
 
 @dataclass(frozen=True)
-class TopK:
+class TopK(Capacity):
     """Alert at most the k rows with the highest scores.
 
     Parameters
     ----------
     k : int
-        Most alerts among the rows on which the threshold is tuned.
+        Most alerts among the rows on which the threshold is tuned. Each row counts
+        once, whatever its `sample_weight`.
 
     Examples
     --------
@@ -228,14 +241,16 @@ class TopK:
         """The objective in prose."""
         return f"at most {self.k:g} alerts"
 
-    def utility(self, confusion: FloatArray, pos: int | None) -> FloatArray:
-        """Return the number of alerts (...), -inf if there are more than k."""
-        return _alerts_within(self.k, confusion, pos)
+    def limit(self, n_rows: FloatArray) -> FloatArray | float:
+        """Return the most alerts among so many rows."""
+        return self.k
 
 
 @dataclass(frozen=True)
-class TopShare:
+class TopShare(Capacity):
     """Alert at most this share of the rows, those with the highest scores.
+
+    Each row counts once, whatever its `sample_weight`.
 
     Parameters
     ----------
@@ -259,9 +274,9 @@ class TopShare:
         """The objective in prose."""
         return f"alerts for at most {100 * self.share:g}% of the rows"
 
-    def utility(self, confusion: FloatArray, pos: int | None) -> FloatArray:
-        """Return the number of alerts (...), -inf if their share is too large."""
-        return _alerts_within(self.share * confusion.sum((-2, -1)), confusion, pos)
+    def limit(self, n_rows: FloatArray) -> FloatArray | float:
+        """Return the most alerts among so many rows."""
+        return self.share * n_rows
 
 
 @dataclass(frozen=True, repr=False)

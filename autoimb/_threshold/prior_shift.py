@@ -29,12 +29,18 @@ class PriorShift:
     """The change from the class shares of the training table to the expected ones."""
 
     before: tuple[float, ...]
+    """Shares of the classes in the training table, by the weights of its rows."""
     after: tuple[float, ...]
+    rows_before: tuple[float, ...]
+    """Shares by number of rows: those of `before` where rows have no weights."""
 
     @classmethod
-    def between(cls, before: FloatArray, after: FloatArray) -> "PriorShift":
+    def between(
+        cls, before: FloatArray, after: FloatArray, rows_before: FloatArray
+    ) -> "PriorShift":
         """Return the shift between shares (k,), which need not be normalised."""
-        return cls(*(tuple((s / s.sum()).tolist()) for s in (before, after)))
+        shares = (before, after, rows_before)
+        return cls(*(tuple((s / s.sum()).tolist()) for s in shares))
 
     @property
     def ratios(self) -> FloatArray:
@@ -43,6 +49,11 @@ class PriorShift:
         A row times the ratio of its class stands for later rows.
         """
         return np.asarray(np.array(self.after) / np.array(self.before))
+
+    @property
+    def row_ratios(self) -> FloatArray:
+        """By how much (k,) rows of each class become more frequent, without weights."""
+        return np.asarray(np.array(self.after) / np.array(self.rows_before))
 
     def __call__(self, proba: FloatArray) -> FloatArray:
         """Return posteriors (n, k) after the shift; two classes keep their ranking."""

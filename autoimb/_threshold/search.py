@@ -8,22 +8,28 @@ on bootstrap draws of the rows, for its interval and for its results on rows lef
 Array shapes are those of `autoimb._metrics`.
 """
 
-import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import gmean
 
-from autoimb._metrics.bootstrap import DistinctRows, interval
+from autoimb._metrics.bootstrap import Draws, interval
 from autoimb._metrics.confusion import FloatArray, IntArray
 from autoimb._metrics.metrics import BLOCK_BYTES
-from autoimb._threshold.evidence import effective_weights, evidence_for, soft_labels
+from autoimb._threshold.evidence import (
+    Entries,
+    Evidence,
+    evidence_for,
+    soft_labels,
+)
+from autoimb._threshold.independent_rows import IndependentRows
 from autoimb._threshold.objectives import Constraint, ThresholdObjective, at_odds
 from autoimb._threshold.prior_shift import PriorShift, shifted
 from autoimb._threshold.rules import ClassWeights, Cut, Threshold
-from autoimb.exceptions import UnreachableConstraintWarning
+from autoimb.exceptions import UnreachableConstraintWarning, warn
 
 _PRIOR_ROWS = 10
 """How strongly class weights are drawn towards 1 (our choice): with 10 rows of a class,
@@ -59,14 +65,12 @@ class TunedRule(NamedTuple):
 
 
 def tune_threshold(
-    y: IntArray,
+    entries: Entries,
     proba: FloatArray,
     proba_crossfitted: FloatArray,
-    weight: FloatArray,
     objective: ThresholdObjective,
     *,
     pos: int | None,
-    row_ids: IntArray,
     seed: int,
     shift: PriorShift | None = None,
     costs: FloatArray | None = None,
@@ -74,75 +78,71 @@ def tune_threshold(
 ) -> TunedRule:
     """Return the rule that the objective prefers, its interval and what to expect.
 
-    The rule applies to `proba`, corrected by `shift` if there is one;
-    `proba_crossfitted` is mixed into the labels if the rarest class has few rows.
-    `costs` (n, k) are those that `RowCosts` minimises. Entries of the same row, as
-    repeated cross-validation gives them, share a number in `row_ids`: the bootstrap
-    draws them together, and they count once where the rows of a class are counted. Rows
-    without weight are left out. With more than 20,000 distinct scores, each draw
-    compares about 20,000 cuts; the rule itself is exact.
+    The rule applies to the `proba` of the entries, corrected by `shift` if there is
+    one; `proba_crossfitted` is mixed into the labels if the rarest class has few rows.
+    `costs` (n, k) are those that `RowCosts` minimises. Entries of the same unit, a row
+    or a group of rows, are drawn together, and count once where the rows of a class are
+    counted. With more than 20,000 distinct scores, each draw compares about 20,000
+    cuts; the rule itself is exact.
     """
-    used = weight > 0
-    y, row_ids, weight = y[used], row_ids[used], weight[used]
-    if isinstance(objective, Constraint):
-        weight = effective_weights(weight, row_ids)
-    rows = DistinctRows.of(y, row_ids)
-    class_counts = np.bincount(rows.label, minlength=proba.shape[1])
+    class_counts = _units_of_classes(entries, proba.shape[1])
     n_rarest = int(class_counts[class_counts > 0].min())
-    soft = soft_labels(y, proba_crossfitted[used], n_rarest)
-    costs = None if costs is None else costs[used]
-    evidence = evidence_for(objective, y, soft, weight, shift=shift, costs=costs)
-    proba = shifted(proba[used], shift)
-    if pos is None:
-        products = evidence.class_shares * evidence.weight[:, np.newaxis]
-        weights = _shrunk(best_class_weights(proba, products, objective), class_counts)
-        return TunedRule(ClassWeights(tuple(weights.tolist())))
-    order = np.argsort(-proba[:, pos], kind="stable")
-    odds_ratio, expected_weight = 1.0, weight
+    soft = soft_labels(entries.y, proba_crossfitted, n_rarest)
+    evidence = evidence_for(objective, entries, soft, shift=shift, costs=costs)
+    proba = shifted(proba, shift)
+    if pos is not None:
+        score, draws = proba[:, pos], (n_draws, seed)
+        return _tune_cut(entries, score, evidence, objective, pos, shift, draws)
+    products = evidence.class_shares * evidence.weight[:, np.newaxis]
+    weights = _shrunk(best_class_weights(proba, products, objective), class_counts)
+    return TunedRule(ClassWeights(tuple(weights.tolist())))
+
+
+def _units_of_classes(entries: Entries, n_classes: int) -> IntArray:
+    """Return how many units (k,) have entries of each class."""
+    units = np.unique(entries.units, return_inverse=True)[1]
+    pairs = np.unique(units * n_classes + entries.y)
+    return np.bincount(pairs % n_classes, minlength=n_classes)
+
+
+def _tune_cut(  # noqa: PLR0917  (those of `tune_threshold`, with what follows from them)
+    entries: Entries,
+    score: FloatArray,
+    evidence: Evidence,
+    objective: ThresholdObjective,
+    pos: int,
+    shift: PriorShift | None,
+    n_draws_and_seed: tuple[int, int],
+) -> TunedRule:
+    """Return the best cut of scores (n,), and the results of cuts tuned on draws.
+
+    The results on rows that a draw left out are by label, scaled to the class shares
+    after the shift.
+    """
+    order = np.argsort(-score, kind="stable")
+    y, units, weight = entries.y[order], entries.units[order], entries.weight[order]
+    ranked = _RankedCuts.of(
+        score[order], evidence.class_shares[order, pos], evidence.weight[order], pos
+    )
+    is_positive, odds_ratio, goal = y == pos, 1.0, objective
     if shift is not None:
         odds_ratio = float(shift.ratios[pos] / shift.ratios[1 - pos])
-        expected_weight = weight * shift.ratios[y]
-    return _tune_cut(
-        _RankedCuts.of(proba[order, pos], evidence.class_shares[order, pos], pos),
-        evidence.weight[order],
-        objective,
-        odds_ratio=odds_ratio,
-        draws=rows.draws(order, n_draws, seed),
-        is_positive=(y[order] == pos).astype(float),
-        expected_weight=expected_weight[order],
-    )
-
-
-def _tune_cut(
-    ranked: "_RankedCuts",
-    weight: FloatArray,
-    objective: ThresholdObjective,
-    *,
-    odds_ratio: float,
-    draws: Iterable[IntArray],
-    is_positive: FloatArray,
-    expected_weight: FloatArray,
-) -> TunedRule:
-    """Return the best cut of ranked rows, and the results of cuts tuned on draws.
-
-    A cut is tuned with `weight` (n,). Its results on rows that a draw left out are by
-    label, 1 in `is_positive` (n,) for positives, and with `expected_weight` (n,).
-    """
-    goal = objective
     if isinstance(objective, Constraint):
-        goal = objective.before_shift(odds_ratio)
-    best = ranked.best(weight, goal)
+        goal, rows = objective.before_shift(odds_ratio), entries.multiplicity[order]
+        about = objective.bounded, is_positive, weight, rows, units
+        independent = IndependentRows.of(*about, goal.error_level)
+        ranked = replace(ranked, independent=independent)
+    best, confusion = ranked.best(goal)
     if isinstance(objective, Constraint):
-        confusion = ranked.confusion_at(best, ranked.positive_share, weight)
-        _warn_if_unreachable(objective, confusion, ranked.pos, odds_ratio)
-    rule = Cut(float(ranked.cuts[best]), ranked.pos)
-    ranked = ranked.thinned(_MAX_DRAWN_CUTS)
+        _warn_if_unreachable(objective, confusion, pos, odds_ratio)
+    rule, thin = Cut(float(ranked.cuts[best]), pos), ranked.thinned(_MAX_DRAWN_CUTS)
+    expected_weight = weight if shift is None else weight * shift.ratios[y]
     cuts, left_out = [], []
-    for draw in draws:
-        best = ranked.best(weight * draw, goal)
-        cuts.append(ranked.cuts[best])
+    for draw in Draws.of(y, units, *n_draws_and_seed):
+        best, _ = thin.best(goal, draw)
+        cuts.append(thin.cuts[best])
         unseen_weight = expected_weight * (draw == 0)
-        left_out.append(ranked.confusion_at(best, is_positive, unseen_weight))
+        left_out.append(thin.confusion_at(best, is_positive * 1.0, unseen_weight))
     low, high = interval(np.array(cuts), 0.9)
     return TunedRule(rule, (float(low), float(high)), np.array(left_out))
 
@@ -156,12 +156,11 @@ def _warn_if_unreachable(
         best = float(goal.bound(confusion, pos))
         if goal is not objective:  # a precision, which is another one after a shift
             best = at_odds(best, odds_ratio)
-        warnings.warn(
+        warn(
             f"No threshold meets {objective!r}: the best lower bound of "
             f"{objective.bounded} at this confidence is {best:.3g}. The threshold that "
             f"reaches it is used; lower the constraint, or use more rows.",
             UnreachableConstraintWarning,
-            stacklevel=4,
         )
 
 
@@ -190,8 +189,8 @@ def best_cut(
     every cut, the one that comes nearest.
     """
     order = np.argsort(-score, kind="stable")
-    ranked = _RankedCuts.of(score[order], positive_share[order], pos)
-    return float(ranked.cuts[ranked.best(weight[order], objective)])
+    ranked = _RankedCuts.of(score[order], positive_share[order], weight[order], pos)
+    return float(ranked.cuts[ranked.best(objective)[0]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,11 +203,19 @@ class _RankedCuts:
     """The last row (g,) that reaches each of the other cuts."""
     positive_share: FloatArray
     """Each row's share (n,) of being positive."""
+    weight: FloatArray
+    """How much each row (n,) counts."""
     pos: int
+    independent: IndependentRows | None = None
+    """For a constraint, how many independent rows those that reach a cut are."""
 
     @classmethod
     def of(
-        cls, score: FloatArray, positive_share: FloatArray, pos: int
+        cls,
+        score: FloatArray,
+        positive_share: FloatArray,
+        weight: FloatArray,
+        pos: int,
     ) -> "_RankedCuts":
         """Return all distinct cuts of falling scores (n,).
 
@@ -221,7 +228,7 @@ class _RankedCuts:
         between = np.where(middle > lower, middle, upper)
         above_all = np.nextafter(distinct[0], np.inf)
         cuts = np.concatenate([[above_all], between, distinct[-1:]])
-        return cls(cuts, last, positive_share, pos)
+        return cls(cuts, last, positive_share, weight, pos)
 
     def thinned(self, n_most: int) -> "_RankedCuts":
         """Return about so many of the cuts, the lowest one included.
@@ -237,13 +244,23 @@ class _RankedCuts:
         cuts = self.cuts[np.append(0, chosen + 1)]
         return replace(self, cuts=cuts, last=self.last[chosen])
 
-    def best(self, weight: FloatArray, objective: ThresholdObjective) -> int:
-        """Return the position of the best cut for weights (n,) of the rows."""
+    def best(
+        self, objective: ThresholdObjective, draw: NDArray[np.uint8] | None = None
+    ) -> tuple[int, FloatArray]:
+        """Return the position of the best cut, and its confusion (2, 2).
+
+        On a draw, the rows count as often as it holds them.
+        """
+        weight = self.weight if draw is None else self.weight * draw
         confusions = self._confusions(weight)
+        if self.independent is not None:
+            scale = self.independent.at(self.last, draw)
+            confusions = confusions * scale[:, np.newaxis, np.newaxis]
         utility = objective.utility(confusions, self.pos)
         if isinstance(objective, Constraint) and np.isneginf(utility).all():
             utility = objective.bound(confusions, self.pos)
-        return _first_best(utility)
+        best = _first_best(utility)
+        return best, confusions[best]
 
     def confusion_at(
         self, at: int, positive_share: FloatArray, weight: FloatArray

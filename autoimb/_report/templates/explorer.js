@@ -3,14 +3,16 @@
 {
   const divide = (a, b) => (b > 0 ? a / b : 0);
 
-  const countsOf = (data) =>
-    data.thresholds.map((_, i) => {
-      const tp = data.true_positives[i];
-      const fp = data.false_positives[i];
-      return { tp, fp, fn: data.n_positive - tp, tn: data.n_negative - fp };
+  // Every row reaches the last cut.
+  const countsOf = (positives, negatives) =>
+    positives.map((tp, i) => {
+      const fp = negatives[i];
+      return { tp, fp, fn: positives.at(-1) - tp, tn: negatives.at(-1) - fp };
     });
 
-  const metricsOf = ({ tp, fp, fn, tn }) => ({
+  const shareOf = ({ tp, fp, fn, tn }) => divide(tp + fp, tp + fp + fn + tn);
+
+  const metricsOf = ({ tp, fp, fn, tn }, rows) => ({
     precision: divide(tp, tp + fp),
     recall: divide(tp, tp + fn),
     f1: divide(2 * tp, 2 * tp + fp + fn),
@@ -18,7 +20,7 @@
       tp * tn - fp * fn,
       Math.sqrt((tp + fp) * (tn + fn)) * Math.sqrt((tp + fn) * (tn + fp)),
     ),
-    alerts: 1000 * divide(tp + fp, tp + fp + fn + tn),
+    alerts: 1000 * shareOf(rows),
   });
 
   const costOf = ({ tp, fp, fn, tn }, [falseAlert, miss]) =>
@@ -51,10 +53,11 @@
 
   const explore = (section, data) => {
     const part = (name) => document.getElementById(`explore-${name}`);
-    const cuts = countsOf(data);
-    const metrics = cuts.map(metricsOf);
+    const cuts = countsOf(data.true_positives, data.false_positives);
+    const rows = countsOf(data.positive_alerts, data.negative_alerts);
+    const metrics = cuts.map((cut, i) => metricsOf(cut, rows[i]));
     const along = cuts.map(
-      ({ tp, fp }) => divide(tp, data.n_positive) + divide(fp, data.n_negative),
+      ({ tp, fp, fn, tn }) => divide(tp, tp + fn) + divide(fp, fp + tn),
     );
     const prices = () =>
       ["false-alert", "miss"].map((name) => Math.max(0, part(name).valueAsNumber || 0));
@@ -63,13 +66,14 @@
 
     // Writes all that depends on the cut, but not into the box that is being typed in.
     const render = (typed) => {
-      const [cut, found] = [cuts[at], metrics[at]];
+      const [alerted, found] = [rows[at], metrics[at]];
       for (const name in found) part(name).textContent = num(found[name]);
-      for (const name in cut) part(name).textContent = written(cut[name], 0);
-      part("cost").textContent = num(costOf(cut, prices()));
+      for (const name in alerted) part(name).textContent = written(alerted[name], 0);
+      part("cost").textContent = num(costOf(cuts[at], prices()));
       part("code").textContent =
         threshold > 1 ? "# no threshold up to 1 raises no alert" : `model.set_threshold(${threshold})`;
-      const boxes = { threshold, top: +(cut.tp + cut.fp).toFixed(2), cut: along[at] };
+      const top = +(alerted.tp + alerted.fp).toFixed(2);
+      const boxes = { threshold, top, cut: along[at] };
       for (const name in boxes) if (name !== typed) part(name).value = boxes[name];
       const spoken =
         `threshold ${threshold}: precision ${num(found.precision)}, ` +
@@ -119,7 +123,7 @@
     on("top", "input", () => {
       const most = part("top").valueAsNumber * (1 + 1e-9); // thirds do not add up to 1
       if (isNaN(most)) return;
-      moveTo(lastWhere(cuts, ({ tp, fp }) => tp + fp <= most), "top");
+      moveTo(lastWhere(rows, ({ tp, fp }) => tp + fp <= most), "top");
     });
     for (const name of ["threshold", "top", "cut"]) on(name, "change", () => render());
     for (const name of ["false-alert", "miss"]) on(name, "input", price);
