@@ -21,7 +21,11 @@ from autoimb._select.ensemble import Member
 from autoimb._select.selection import Selection
 from autoimb._strategy.strategy import Strategy
 from autoimb._threshold.rules import Argmax, Cut
-from autoimb.exceptions import BudgetTooSmallWarning, RefitFailedWarning
+from autoimb.exceptions import (
+    BudgetTooSmallWarning,
+    NoCandidateError,
+    RefitFailedWarning,
+)
 
 PLAIN = Strategy.of(CATALOGUE, family="logistic_regression")
 WEIGHTED = Strategy.of(CATALOGUE, family="logistic_regression", class_weight="balanced")
@@ -335,8 +339,52 @@ def test_a_winner_that_fails_leaves_its_ensemble(monkeypatch):
     assert found.refit_failure.refitted == PLAIN
 
 
-def test_where_nothing_can_take_its_place_the_error_is_raised(monkeypatch):
+def test_where_nothing_can_take_its_place_the_reasons_are_told(monkeypatch):
     problem = problem_of(*numeric())
     failing(monkeypatch, WEIGHTED, ValueError("a constant column"))
-    with pytest.raises(ValueError, match="a constant column"):
+    with pytest.raises(NoCandidateError, match="ValueError: a constant column") as told:
         finished(problem)
+    assert isinstance(told.value.__cause__, ValueError)
+
+
+@pytest.mark.parametrize("has_quick", [False, True])
+def test_what_is_late_even_with_its_last_second_gets_all_it_needs(
+    monkeypatch, has_quick
+):
+    """No timeout leaves a fit: a model that comes late is better than none."""
+    problem, limits = problem_of(*numeric()), []
+
+    def late(strategy, problem, *, seconds=None, **rest):
+        limits.append((strategy, seconds))
+        if seconds is not None:
+            raise TimeoutError
+        return refit(strategy, problem, **rest)
+
+    monkeypatch.setattr(refit_module, "refit", late)
+    xgboost = Strategy.of(CATALOGUE, family="xgboost")  # it can be stopped
+    selection = both_scored(problem) if has_quick else selection_of(problem)
+    if has_quick:
+        quickest = replace(selection.quickest, strategy=xgboost)
+        selection = replace(selection, quickest=quickest)
+    else:
+        winner = replace(selection.winner, strategy=xgboost)
+        selection = replace(selection, winner=winner, members=(Member(winner),))
+    found = finish(selection, problem, "f1", calibrates_output=True, seconds=5.0)
+    assert [m.strategy for m in found.model.members] == [xgboost]
+    assert limits[-2:] == [(xgboost, 1.0), (xgboost, None)]
+    assert found.refit_failure.is_late
+
+
+def test_a_fallback_that_fails_gives_way_to_the_next(monkeypatch):
+    problem = problem_of(*numeric())
+    failing(monkeypatch, WEIGHTED, ValueError("a constant column"))
+    first, second = (
+        TrialRecord(number=i, strategy=s, status="skipped")
+        for i, s in enumerate([WEIGHTED, PLAIN])
+    )
+    found = finish(
+        Selection.alone(first, second), problem, "f1", calibrates_output=True
+    )
+    assert [m.strategy for m in found.model.members] == [PLAIN]
+    assert found.refit_failure.warning_category is RefitFailedWarning
+    assert not found.decision.is_out_of_fold

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from autoimb._evaluate.refit import EncodedRows, refit
 from autoimb._execution.deadline import Deadline
-from autoimb.exceptions import BudgetTooSmallWarning, RefitFailedWarning
+from autoimb._execution.executors import describe_failure
+from autoimb.exceptions import (
+    BudgetTooSmallWarning,
+    NoCandidateError,
+    RefitFailedWarning,
+)
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_MAX_REASONS = 3  # of refits that failed, in an error
 _WORTH_THREADS = 0.5  # seconds of a fit by one thread from which on more are used
 
 
@@ -144,34 +149,72 @@ def _refit_winner(selection: Selection, refits: _Refits) -> RefittedSelection:
     """Return the winner alone refitted on all rows, or a substitute.
 
     The refit of the winner leaves the seconds that the quickest candidate needs, which
-    replaces it after a timeout. That last refit has no limit unless the model can stop
-    by itself: there must be some model. A winner that fails is replaced by the best
-    substitute that does not fail.
+    replaces it after a timeout.
     """
     winner, quick = selection.winner, selection.quick_substitute
-    can_stop, seconds = refits.problem.can_stop, refits.deadline.time_limit_s
+    seconds = refits.deadline.time_limit_s
     limit = seconds
     if quick is not None and seconds is not None:
         limit = max(1.0, seconds - quick.winner.refit_seconds)
-    elif not can_stop(winner.strategy):
+    elif not refits.problem.can_stop(winner.strategy):
         limit = None
     try:
         pipeline, is_whole = refits.refit(winner, limit)
     except TimeoutError as error:
-        if quick is None:
-            raise
-        instead = quick.winner.strategy
-        limit = 1.0 if seconds is not None and can_stop(instead) else None
-        pipeline, _ = refits.refit(quick.winner, limit)
-        failure = RefitFailure(winner.strategy, instead, error)
-        return RefittedSelection(quick, (pipeline,), failure)
-    except Exception as error:
-        for other in selection.substitutes:
-            limit = None if seconds is None else max(1.0, refits.deadline.remaining_s)
-            with suppress(Exception):
-                pipeline, _ = refits.refit(other.winner, limit)
-                failure = RefitFailure(winner.strategy, other.winner.strategy, error)
-                return RefittedSelection(other, (pipeline,), failure)
-        raise
+        return _refit_late(quick or selection, refits, winner.strategy, error)
+    except Exception as error:  # noqa: BLE001  another candidate takes its place
+        return _refit_substitute(selection, refits, winner.strategy, error)
     stopped = None if is_whole else RefitFailure(winner.strategy, winner.strategy)
     return RefittedSelection(selection, (pipeline,), stopped)
+
+
+def _refit_late(
+    quick: Selection, refits: _Refits, winner: Strategy, late: TimeoutError
+) -> RefittedSelection:
+    """Return the quickest candidate refitted, after the winner took too long.
+
+    It is stopped early if it can be, and has all the time that it needs if it cannot:
+    there must be some model.
+    """
+    instead = quick.winner.strategy
+    is_limited = refits.deadline.time_limit_s is not None
+    limits = [1.0, None] if is_limited and refits.problem.can_stop(instead) else [None]
+    for limit in limits:
+        try:
+            pipeline, _ = refits.refit(quick.winner, limit)
+        except TimeoutError:
+            continue  # a busy machine: even what was to stop early took too long
+        except Exception as error:  # noqa: BLE001  another candidate takes its place
+            return _refit_substitute(quick, refits, winner, error)
+        failure = RefitFailure(winner, instead, late)
+        return RefittedSelection(quick, (pipeline,), failure)
+    return _refit_substitute(quick, refits, winner, late)
+
+
+def _refit_substitute(
+    selection: Selection, refits: _Refits, winner: Strategy, error: Exception
+) -> RefittedSelection:
+    """Return the best substitute that does not fail, after the selection's best failed.
+
+    Raises
+    ------
+    NoCandidateError
+        If all of them fail.
+    """
+    reasons = [f"{selection.winner.strategy}: {describe_failure(error).reason}"]
+    for other in selection.substitutes:
+        limit = None
+        if refits.deadline.time_limit_s is not None:
+            limit = max(1.0, refits.deadline.remaining_s)
+        try:
+            pipeline, _ = refits.refit(other.winner, limit)
+        except Exception as another:  # noqa: BLE001  the next one takes its place
+            reason = describe_failure(another).reason
+            reasons.append(f"{other.winner.strategy}: {reason}")
+            continue
+        failure = RefitFailure(winner, other.winner.strategy, error)
+        return RefittedSelection(other, (pipeline,), failure)
+    raise NoCandidateError(
+        f"none of the {len(reasons)} best candidates could be fitted on all rows. "
+        f"{'; '.join(reasons[:_MAX_REASONS])}."
+    ) from error

@@ -62,14 +62,16 @@ def _fall_back(
             f"all {len(failed)} candidates failed. The commonest reasons: "
             f"{_commonest(failed.values())}."
         )
-    record = max(tried, key=lambda r: len(r.results), default=None)
-    if record is not None and record.results:
-        how = f"was scored on {record.n_folds} folds only"
-    else:
-        record = TrialRecord(
-            number=len(outcome.records), strategy=not_failed[0], status="skipped"
-        )
-        how = "was fitted with its defaults, its threshold tuned on training rows"
+    records = [
+        TrialRecord(number=len(outcome.records) + i, strategy=s, status="skipped")
+        for i, s in enumerate(not_failed)
+    ]
+    how = "was fitted with its defaults, its threshold tuned on training rows"
+    most = max(tried, key=lambda r: len(r.results), default=None)
+    if most is not None and most.results:
+        records = [most, *(r for r in records if r.strategy != most.strategy)]
+        how = f"was scored on {most.n_folds} folds only"
+    record, *reserve = records
     too_short = f"{deadline.time_limit_s} s were too short"
     why = _commonest(r.reason for r in tried) or too_short
     warn(
@@ -77,7 +79,7 @@ def _fall_back(
         "Give more time, or more memory.",
         BudgetTooSmallWarning,
     )
-    return Selection.alone(record)
+    return Selection.alone(record, *reserve)
 
 
 def _commonest(reasons: Iterable[str]) -> str:

@@ -25,6 +25,8 @@ class Selection:
     """The candidates that could win, all scored on the same folds, best first."""
     members: tuple[Member, ...]
     """What predicts: the winner first, alone or in an ensemble."""
+    reserve: tuple[TrialRecord, ...] = ()
+    """Candidates without scores, for when all others fail."""
     quickest: TrialRecord | None = None
     """The candidate with the shortest fit, for when there is no time for the winner."""
     is_substitute: bool = False
@@ -42,11 +44,11 @@ class Selection:
         """The selections that can replace a winner whose refit fails, best first.
 
         First the ensemble without its best member, without its two best, and so on,
-        then each of the other finalists alone.
+        then each of the other finalists alone, then those without scores.
         """
         for place in range(1, len(self.members)):
             yield self._substitute(*self.members[place:])
-        for record in self.finalists:
+        for record in (*self.finalists, *self.reserve):
             if record.strategy != self.winner.strategy:
                 yield self._substitute(Member(record))
 
@@ -58,12 +60,13 @@ class Selection:
         )
 
     @classmethod
-    def alone(cls, record: TrialRecord) -> Selection:
+    def alone(cls, record: TrialRecord, *reserve: TrialRecord) -> Selection:
         """Return the selection of a candidate that replaces a winner never found."""
         return cls(
             winner=record,
             baseline=None if record.strategy.is_handled else record,
             finalists=(),
             members=(Member(record),),
+            reserve=reserve,
             is_substitute=True,
         )
