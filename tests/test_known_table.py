@@ -80,7 +80,7 @@ def fewer_rows(X, y):
         (other_value, "X holds other values"),
         (other_order, "another order"),
         (other_labels, "y holds other labels"),
-        (fewer_rows, "X has 239 rows, not 240"),
+        (fewer_rows, r"X has 239 rows .*, not 240"),
     ],
 )
 def test_a_report_on_another_table_is_refused(fitted, change, words):
@@ -129,7 +129,7 @@ def test_after_a_refit_its_rows_are_meant(fitted):
     more, labels = frame(300, seed=1)
     model.refit(more, labels)
     report(model, more, labels)
-    with pytest.raises(BadInputError, match="X has 240 rows, not 300"):
+    with pytest.raises(BadInputError, match=r"X has 240 rows .*, not 300"):
         report(model, X, y)
 
 
@@ -139,13 +139,11 @@ def test_groups_are_those_of_fit():
     model = fit(X, y, groups=groups)
     report(model, X, y, groups=groups)
     report(model, X, y, groups=[f"group {g}" for g in groups])  # the same rows together
-    with pytest.raises(
-        BadInputError, match="argument groups is missing: pass the groups"
-    ):
+    with pytest.raises(BadInputError, match="argument groups is missing: pass that"):
         report(model, X, y)
-    with pytest.raises(BadInputError, match="groups differs: pass the groups of fit"):
+    with pytest.raises(BadInputError, match="groups differs: pass that"):
         report(model, X, y, groups=np.arange(len(y)) // 3)
-    with pytest.raises(BadInputError, match="fit was not given groups: leave it out"):
+    with pytest.raises(BadInputError, match="had no groups: leave it out"):
         report(fit(X, y), X, y, groups=groups)
 
 
@@ -154,13 +152,15 @@ def test_weights_are_those_of_fit():
     weight = np.linspace(1, 2, len(y))
     model = fit(X, y, sample_weight=weight)
     report(model, X, y, sample_weight=weight)
-    with pytest.raises(BadInputError, match="pass the sample_weight of fit"):
+    with pytest.raises(
+        BadInputError, match="argument sample_weight is missing: pass that"
+    ):
         report(model, X, y)
     with pytest.raises(BadInputError, match="sample_weight differs"):
         report(model, X, y, sample_weight=weight**2)
     unweighted = fit(X, y)
     report(unweighted, X, y, sample_weight=np.ones(len(y)))
-    with pytest.raises(BadInputError, match="not given sample_weight: leave it out"):
+    with pytest.raises(BadInputError, match="had no sample_weight: leave it out"):
         report(unweighted, X, y, sample_weight=weight)
 
 

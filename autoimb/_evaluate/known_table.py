@@ -73,16 +73,17 @@ def marks_of(table: Table) -> dict[str, Any]:
 def check_same_table(table: Table, seen: Mapping[str, Any]) -> None:
     """Raise `BadInputError` unless a table has these marks."""
     found = marks_of(table)
-    if found == seen:
+    # Equal weights are as good as none, so that arguments alone may differ.
+    if found == {**seen, "arguments": found["arguments"]}:
         return
     reasons = []
     for name in ("sample_weight", "groups"):
         if (name in seen["arguments"]) > (name in found["arguments"]):
-            reasons.append(f"{name} is missing: pass it as there")
+            reasons.append(f"the argument {name} is missing: pass that of the table")
         elif name in found["arguments"] and name not in seen["arguments"]:
-            reasons.append(f"it was fitted without {name}: leave it out")
+            reasons.append(f"that one had no {name}: leave it out")
         elif found["n_rows"] == seen["n_rows"] and found[name] != seen[name]:
-            reasons.append(f"{name} differs: pass that of there")
+            reasons.append(f"the argument {name} differs: pass that of the table")
     differing = (
         text.format(found=found[name], seen=seen[name])
         for name, text in _DIFFERENCES.items()
