@@ -55,17 +55,15 @@ class Draws:
 
         The draws depend on the numbers of the units, not on the order of the entries.
         """
-        names, unit = np.unique(units, return_inverse=True)
-        n_classes = int(y.max()) + 1
-        # One entry for each unit and class, so that copies of a row do not count.
-        distinct = np.unique(unit * n_classes + y)
-        counts = np.bincount(distinct % n_classes, minlength=n_classes)
-        rank = np.empty(n_classes, dtype=np.intp)
-        rank[np.argsort(counts, kind="stable")] = np.arange(n_classes)
-        class_of_unit = np.full(len(names), n_classes)
-        np.minimum.at(class_of_unit, distinct // n_classes, rank[distinct % n_classes])
-        place = np.empty(len(names), dtype=np.intp)
-        place[np.argsort(class_of_unit, kind="stable")] = np.arange(len(names))
+        occurs = np.bincount(units) > 0
+        unit = (np.cumsum(occurs) - 1)[units]
+        holds = np.zeros((np.count_nonzero(occurs), int(y.max()) + 1), dtype=bool)
+        holds[unit, y] = True
+        # By units, so that copies of a row do not make its class less rare.
+        by_rarity = np.argsort(holds.sum(axis=0), kind="stable")
+        class_of_unit = holds[:, by_rarity].argmax(axis=1)
+        place = np.empty(len(holds), dtype=np.intp)
+        place[np.argsort(class_of_unit, kind="stable")] = np.arange(len(holds))
         sizes = np.bincount(class_of_unit).tolist()
         return cls(place[unit], tuple(n for n in sizes if n), n_draws, seed)
 

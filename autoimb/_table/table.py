@@ -59,6 +59,9 @@ class Table:
     sample_weight: NDArray[np.float64] | None
     """How important each row is: relative, positive, with mean 1; None if all alike."""
     groups: NDArray[Any] | None
+    """What the user passed to tell which rows belong together."""
+    units: NDArray[np.intp]
+    """What is drawn as a whole: the number of each row's group, or of the row."""
     row_hashes: NDArray[np.uint64]
     """Hash of each row of X: equal rows have equal hashes."""
     given: "GivenRows"
@@ -69,13 +72,6 @@ class Table:
         """Return the table with rows as the user wrote them."""
         schema = replace(self.schema, is_raw=True)
         return replace(self, X=self.given.kept(schema.canonical(X)), schema=schema)
-
-    @property
-    def units(self) -> NDArray[np.intp]:
-        """What is drawn as a whole: the number of each row's group, or of the row."""
-        if self.groups is None:
-            return np.arange(len(self.y))
-        return pd.factorize(self.groups, use_na_sentinel=False)[0]
 
     @property
     def n_classes(self) -> int:
@@ -140,6 +136,7 @@ def check_table(
     classes, codes = _encode_labels(check_labels(labels))
     _check_classes(classes, codes)
     weights = relative_weights(weights)
+    grouped = None if groups is None else np.asarray(groups)[kept]
     schema = infer_schema(rows)
     canonical = schema.canonical(rows)
     return Table(
@@ -149,11 +146,19 @@ def check_table(
         pos=_positive_code(classes, codes, pos_label),
         schema=schema,
         sample_weight=None if (weights == weights[0]).all() else weights,
-        groups=None if groups is None else np.asarray(groups)[kept],
+        groups=grouped,
+        units=_units_of(grouped, len(codes)),
         row_hashes=_hash_rows(canonical),
         given=given,
         costs=None if costs is None else _check_costs(costs, classes, kept),
     )
+
+
+def _units_of(groups: NDArray[Any] | None, n_rows: int) -> NDArray[np.intp]:
+    """Return the number of each row's group, or of the row where there are none."""
+    if groups is None:
+        return np.arange(n_rows)
+    return pd.factorize(groups, use_na_sentinel=False)[0]
 
 
 def relative_weights(weights: NDArray[np.float64]) -> NDArray[np.float64]:
