@@ -68,14 +68,33 @@ def test_one_job_has_a_process_of_its_own_where_no_timer_can_interrupt_it():
 # --- memory
 
 
-@pytest.fixture
-def group(tmp_path, monkeypatch):
-    """Return a function that writes the files on a control group's memory."""
-    monkeypatch.setattr(resources_module, "_CGROUP", tmp_path)
+V1 = {"max": "limit_in_bytes", "current": "usage_in_bytes"}
 
-    def write(**files):
+
+@pytest.fixture(params=["2", "1", "1 beside 2"])
+def group(tmp_path, monkeypatch, request):
+    """Return a function that writes the files on memory of a nested control group."""
+    own = tmp_path / "own"
+    own.write_text(
+        {
+            "2": "0::/jobs/one\n",
+            "1": "3:cpu,cpuacct:/else\n4:memory:/jobs/one\n",
+            "1 beside 2": "4:memory:/jobs/one\n1:name=systemd:/x\n0::/\n",
+        }[request.param],
+        encoding="ascii",
+    )
+    monkeypatch.setattr(resources_module, "_CGROUP", tmp_path)
+    monkeypatch.setattr(resources_module, "_OWN_GROUPS", own)
+    mount = tmp_path if request.param == "2" else tmp_path / "memory"
+
+    def write(path="jobs/one", **files):
+        folder = mount / path
+        folder.mkdir(parents=True, exist_ok=True)
+        is_first = mount != tmp_path
         for name, text in files.items():
-            (tmp_path / f"memory.{name}").write_text(text, encoding="ascii")
+            file = folder / f"memory.{V1.get(name, name) if is_first else name}"
+            cached = "total_inactive_file" if is_first else "inactive_file"
+            file.write_text(text.replace("inactive_file", cached), encoding="ascii")
 
     return write
 
@@ -92,6 +111,24 @@ def test_a_limit_of_the_group_leaves_what_is_not_used(group):
     assert free_memory() == 600_000
 
 
+@pytest.mark.parametrize("outer", ["jobs", ""])
+def test_the_limit_of_an_outer_group_holds_too(group, outer):
+    group(max="1000000", current="400000")
+    group(outer, max="2000000", current="1900000")
+    assert free_memory() == 100_000
+
+
+def test_a_container_may_see_its_group_as_the_root(group):
+    """Then the path that the system knows it by is not there."""
+    group("", max="1000000", current="400000")
+    assert free_memory() == 600_000
+
+
 def test_files_that_can_be_given_back_are_free(group):
     group(max="1000000", current="400000", stat="anon 1\ninactive_file 300000\n")
     assert free_memory() == 900_000
+
+
+def test_a_system_without_control_groups_is_asked_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr(resources_module, "_OWN_GROUPS", tmp_path / "none")
+    assert 1e6 < free_memory() < 1e15

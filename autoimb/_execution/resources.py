@@ -6,9 +6,13 @@ import multiprocessing
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from autoimb._execution.deadline import can_interrupt
 from autoimb.exceptions import BadInputError, unknown_name_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SHORT_BUDGET_S = 8.0
 """Time budgets below this run in one process: starting workers takes seconds."""
@@ -17,6 +21,24 @@ _LARGE_TABLE_CELLS = 10_000_000
 with one thread each, side by side."""
 _DEVICES = ("auto", "cpu", "cuda")
 _CGROUP = Path("/sys/fs/cgroup")
+_OWN_GROUPS = Path("/proc/self/cgroup")
+"""Lines of number, controllers and path of the control groups of this process."""
+
+
+class MemoryFiles(NamedTuple):
+    """Names of a control group's files and of the part that can be given back."""
+
+    limit: str
+    used: str
+    cached: str
+
+
+_BY_VERSION = {
+    1: MemoryFiles(
+        "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+    ),
+    2: MemoryFiles("memory.max", "memory.current", "inactive_file"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +101,42 @@ def free_memory() -> float:
     """Return the bytes that this process and its workers can still take."""
     import psutil
 
-    return min(float(psutil.virtual_memory().available), _free_in_cgroup())
+    available = float(psutil.virtual_memory().available)
+    return min([available, *(_free_in(*group) for group in _memory_groups())])
 
 
-def _free_in_cgroup() -> float:
-    """Return the bytes left to this control group, infinite without a limit."""
+def _memory_groups() -> Iterator[tuple[Path, MemoryFiles]]:
+    """Yield the folder of each control group that limits the memory of this process.
+
+    Groups are nested, and the limit of each holds for all groups inside it. A container
+    may see its own group as the root, under another path than the system does.
+    """
     try:
-        limit = float((_CGROUP / "memory.max").read_text(encoding="ascii"))
-        used = float((_CGROUP / "memory.current").read_text(encoding="ascii"))
+        lines = _OWN_GROUPS.read_text(encoding="utf-8").splitlines()
+    except OSError:  # no Linux
+        return
+    for line in lines:
+        number, controllers, path = line.split(":", 2)
+        version = 2 if number == "0" else 1
+        if version == 1 and "memory" not in controllers.split(","):
+            continue
+        mount = _CGROUP if version == 2 else _CGROUP / "memory"
+        own = mount / path.lstrip("/")
+        for folder in (own, *own.parents):
+            yield folder, _BY_VERSION[version]
+            if folder == mount:
+                break
+
+
+def _free_in(folder: Path, files: MemoryFiles) -> float:
+    """Return the bytes left to a control group, infinite without a limit."""
+    try:
+        limit = float((folder / files.limit).read_text(encoding="ascii"))
+        used = float((folder / files.used).read_text(encoding="ascii"))
     except (OSError, ValueError):  # no control group, or no limit: "max"
         return float("inf")
-    stat = _CGROUP / "memory.stat"
+    stat = folder / "memory.stat"
     lines = stat.read_text(encoding="ascii").splitlines() if stat.is_file() else []
     sizes = dict(line.split(maxsplit=1) for line in lines)
     # Cached pages of files count as used, but the system frees them on demand.
-    return limit - used + float(sizes.get("inactive_file", 0.0))
+    return limit - used + float(sizes.get(files.cached, 0.0))
