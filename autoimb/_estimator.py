@@ -132,7 +132,8 @@ default="auto"
         among the candidates.
     cv : int, splitter, iterable or None, default=None
         Cross-validation folds. None chooses their number by the minority rows, from 3
-        folds on large tables to 8 folds with repeats on small ones.
+        folds on large tables to 8 folds with repeats on small ones. An iterable numbers
+        all rows that are passed to `fit`; a splitter sees those of positive weight.
     ensemble_size : int or "auto", default="auto"
         The most members of an ensemble, which is the weighted mean of several
         candidates; the weight falls with the distance to the best. "auto" is 12, or 1

@@ -33,7 +33,11 @@ html_theme_options = {
 html_show_sourcelink = False
 # Only the API has pages below it to list at the side.
 html_sidebars = {
-    name: [] for name in ("index", "start", "extending", "glossary", "design")
+    name: []
+    for name in (
+        *("index", "start", "decides", "weights", "failures"),
+        *("extending", "glossary", "design"),
+    )
 }
 html_static_path: list[str] = []
 templates_path = ["_templates"]
