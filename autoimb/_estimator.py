@@ -16,11 +16,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from autoimb._evaluate.context import EvaluationContext
-from autoimb._evaluate.known_table import (
-    check_same_columns,
-    check_same_table,
-    marks_of,
-)
 from autoimb._evaluate.problem import Problem
 from autoimb._evaluate.scoring import Scoring
 from autoimb._execution.deadline import Deadline, resolve_time_budget
@@ -58,6 +53,11 @@ from autoimb._strategy.flowchart import recommend
 from autoimb._strategy.search_space import SearchSpace, requested_entries
 from autoimb._table.columns import as_rows
 from autoimb._table.folds import make_folds
+from autoimb._table.known_table import (
+    check_same_columns,
+    check_same_table,
+    marks_of,
+)
 from autoimb._table.profile import profile_table
 from autoimb._table.table import check_labels, check_table, codes_of
 from autoimb.exceptions import AccuracyWarning, BadInputError, warn

@@ -4,7 +4,6 @@ import difflib
 import sys
 import warnings
 from collections.abc import Iterable
-from types import FrameType
 
 __all__ = [
     "AccuracyWarning",
@@ -20,6 +19,9 @@ __all__ = [
     "unknown_name_error",
     "warn",
 ]
+
+
+_LIBRARIES = {"autoimb", "sklearn"}  # scikit-learn's callbacks call `fit`
 
 
 class AutoImbError(Exception):
@@ -81,12 +83,8 @@ def unknown_name_error(
 def warn(message: str, category: type[AutoImbWarning]) -> None:
     """Warn at the line of the user's code that called autoimb, however deep this is."""
     level, frame = 1, sys._getframe()
-    while frame.f_back is not None and _is_of_a_library(frame):
+    while frame.f_back is not None and (
+        str(frame.f_globals.get("__name__")).partition(".")[0] in _LIBRARIES
+    ):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
-
-
-def _is_of_a_library(frame: FrameType) -> bool:
-    """Whether code of autoimb runs in a frame, or of scikit-learn, which calls it."""
-    package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-    return package in {"autoimb", "sklearn"}

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score
 
+from autoimb._metrics.bootstrap import Draws
 from autoimb._metrics.calibration import fit_calibration
 from autoimb._metrics.metrics import resolve_metric
 from autoimb._select.ensemble import CLEARLY, FEW_POSITIVES, MAX_MEMBERS, member_weights
@@ -95,15 +96,7 @@ class Case:
     @cached_property
     def draws(self) -> np.ndarray:
         """How often (draws, rows) each row is drawn, class by class."""
-        rng = np.random.default_rng(0)
-        counts = np.zeros((N_DRAWS, len(self.y)), dtype=np.uint8)
-        for code in (0, 1):
-            at = np.flatnonzero(self.y == code)
-            for draw in counts:
-                draw[at] = np.bincount(
-                    rng.integers(len(at), size=len(at)), minlength=len(at)
-                )
-        return counts
+        return np.array(list(Draws.of(self.y, np.arange(len(self.y)), N_DRAWS, 0)))
 
     def scores_by_fold(self, p: np.ndarray) -> np.ndarray:
         scores = []
@@ -138,9 +131,12 @@ class Case:
         group = np.zeros(len(self.y), dtype=int)
         first = self.repeat == 0
         group[self.rows[first]] = self.fold[first]
+        draws = Draws.of(y, self.rows, n_draws=1, seed=0)
         for p, r, b in zip(self.oof, self.refit, self.bag, strict=True):
             proba = np.column_stack([1 - p, p])
-            found, crossed = fit_calibration(y, proba, weight, group[self.rows], 1)
+            found, crossed = fit_calibration(
+                y, proba, weight, group[self.rows], 1, draws=draws
+            )
             oof.append(crossed[:, 1])
             refit.append(found(np.column_stack([1 - r, r]))[:, 1])
             bag.append(found(np.column_stack([1 - b, b]))[:, 1])

@@ -107,13 +107,11 @@ def measure(path: Path, n: int, seed: int, family: str) -> list[dict[str, object
 def _cut(oof, calibrated) -> float:
     """Return the cut that is tuned for F1."""
     rule = tune_threshold(
-        oof.y,
+        oof,
         calibrated.proba,
         calibrated.cross_fitted,
-        oof.weight,
         METRICS["f1"],
         pos=1,
-        row_ids=oof.rows,
         seed=0,
     ).rule
     assert isinstance(rule, Cut)

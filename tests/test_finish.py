@@ -342,7 +342,9 @@ def test_a_winner_that_fails_leaves_its_ensemble(monkeypatch):
 def test_where_nothing_can_take_its_place_the_reasons_are_told(monkeypatch):
     problem = problem_of(*numeric())
     failing(monkeypatch, WEIGHTED, ValueError("a constant column"))
-    with pytest.raises(NoCandidateError, match="ValueError: a constant column") as told:
+    with pytest.raises(
+        NoCandidateError, match=r"\(ValueError: a constant column\)"
+    ) as told:
         finished(problem)
     assert isinstance(told.value.__cause__, ValueError)
 
@@ -372,7 +374,8 @@ def test_what_is_late_even_with_its_last_second_gets_all_it_needs(
     found = finish(selection, problem, "f1", calibrates_output=True, seconds=5.0)
     assert [m.strategy for m in found.model.members] == [xgboost]
     assert limits[-2:] == [(xgboost, 1.0), (xgboost, None)]
-    assert found.refit_failure.is_late
+    # The winner itself was fitted as a whole in the end; another one took its place.
+    assert (found.refit_failure is not None) is has_quick
 
 
 def test_a_fallback_that_fails_gives_way_to_the_next(monkeypatch):

@@ -56,6 +56,19 @@ def record(number, mean, *, family="extra_trees", handled=False, noise=0.0, **fi
     )
 
 
+def scored(context, number, strategy, results, **fields):
+    """Return a complete record of results, with their score."""
+    return TrialRecord(
+        number=number,
+        strategy=strategy,
+        status="complete",
+        score=context.scoring.score(results),
+        results=tuple(results),
+        n_folds=len(results),
+        **fields,
+    )
+
+
 def selected(*records, clock=NO_LIMIT):
     """Return the selection among records, on a problem without further repeats."""
     best_first = sorted(records, key=lambda r: (-r.mean, r.number))
@@ -183,17 +196,7 @@ def rescored(executor, deadline=NO_LIMIT, fit_seconds=0.0, last_deadline=None):
         strategy = Strategy.of(catalogue, family=("dial", {"noise": noise}))
         results = [context.submit(strategy, number).result() for number in (0, 1)]
         results = [replace(r, fit_seconds=fit_seconds) for r in results]
-        records.append(
-            TrialRecord(
-                number=at,
-                strategy=strategy,
-                status="complete",
-                score=context.scoring.score(results),
-                results=tuple(results),
-                n_folds=2,
-                fit_seconds=fit_seconds,
-            )
-        )
+        records.append(scored(context, at, strategy, results, fit_seconds=fit_seconds))
     again = rescore(records, context, deadline, last_deadline or deadline)
     return records, again, context
 
@@ -285,17 +288,7 @@ def lucky_records(context, n, seed):
             positive = rng.random(len(context.problem.folds[fold].val_idx))
             proba = np.column_stack([1 - positive, positive])
             results.append(FoldResult(fold, "ok", proba, fit_seconds=0.05))
-        records.append(
-            TrialRecord(
-                number=number,
-                strategy=strategy,
-                status="complete",
-                score=context.scoring.score(results),
-                results=tuple(results),
-                n_folds=len(numbers),
-                fit_seconds=0.05,
-            )
-        )
+        records.append(scored(context, number, strategy, results, fit_seconds=0.05))
     return complete(records)
 
 
@@ -495,21 +488,11 @@ def informed_records(problem, qualities, *, seed=0, **fields):
         margin = quality * problem.table.y + rng.normal(size=len(problem.table.y))
         positive = 1 / (1 + np.exp(-margin))
         proba = np.column_stack([1 - positive, positive])
-        results = tuple(
+        results = [
             FoldResult(n, "ok", proba[f.val_idx]) for n, f in enumerate(problem.folds)
-        )
-        score = context.scoring.score(results)
-        records.append(
-            TrialRecord(
-                number=number,
-                strategy=Strategy.of(CATALOGUE, family=families[number]),
-                status="complete",
-                score=score,
-                results=results,
-                n_folds=len(results),
-                **fields,
-            )
-        )
+        ]
+        strategy = Strategy.of(CATALOGUE, family=families[number])
+        records.append(scored(context, number, strategy, results, **fields))
     return sorted(records, key=lambda r: -r.mean)
 
 

@@ -2,7 +2,6 @@
 
 ==================  ====================================================================
 ``problem``         what every evaluation of one fit shares
-``known_table``     whether a table is that of a fit, or has its columns
 ``row_sample``      which training rows a candidate is fitted on
 ``encoding_cache``  rows of a fold, encoded once
 ``fit_predict``     fit the steps of a pipeline; score rows with it

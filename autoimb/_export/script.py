@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from autoimb._fit.decision import Decision
     from autoimb._fit.fitted_model import FittedMember, FittedModel
     from autoimb._table.columns import Schema
+    from autoimb._table.table import RowWeights
     from autoimb._threshold.rules import Threshold
 
 _TITLE = '''\
@@ -208,7 +209,7 @@ def _read(schema: Schema, names: ScriptNames) -> str:
     )
 
 
-def _fit(n_pipelines: int, names: ScriptNames, row_weights: str) -> str:
+def _fit(n_pipelines: int, names: ScriptNames, row_weights: RowWeights) -> str:
     """Return the function that fits the pipelines.
 
     Where the weights of the training table were 0 or all alike, models need none.

@@ -7,7 +7,7 @@ threshold, or one for another class distribution, is therefore chosen without a 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from autoimb._evaluate.out_of_fold import OutOfFold
     from autoimb._evaluate.problem import Problem
     from autoimb._fit.calibrate import CalibratedScores
-    from autoimb._table.table import Table
+    from autoimb._table.table import RowWeights, Table
     from autoimb._threshold.objectives import ThresholdObjective
 
 
@@ -74,8 +74,8 @@ class Decision:
     class_counts: NDArray[np.float64]
     """Rows of each class there."""
     pos: int | None
-    row_weights: Literal["none", "equal", "uneven"] = "none"
-    """What the user gave the rows of positive weight."""
+    row_weights: RowWeights = "none"
+    """Which weights the user gave the rows."""
     costs: NDArray[np.float64] | None
     """Costs (n_entries, k) of the out-of-fold entries."""
     seed: int
@@ -108,13 +108,7 @@ class Decision:
             class_weights=table.class_weights,
             class_counts=table.class_counts.astype(np.float64),
             pos=table.pos,
-            row_weights=(
-                "uneven"
-                if table.sample_weight is not None
-                else "equal"
-                if "sample_weight" in table.given.arguments
-                else "none"
-            ),
+            row_weights=table.row_weights,
             costs=None if table.costs is None else table.costs[oof.rows],
             seed=problem.seed,
         ).tuned()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from autoimb._evaluate.refit import EncodedRows, refit
 from autoimb._execution.deadline import Deadline
-from autoimb._execution.executors import describe_failure
 from autoimb.exceptions import (
     BudgetTooSmallWarning,
     NoCandidateError,
@@ -53,8 +52,7 @@ class RefitFailure:
     @property
     def cause(self) -> str:
         """The error's name and the first line of its message."""
-        first_line = str(self.error).partition("\n")[0]
-        return f"{type(self.error).__name__}: {first_line}".removesuffix(": ")
+        return _named(self.error)
 
     @property
     def warning_category(self) -> type[AutoImbWarning]:
@@ -75,6 +73,12 @@ class RefitFailure:
             f"{self.winner} was the best in cross-validation but failed on all rows "
             f"({self.cause}): {what}. Leave it out of the search, or correct it."
         )
+
+
+def _named(error: Exception | None) -> str:
+    """Return an error's name and the first line of its message."""
+    first_line = str(error).partition("\n")[0]
+    return f"{type(error).__name__}: {first_line}".removesuffix(": ")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,12 +185,13 @@ def _refit_late(
     limits = [1.0, None] if is_limited and refits.problem.can_stop(instead) else [None]
     for limit in limits:
         try:
-            pipeline, _ = refits.refit(quick.winner, limit)
+            pipeline, is_whole = refits.refit(quick.winner, limit)
         except TimeoutError:
             continue  # a busy machine: even what was to stop early took too long
         except Exception as error:  # noqa: BLE001  another candidate takes its place
             return _refit_substitute(quick, refits, winner, error)
-        failure = RefitFailure(winner, instead, late)
+        is_as_planned = instead == winner and is_whole
+        failure = None if is_as_planned else RefitFailure(winner, instead, late)
         return RefittedSelection(quick, (pipeline,), failure)
     return _refit_substitute(quick, refits, winner, late)
 
@@ -201,7 +206,7 @@ def _refit_substitute(
     NoCandidateError
         If all of them fail.
     """
-    reasons = [f"{selection.winner.strategy}: {describe_failure(error).reason}"]
+    reasons = [f"{selection.winner.strategy} ({_named(error)})"]
     for other in selection.substitutes:
         limit = None
         if refits.deadline.time_limit_s is not None:
@@ -209,12 +214,12 @@ def _refit_substitute(
         try:
             pipeline, _ = refits.refit(other.winner, limit)
         except Exception as another:  # noqa: BLE001  the next one takes its place
-            reason = describe_failure(another).reason
-            reasons.append(f"{other.winner.strategy}: {reason}")
+            reasons.append(f"{other.winner.strategy} ({_named(another)})")
             continue
         failure = RefitFailure(winner, other.winner.strategy, error)
         return RefittedSelection(other, (pipeline,), failure)
     raise NoCandidateError(
-        f"none of the {len(reasons)} best candidates could be fitted on all rows. "
-        f"{'; '.join(reasons[:_MAX_REASONS])}."
+        f"none of {len(reasons)} candidates could be fitted on all rows: "
+        f"{'; '.join(reasons[:_MAX_REASONS])}. Leave them out of the search, or "
+        "correct them."
     ) from error

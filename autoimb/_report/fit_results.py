@@ -79,13 +79,13 @@ class FitResults:
         return with_finalists(self.outcome.records, self.selection.finalists)
 
     def compared(self, one: TrialRecord, other: TrialRecord) -> Difference:
-        """Return the difference of two candidates' scores, on all folds of both."""
+        """Return the difference of two candidates' scores, over the folds of both."""
         numbers = {one.number, other.number}
         for records in (self.selection.finalists, self.candidates):
             scores = {r.number: r.score for r in records if r.number in numbers}
             if len(scores) == len(numbers):
                 return difference_of(scores[one.number], scores[other.number])
-        return difference_of(None, None)
+        return Difference(nan, nan)
 
     @cached_property
     def leaderboard(self) -> pd.DataFrame:

@@ -319,10 +319,8 @@ class _Search:
             return set()
         behind, others = set(), set()
         for record in records:
-            family, is_complete = (
-                record.strategy.family.name,
-                record.status == "complete",
-            )
+            family = record.strategy.family.name
+            is_complete = record.status == "complete"
             if record.status == "dropped" or (
                 is_complete and is_behind(record.score, incumbent.score)
             ):

@@ -3,6 +3,7 @@
 =====================  =================================================================
 ``columns``            any table read into one canonical form
 ``table``              checked training data
+``known_table``        whether a table is that of a fit, or has its columns
 ``minority_types``     safe, borderline, rare and outlier rows of the minority class
 ``profile``            `DatasetProfile`: what a data set is like
 ``folds``              cross-validation folds

@@ -12,8 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import PredefinedSplit, StratifiedKFold
-from sklearn.model_selection._split import _CVIterableWrapper
+from sklearn.model_selection import PredefinedSplit, StratifiedKFold, check_cv
 
 from autoimb._table.table import Table
 from autoimb.exceptions import BadInputError
@@ -22,6 +21,8 @@ from autoimb.exceptions import BadInputError
 _FOLDS_BY_MINORITY = ((60, 8), (251, 5))
 _FOLDS_BY_ROWS = ((20_001, 5), (50_001, 4), (np.inf, 3))  # with a larger minority
 _REPEATS_BY_MINORITY = ((60, 5), (250, 3), (np.inf, 1))
+_HOLD_ROW_NUMBERS = (PredefinedSplit, type(check_cv([])))
+"""Splitters that hold the numbers of rows, and look at no table."""
 Kind = Literal["stratified", "grouped", "given"]
 _DESCRIPTIONS: dict[Kind, str] = {
     "stratified": "stratified folds",
@@ -280,8 +281,8 @@ def _user_pairs(
     if hasattr(cv, "split") and not isinstance(cv, (str, bytes, type)):
         groups = () if table.groups is None else (table.groups,)
         pairs = cv.split(table.X, table.y, *groups)
-        if isinstance(cv, PredefinedSplit | _CVIterableWrapper):
-            n_rows = given.n_rows  # these hold numbers of the user's rows
+        if isinstance(cv, _HOLD_ROW_NUMBERS):
+            n_rows = given.n_rows
     elif isinstance(cv, Iterable) and not isinstance(cv, (str, bytes, Mapping)):
         n_rows = given.n_rows
     else:

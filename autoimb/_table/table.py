@@ -3,7 +3,7 @@
 import hashlib
 import numbers
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import narwhals as nw
 import numpy as np
@@ -23,6 +23,7 @@ from autoimb._table.columns import (
 )
 from autoimb.exceptions import BadInputError
 
+RowWeights: TypeAlias = Literal["none", "equal", "uneven"]
 _HASHED_AT_ONCE = 65_536  # rows, of which one column fits into the cache
 
 
@@ -95,6 +96,13 @@ class Table:
         if self.sample_weight is None:
             return np.ones(len(self.y))
         return self.sample_weight
+
+    @property
+    def row_weights(self) -> RowWeights:
+        """Which weights the user gave the rows; equal ones apart from those of 0."""
+        if self.sample_weight is not None:
+            return "uneven"
+        return "equal" if "sample_weight" in self.given.arguments else "none"
 
     @property
     def class_weights(self) -> NDArray[np.float64]:

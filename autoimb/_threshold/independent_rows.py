@@ -34,7 +34,7 @@ _ROUNDING = 1e-12  # of a variance, relative to the sum of squares that it is a 
 
 
 class Sums(NamedTuple):
-    """What each row (n,) adds to sums over the trials, or over their units."""
+    """What each row (n,) adds to sums over trials or units, once it reaches a cut."""
 
     hits: FloatArray
     """Weight, if it is a hit."""
@@ -45,11 +45,11 @@ class Sums(NamedTuple):
     row_squares: FloatArray
     """Square of the weight of its row."""
     hit_squares: FloatArray
-    """To the sum of H² over units."""
+    """What it adds to the sum of H² over units."""
     products: FloatArray
-    """To the sum of H N."""
+    """What it adds to the sum of H N."""
     squares: FloatArray
-    """To the sum of N²."""
+    """What it adds to the sum of N²."""
 
 
 @dataclass(frozen=True, eq=False)

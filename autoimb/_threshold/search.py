@@ -91,8 +91,11 @@ def tune_threshold(
     evidence = evidence_for(objective, entries, soft, shift=shift, costs=costs)
     proba = shifted(proba, shift)
     if pos is not None:
-        score, draws = proba[:, pos], (n_draws, seed)
-        return _tune_cut(entries, score, evidence, objective, pos, shift, draws)
+        draws = Draws.of(entries.y, entries.units, n_draws, seed)
+        score = proba[:, pos]
+        return _tune_cut(
+            entries, score, evidence, objective, pos=pos, shift=shift, draws=draws
+        )
     products = evidence.class_shares * evidence.weight[:, np.newaxis]
     weights = _shrunk(best_class_weights(proba, products, objective), class_counts)
     return TunedRule(ClassWeights(tuple(weights.tolist())))
@@ -105,14 +108,15 @@ def _units_of_classes(entries: Entries, n_classes: int) -> IntArray:
     return np.bincount(pairs % n_classes, minlength=n_classes)
 
 
-def _tune_cut(  # noqa: PLR0917  (those of `tune_threshold`, with what follows from them)
+def _tune_cut(
     entries: Entries,
     score: FloatArray,
     evidence: Evidence,
     objective: ThresholdObjective,
+    *,
     pos: int,
     shift: PriorShift | None,
-    n_draws_and_seed: tuple[int, int],
+    draws: Draws,
 ) -> TunedRule:
     """Return the best cut of scores (n,), and the results of cuts tuned on draws.
 
@@ -138,7 +142,8 @@ def _tune_cut(  # noqa: PLR0917  (those of `tune_threshold`, with what follows f
     rule, thin = Cut(float(ranked.cuts[best]), pos), ranked.thinned(_MAX_DRAWN_CUTS)
     expected_weight = weight if shift is None else weight * shift.ratios[y]
     cuts, left_out = [], []
-    for draw in Draws.of(y, units, *n_draws_and_seed):
+    for counts in draws:
+        draw = counts[order]
         best, _ = thin.best(goal, draw)
         cuts.append(thin.cuts[best])
         unseen_weight = expected_weight * (draw == 0)

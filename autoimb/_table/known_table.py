@@ -6,7 +6,6 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from autoimb.exceptions import BadInputError
 
@@ -51,12 +50,9 @@ def marks_of(table: Table) -> dict[str, Any]:
         "names": repr(names).encode(),
         "row_set": np.sort(table.row_hashes),
         "labels": table.y,
-        "sample_weight": table.weights if (table.weights != 1).any() else None,
-        "groups": table.groups,
+        "sample_weight": table.sample_weight,
+        "groups": None if table.groups is None else table.units,
     }
-    if table.groups is not None:
-        codes, _ = pd.factorize(np.asarray(table.groups).ravel())
-        parts["groups"] = codes.astype(np.int64)
     hashes = {
         name: None if part is None else hashlib.blake2b(part, digest_size=8).hexdigest()
         for name, part in parts.items()
