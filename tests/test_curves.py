@@ -36,6 +36,14 @@ def test_a_band_narrows_with_more_rows(which):
     assert width[1] < 0.6 * width[0]
 
 
+def test_copies_of_rows_in_their_groups_make_no_band_narrower():
+    is_positive, score, weight, units = scored(150)
+    once = Bands.of(is_positive, score, weight, units)
+    copies = np.random.default_rng(0).permutation(np.repeat(units, 4))
+    again = Bands.of(is_positive[copies], score[copies], weight[copies], copies)
+    np.testing.assert_allclose(again, once)
+
+
 def test_perfect_scores_have_no_bands():
     is_positive, _, weight, rows = scored()
     for band in Bands.of(is_positive, is_positive * 0.9, weight, rows):

@@ -160,16 +160,6 @@ def test_finalists_of_an_earlier_fit_race_on_the_folds_that_all_run(url):
     assert values.issuperset(scores)
 
 
-def test_finalists_lead_the_board_by_their_scores_over_all_repeats():
-    X, y = numeric(160, 40)
-    board = small(X, y, cv=None, n_trials=10, ensemble_size=1).leaderboard_
-    ranked = board[board["rank"].notna()]
-    assert ranked.folds.is_monotonic_decreasing
-    assert ranked.folds.nunique() == 2
-    for _, of in ranked.groupby("folds"):
-        assert of["mean"].is_monotonic_decreasing
-
-
 # --- what is kept, and where
 
 

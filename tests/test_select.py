@@ -14,7 +14,7 @@ from autoimb._execution.deadline import Deadline
 from autoimb._execution.executors import SequentialExecutor
 from autoimb._fit.calibrate import ensemble_scores
 from autoimb._metrics.bootstrap import Score
-from autoimb._search.trials import TrialRecord, complete
+from autoimb._search.trials import TrialRecord, complete, leaderboard
 from autoimb._select.ensemble import (
     EnsembleScoring,
     Member,
@@ -357,6 +357,18 @@ def test_repeats_of_an_earlier_fit_are_not_fitted_again():
     again = rescore(stored, context, NO_LIMIT, NO_LIMIT)
     assert not executor.numbers
     assert [r.score.mean for r in again] == [r.score.mean for r in after]
+
+
+def test_finalists_lead_the_board_whatever_others_have_on_fewer_folds():
+    lucky = record(0, 0.9)
+    finalist, behind = record(1, 0.6, family="xgboost"), record(2, 0.5)
+    again = [
+        replace(r, score=replace(r.score, folds=(0, 1)), n_folds=2)
+        for r in (behind, finalist)
+    ]
+    board = leaderboard([lucky, *again], CATALOGUE)
+    assert board["mean"].tolist() == [0.6, 0.5, 0.9]
+    assert board["rank"].tolist() == [1, 2, 3]
 
 
 # --- the honest estimate
