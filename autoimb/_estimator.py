@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from autoimb._evaluate.context import EvaluationContext
+from autoimb._evaluate.kept_models import ModelFolder
 from autoimb._evaluate.problem import Problem
 from autoimb._evaluate.scoring import Scoring
 from autoimb._execution.deadline import Deadline, resolve_time_budget
@@ -25,13 +26,15 @@ from autoimb._execution.resources import (
     SHORT_BUDGET_S,
     Layout,
     choose_layout,
+    free_disk,
     free_memory,
     resolve_device,
     resolve_n_jobs,
 )
-from autoimb._execution.shared_data import share
+from autoimb._execution.shared_data import private_folder, share
 from autoimb._export import fit_code, prediction_script
 from autoimb._fit.decision import check_threshold
+from autoimb._fit.final_fit import check_final_fit
 from autoimb._fit.finish import finish
 from autoimb._fit.refit_on_new_rows import refit_members
 from autoimb._metrics.metrics import resolve_metric
@@ -63,7 +66,7 @@ from autoimb._table.table import check_labels, check_table, codes_of
 from autoimb.exceptions import AccuracyWarning, BadInputError, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -75,7 +78,7 @@ if TYPE_CHECKING:
     from autoimb._fit.fitted_model import FittedModel
     from autoimb._metrics.metrics import Metric
     from autoimb._report import Report, ReportData
-    from autoimb._search.trials import Progress, SearchOutcome
+    from autoimb._search.trials import Progress, SearchOutcome, TrialRecord
     from autoimb._select.selection import Selection
     from autoimb._strategy.strategy import Strategy
     from autoimb._table.table import Table
@@ -87,6 +90,7 @@ _FITTED_PRIVATE = {
     *("_model", "_decision", "_report_data"),
 }
 """Fitted attributes whose names do not end in an underscore."""
+_DISK_SHARE = 0.1  # of the free disk, for fold models
 _FREE_SHARE = 0.8  # of the memory that is free, for all workers together
 
 
@@ -143,6 +147,12 @@ default="auto"
     calibrate : bool, default=True
         Whether `predict_proba` is calibrated by a strictly increasing map, chosen on
         out-of-fold scores.
+    final_fit : "auto" or bool, default="auto"
+        Whether the members that predict are fitted on all rows in the end. True: they
+        are. False: the mean of a member's fold models predicts, which takes no time in
+        `fit`; but there are as many models as folds, for every prediction and in every
+        saved file. "auto": on all rows where `time_budget` leaves the seconds for it,
+        else the fold models. Without a time budget it is the same as True.
     device : {"auto", "cpu", "cuda"}, default="auto"
         Where XGBoost and the neural nets are fitted.
     n_jobs : int or None, default=None
@@ -191,9 +201,10 @@ default="auto"
     honest_score_ : HonestScore
         Bias-corrected estimate with an interval, the no-skill level, and the score of
         the best candidate without any handling.
-    best_pipeline_ : Pipeline
+    best_pipeline_ : Pipeline or VotingClassifier
         The best single candidate as a pipeline of scikit-learn or imbalanced-learn,
-        refitted on all rows. It predicts label codes 0..k-1 and uncalibrated scores.
+        fitted on all rows; where its fold models predict, their soft vote. It predicts
+        label codes 0..k-1 and uncalibrated scores.
     ensemble_ : tuple of FittedMember
         The members whose weighted mean predicts, with their weights and calibrations:
         the best single candidate first, alone or with others.
@@ -251,6 +262,7 @@ default="auto"
         cv: Any = None,
         ensemble_size: int | str = "auto",
         calibrate: bool = True,
+        final_fit: bool | str = "auto",
         device: str = "auto",
         n_jobs: int | None = None,
         executor: Executor | None = None,
@@ -272,6 +284,7 @@ default="auto"
         self.cv = cv
         self.ensemble_size = ensemble_size
         self.calibrate = calibrate
+        self.final_fit = final_fit
         self.device = device
         self.n_jobs = n_jobs
         self.executor = executor
@@ -356,6 +369,7 @@ default="auto"
         table = self._check(X, y, self.pos_label, reset=True, **rows_of)
         metric = self._check_metric(table)
         threshold = check_threshold(self.threshold, table)
+        refits = check_final_fit(self.final_fit) is not False
         layout = self._layout(table, deadline)
         with open_executor(self.executor, layout) as executor:
             with limited_threads(1):  # its products of few columns are faster so
@@ -368,14 +382,26 @@ default="auto"
             study_records = self._open_study(problem, space)
             with _evaluation_context(problem, metric, executor) as context:
                 first = space.first_trials(recommendation)
+                ahead = partial(
+                    reserved_seconds,
+                    context=context,
+                    deadline=deadline,
+                    size=size,
+                    refits=refits,
+                )
                 outcome = self._search(
-                    space, first, context, study_records, deadline, size=size
+                    space,
+                    first,
+                    context,
+                    study_records,
+                    deadline,
+                    seconds_after_search=ahead,
                 )
                 selection = select_or_fall_back(
-                    space, outcome, context, deadline, size=size
+                    space, outcome, context, deadline, size=size, refits=refits
                 )
-        study_records.update(selection.finalists)
-        finished = self._finish(selection, problem, threshold, deadline)
+                study_records.update(selection.finalists)
+                finished = self._finish(selection, problem, threshold, deadline)
         return self._set_fitted(
             FitResults(
                 profile=profile,
@@ -460,6 +486,7 @@ default="auto"
                 context,
                 check_threshold(self._decision.requested, table),
                 calibrates_output=self.calibrate,
+                final_fit=check_final_fit(self.final_fit),
                 n_threads=resolve_n_jobs(self.n_jobs),
             )
         decision = finished.decision
@@ -722,8 +749,9 @@ default="auto"
         -----
         Losses, nets, ensembles and resamplers that only autoimb has are imported from
         it, and a comment at the top of the script says which. Class weights and the
-        numbers of rows that a resampler makes are those of the training table. A winner
-        whose refit was stopped early by `time_budget` is fitted as a whole.
+        numbers of rows that a resampler makes are those of the training table. Where
+        fold models predict (see `final_fit`), or the refit was stopped early by
+        `time_budget`, the script fits the whole pipeline on all rows.
 
         Examples
         --------
@@ -855,7 +883,7 @@ default="auto"
         study_records: StudyRecords,
         deadline: Deadline,
         *,
-        size: int,
+        seconds_after_search: Callable[[Sequence[TrialRecord]], float],
     ) -> SearchOutcome:
         """Return what the search found in its share of the time budget."""
         n_trials = self.n_trials
@@ -880,9 +908,7 @@ default="auto"
                 study_records=study_records,
                 deadline=deadline,
                 n_trials=n_trials,
-                seconds_after_search=partial(
-                    reserved_seconds, context=context, deadline=deadline, size=size
-                ),
+                seconds_after_search=seconds_after_search,
                 # The user's executor may run tasks on another machine.
                 memory=inf if self.executor else _FREE_SHARE * free_memory(),
                 on_progress=watch,
@@ -895,7 +921,7 @@ default="auto"
         threshold: Any,
         deadline: Deadline,
     ) -> FittedSelection:
-        """Return the selection refitted, calibrated and with its threshold, in time."""
+        """Return the selection fitted, calibrated and with its threshold, in time."""
         seconds, n_threads = None, 1
         if deadline.time_limit_s is not None:
             seconds = max(1.0, deadline.remaining_s - last_seconds(problem))
@@ -905,6 +931,7 @@ default="auto"
             problem,
             threshold,
             calibrates_output=self.calibrate,
+            final_fit=check_final_fit(self.final_fit),
             n_threads=n_threads,
             seconds=seconds,
         )
@@ -1027,5 +1054,6 @@ def _evaluation_context(
 ) -> Iterator[EvaluationContext]:
     """Yield what evaluations need beside a strategy, with the problem in workers."""
     scoring = Scoring.of(metric, problem.table, problem.folds, problem.seed)
-    with share(problem, executor) as handle:
-        yield EvaluationContext(problem, handle, scoring, executor)
+    with share(problem, executor) as handle, private_folder() as folder:
+        models = ModelFolder(folder, int(_DISK_SHARE * free_disk(folder)))
+        yield EvaluationContext(problem, handle, scoring, executor, models)

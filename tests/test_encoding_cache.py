@@ -56,7 +56,7 @@ VIEWS = {
 
 def fold_of(n_bytes):
     """Return an encoded fold of so many bytes."""
-    return EncodedFold(np.zeros(n_bytes, np.uint8), np.zeros(0, np.uint8), 0.0)
+    return EncodedFold(np.zeros(n_bytes, np.uint8), np.zeros(0, np.uint8), None, 0.0)
 
 
 def never():
@@ -147,7 +147,7 @@ def test_nothing_is_kept_where_there_is_no_room(fits):
 def test_the_time_of_a_cached_encoding_counts_for_every_candidate(monkeypatch):
     problem = problem_of(*mixed())
     fold = encoded_folds(problem, problem.cache_bytes)
-    slow = EncodedFold(np.zeros((80, 4)), np.zeros((40, 4)), 100.0)
+    slow = EncodedFold(np.zeros((80, 4)), np.zeros((40, 4)), None, 100.0)
     monkeypatch.setattr(fold, "get", lambda key, encode: slow)
     assert evaluate(VIEWS["dense"], 0, Inline(problem)).fit_seconds > 100.0
 
@@ -156,7 +156,7 @@ def test_the_time_of_a_cached_encoding_counts_for_every_candidate(monkeypatch):
 
 
 def test_rows_that_are_kept_are_read_only():
-    fold = EncodedFold(np.zeros((3, 2)), np.ones((2, 2)), 0.0)
+    fold = EncodedFold(np.zeros((3, 2)), np.ones((2, 2)), None, 0.0)
     assert EncodedFolds(1000).get("a", lambda: fold) is fold
     for part in (fold.train, fold.val):
         with pytest.raises(ValueError, match="read-only"):
@@ -218,7 +218,7 @@ def test_the_last_used_are_kept_up_to_the_number_of_bytes(uses, limit):
 
 def test_text_counts_with_all_its_characters():
     table = pd.DataFrame({"a": ["x" * 10_000, "y" * 10_000]}, dtype=object)
-    fold = EncodedFold(table, table.iloc[:0], 0.0)
+    fold = EncodedFold(table, table.iloc[:0], None, 0.0)
     assert fold.n_bytes > 20_000
 
 

@@ -11,7 +11,7 @@ from autoimb._evaluate.evaluate import evaluate
 from autoimb._evaluate.fit_predict import predict_codes
 from autoimb._evaluate.refit import refit
 from autoimb._execution.shared_data import Inline
-from autoimb._fit import refit_selection as refit_module
+from autoimb._fit import final_fit as refit_module
 from autoimb._fit.finish import finish
 from autoimb._fit.fitted_model import FittedMember, FittedModel
 from autoimb._metrics.calibration import Identity, Platt
@@ -177,7 +177,7 @@ def test_the_raw_cut_gives_the_labels_of_the_calibrated_one(swapped, aim, calibr
 )
 def test_the_raw_cut_holds_for_scores_of_zero_and_one(cut, calibration):
     """Forests give them."""
-    member = FittedMember(PLAIN, 1.0, None, calibration)
+    member = FittedMember(PLAIN, 1.0, (None,), calibration)
     model = FittedModel((member,), Cut(cut, 1), 2)
     raw = np.array([0.0, 1e-9, 0.1, 0.5, 1 - 1e-9, 1.0])
     mapped = calibration(np.column_stack([1 - raw, raw]))[:, 1]
@@ -336,7 +336,7 @@ def test_a_winner_that_fails_leaves_its_ensemble(monkeypatch):
     selection = replace(selection, members=members, quickest=selection.winner)
     found = finish(selection, problem, "f1", calibrates_output=True)
     assert [m.strategy for m in found.model.members] == [PLAIN, third]
-    assert found.refit_failure.refitted == PLAIN
+    assert found.refit_failure.used == PLAIN
 
 
 def test_where_nothing_can_take_its_place_the_reasons_are_told(monkeypatch):
@@ -363,17 +363,11 @@ def test_what_is_late_even_with_its_last_second_gets_all_it_needs(
         return refit(strategy, problem, **rest)
 
     monkeypatch.setattr(refit_module, "refit", late)
-    xgboost = Strategy.of(CATALOGUE, family="xgboost")  # it can be stopped
     selection = both_scored(problem) if has_quick else selection_of(problem)
-    if has_quick:
-        quickest = replace(selection.quickest, strategy=xgboost)
-        selection = replace(selection, quickest=quickest)
-    else:
-        winner = replace(selection.winner, strategy=xgboost)
-        selection = replace(selection, winner=winner, members=(Member(winner),))
-    found = finish(selection, problem, "f1", calibrates_output=True, seconds=5.0)
-    assert [m.strategy for m in found.model.members] == [xgboost]
-    assert limits[-2:] == [(xgboost, 1.0), (xgboost, None)]
+    found = finish(selection, problem, "f1", calibrates_output=True, seconds=0.0)
+    expected = PLAIN if has_quick else WEIGHTED
+    assert [m.strategy for m in found.model.members] == [expected]
+    assert limits == [(WEIGHTED, 1.0), (expected, None)]
     # The winner itself was fitted as a whole in the end; another one took its place.
     assert (found.refit_failure is not None) is has_quick
 

@@ -205,7 +205,10 @@ def test_a_class_of_the_script_itself_is_there_already():
 
 
 class FailsOnAllRows(LogisticRegression):
-    """Can be fitted on the rows of folds only."""
+    """Can be fitted on the rows of folds only, and those models are not kept."""
+
+    def __reduce__(self):
+        raise TypeError("no pickle")
 
     def fit(self, X, y, sample_weight=None):
         if len(X) == 300:

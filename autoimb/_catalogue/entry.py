@@ -294,6 +294,8 @@ class Family(Entry):
     after fewer rounds."""
     staged_proba: str = ""
     """Dotted path of a function that predicts at fewer rounds: (model, X, counts)."""
+    cut_rounds: str = ""
+    """Dotted path of a function that keeps the first rounds alone: (model, count)."""
 
     @property
     def baseline_resampler(self) -> str:

@@ -97,6 +97,7 @@ FAMILIES = (
         cost=0.9,
         rounds_parameter="max_iter",
         staged_proba="autoimb._models.staged_proba:hist_gradient_boosting",
+        cut_rounds="autoimb._models.staged_proba:cut_hist_gradient_boosting",
         reference="Ke et al. 2017, LightGBM, NeurIPS 30",
     ),
     Family(
@@ -123,6 +124,7 @@ FAMILIES = (
         time_limited_fit="autoimb._models.time_limited_fit:xgboost",
         rounds_parameter="n_estimators",
         staged_proba="autoimb._models.staged_proba:xgboost",
+        cut_rounds="autoimb._models.staged_proba:cut_xgboost",
         reference="Chen & Guestrin 2016, arXiv:1603.02754",
     ),
     Family(
@@ -314,6 +316,7 @@ FAMILIES = (
         time_limited_fit="autoimb._models.time_limited_fit:lightgbm",
         rounds_parameter="n_estimators",
         staged_proba="autoimb._models.staged_proba:lightgbm",
+        cut_rounds="autoimb._models.staged_proba:cut_lightgbm",
         reference="Ke et al. 2017, NeurIPS 30",
     ),
     Family(

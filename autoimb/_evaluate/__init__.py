@@ -5,7 +5,9 @@
 ``row_sample``      which training rows a candidate is fitted on
 ``encoding_cache``  rows of a fold, encoded once
 ``fit_predict``     fit the steps of a pipeline; score rows with it
+``kept_models``     fitted fold models on disk
 ``out_of_fold``     `FoldResult` and `OutOfFold`
+``fold_models``     the kept models of a candidate's folds, loaded to predict
 ``evaluate``        one strategy on one fold
 ``reference``       the same fold by the pipeline alone, for tests of entries
 ``refit``           one strategy on all rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import wait
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Executor, Future
 
+    from autoimb._evaluate.kept_models import ModelFolder
     from autoimb._evaluate.problem import Problem
     from autoimb._evaluate.row_sample import RowSample
     from autoimb._evaluate.scoring import Scoring
@@ -36,6 +38,8 @@ class EvaluationContext:
     """How tasks on the executor read the problem."""
     scoring: Scoring
     executor: Executor
+    models: ModelFolder | None = None
+    """Where fitted fold models are kept; None keeps none."""
 
     @property
     def n_workers(self) -> int:
@@ -51,21 +55,30 @@ class EvaluationContext:
         *,
         row_sample: RowSample = ALL_ROWS,
         seconds: float | None = None,
+        keeps_model: bool = False,
     ) -> Future[FoldResult]:
         """Submit one fold of one strategy, with a limit on its running time."""
+        wanted = partial(
+            evaluate,
+            row_sample=row_sample,
+            seconds=seconds,
+            models=self.models if keeps_model else None,
+        )
         return submit_task(
             self.executor,
             None if seconds is None else grace(seconds),
-            evaluate,
+            wanted,
             strategy,
             number,
             self.problem_handle,
-            row_sample,
-            seconds,
         )
 
     def evaluate_all(
-        self, folds: Sequence[tuple[Strategy, int]], deadline: Deadline
+        self,
+        folds: Sequence[tuple[Strategy, int]],
+        deadline: Deadline,
+        *,
+        keeps_models: bool = False,
     ) -> list[FoldResult]:
         """Submit folds, wait for them, and return their results in the same order.
 
@@ -75,6 +88,8 @@ class EvaluationContext:
             A strategy and the number of the fold that it is evaluated on.
         deadline : Deadline
             Nothing is submitted or waited for after it.
+        keeps_models : bool, default=False
+            Whether the fitted models of the first repeat are kept.
 
         Returns
         -------
@@ -87,7 +102,13 @@ class EvaluationContext:
         for strategy, number in folds:
             if deadline.is_over:  # in this process, tasks run as they are submitted
                 break
-            futures.append(self.submit(strategy, number, seconds=deadline.timeout_s))
+            future = self.submit(
+                strategy,
+                number,
+                seconds=deadline.timeout_s,
+                keeps_model=keeps_models and self.problem.folds[number].repeat == 0,
+            )
+            futures.append(future)
         for future in wait(futures, timeout=deadline.timeout_s).not_done:
             self.cancel(future)
         return [

@@ -30,12 +30,15 @@ class EncodedFold:
     ----------
     train, val : ndarray or DataFrame
         Encoded rows.
+    encoder : transformer or None
+        The fitted encoder; None where rows are read as they are.
     seconds : float
         Time that encoding the training rows took.
     """
 
     train: Any
     val: Any
+    encoder: Any
     seconds: float
 
     @cached_property

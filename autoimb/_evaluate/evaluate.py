@@ -10,7 +10,7 @@ Nothing outside the training part of the fold is ever fitted or resampled.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,14 +24,19 @@ from autoimb._table.columns import take
 from autoimb._table.weighted_encoding import fit_encoder
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+    from typing import Any
+
     from numpy.typing import NDArray
     from sklearn.pipeline import Pipeline
 
     from autoimb._catalogue.entry import Family
+    from autoimb._evaluate.kept_models import ModelFolder
     from autoimb._evaluate.problem import Problem
     from autoimb._evaluate.row_sample import RowSample
     from autoimb._execution.shared_data import SharedData
     from autoimb._strategy.strategy import Strategy
+    from autoimb._table.encoding import View
 from autoimb._evaluate.fit_predict import (
     fit_before_model,
     fit_function,
@@ -49,7 +54,9 @@ def evaluate(
     number: int,
     problem_handle: SharedData,
     row_sample: RowSample = ALL_ROWS,
+    *,
     seconds: float | None = None,
+    models: ModelFolder | None = None,
 ) -> FoldResult:
     """Return the scores of one strategy on one fold's validation rows.
 
@@ -66,13 +73,16 @@ def evaluate(
         are always scored in full.
     seconds : float, default=None
         A model that can stop by itself does so after this time, as a ``"timeout"``.
+    models : ModelFolder, default=None
+        Where the fitted pipeline is kept; None keeps none.
     """
     problem: Problem = problem_handle.get()
     started, cpu = time.perf_counter(), time.process_time()
     try:
         # Convergence and constant columns show in the scores.
         with quiet_warnings(), config_context(transform_output="default"):
-            result = _scored(strategy, number, problem, row_sample, seconds)
+            training = _TrainingRows.of(problem, number, row_sample, strategy)
+            result = _scored(strategy, training, problem, seconds, models)
     except Exception as error:  # noqa: BLE001  a candidate's failure is a result
         status, reason = describe_failure(error)
         seconds = time.perf_counter() - started
@@ -80,28 +90,58 @@ def evaluate(
     return replace(result, cpu_seconds=time.process_time() - cpu)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _TrainingRows:
+    """The rows of a fold that a strategy is fitted on, with their weights.
+
+    The weights make a sample represent all rows. A strategy that takes no weights is
+    fitted on the sample as if it were the whole table.
+    """
+
+    number: int
+    """Position of the fold among the problem's folds."""
+    row_sample: RowSample
+    rows: NDArray[np.intp]
+    weight: NDArray[np.float64] | None
+    full_counts: NDArray[np.intp] | None
+    """Class counts of all training rows, where a weighted sample represents them."""
+
+    @classmethod
+    def of(
+        cls, problem: Problem, number: int, row_sample: RowSample, strategy: Strategy
+    ) -> _TrainingRows:
+        """Return the rows of a fold in a sample, for a strategy."""
+        table, rows = problem.table, problem.folds[number].train_idx
+        weight = None if table.sample_weight is None else table.sample_weight[rows]
+        drawn = row_sample.draw(table.y[rows], problem.fold_seed(number))
+        if drawn is None:
+            return cls(number, row_sample, rows, weight, None)
+        at, sample_weight = drawn
+        weight = None if weight is None else weight[at]
+        names = strategy.family.name, strategy.resampler.name
+        if not problem.catalogue.allows_row_sample(*names):
+            return cls(number, row_sample, rows[at], weight, None)
+        weight = sample_weight if weight is None else sample_weight * weight
+        counts = np.bincount(table.y[rows])
+        return cls(number, row_sample, rows[at], weight, counts)
+
+    def key(self, view: View | None) -> Hashable:
+        """Return what the encoded rows and their encoder depend on."""
+        return self.number, self.row_sample, self.full_counts is not None, view
+
+
 def _scored(
     strategy: Strategy,
-    number: int,
+    training: _TrainingRows,
     problem: Problem,
-    row_sample: RowSample,
     seconds: float | None,
+    models: ModelFolder | None,
 ) -> FoldResult:
     """Fit a strategy on the training rows and score the validation rows."""
-    n_classes = problem.table.n_classes
-    rows, weight, full_counts = _training_rows(problem, number, row_sample, strategy)
-    y, seed = problem.table.y[rows], problem.fold_seed(number)
-    pipeline = problem.build(strategy, y, seed, full_counts=full_counts)
-    fold, pipeline = _encoded(
-        pipeline,
-        strategy,
-        problem,
-        number=number,
-        row_sample=row_sample,
-        rows=rows,
-        weight=weight,
-        is_weighted_sample=full_counts is not None,
-    )
+    n_classes, weight = problem.table.n_classes, training.weight
+    y, seed = problem.table.y[training.rows], problem.fold_seed(training.number)
+    pipeline = problem.build(strategy, y, seed, full_counts=training.full_counts)
+    fold, pipeline = _encoded(pipeline, strategy, problem, training)
     fit = fit_function(strategy, problem, seconds)
     # Timed from here on: loading a library for the first time does not count.
     started = time.perf_counter()
@@ -113,8 +153,8 @@ def _scored(
     family: Family = problem.catalogue.get("family", strategy.family.name)
     stages = _stages(family, strategy)
     probas = predict_stages(pipeline, fold.val, n_classes, family.staged_proba, stages)
-    return FoldResult(
-        number,
+    result = FoldResult(
+        training.number,
         "ok",
         probas[-1],
         fitted - started + fold.seconds,
@@ -122,49 +162,23 @@ def _scored(
         stages=tuple(zip(stages, probas, strict=True)) if stages else (),
         fitted_counts=tuple(np.bincount(y, minlength=n_classes).tolist()),
     )
+    if models is None:
+        return result
+    encoded_by = training.key(strategy.view(problem.catalogue))
+    return replace(
+        result, model=models.keep(_whole(pipeline, fold.encoder), encoded_by)
+    )
 
 
-def _training_rows(
-    problem: Problem, number: int, row_sample: RowSample, strategy: Strategy
-) -> tuple[NDArray[np.intp], NDArray[np.float64] | None, NDArray[np.intp] | None]:
-    """Return the rows of a fold that a strategy is fitted on, with their weights.
-
-    The weights make a sample represent all rows. A strategy that takes no weights is
-    fitted on the sample as if it were the whole table.
-
-    Returns
-    -------
-    rows : ndarray
-        The training rows, or a sample of them.
-    weight : ndarray or None
-        Their weights, if they have any.
-    full_counts : ndarray or None
-        Class counts of all training rows, where a weighted sample represents them.
-    """
-    table, rows = problem.table, problem.folds[number].train_idx
-    weight = None if table.sample_weight is None else table.sample_weight[rows]
-    drawn = row_sample.draw(table.y[rows], problem.fold_seed(number))
-    if drawn is None:
-        return rows, weight, None
-    at, sample_weight = drawn
-    weight = None if weight is None else weight[at]
-    names = strategy.family.name, strategy.resampler.name
-    if not problem.catalogue.allows_row_sample(*names):
-        return rows[at], weight, None
-    weight = sample_weight if weight is None else sample_weight * weight
-    return rows[at], weight, np.bincount(table.y[rows])
+def _whole(pipeline: Pipeline, encoder: Any) -> Pipeline:
+    """Return a pipeline with its fitted encoder before the further steps."""
+    if encoder is None:
+        return pipeline
+    return type(pipeline)([("encode", encoder), *pipeline.steps])
 
 
 def _encoded(
-    pipeline: Pipeline,
-    strategy: Strategy,
-    problem: Problem,
-    *,
-    number: int,
-    row_sample: RowSample,
-    rows: NDArray[np.intp],
-    weight: NDArray[np.float64] | None,
-    is_weighted_sample: bool,
+    pipeline: Pipeline, strategy: Strategy, problem: Problem, training: _TrainingRows
 ) -> tuple[EncodedFold, Pipeline]:
     """Return both parts of a fold as the strategy reads them, and the further steps."""
     view, encoder = strategy.view(problem.catalogue), None
@@ -172,18 +186,18 @@ def _encoded(
         encoder, pipeline = pipeline[0], type(pipeline)(pipeline.steps[1:])
 
     def encode() -> EncodedFold:
-        X = problem.table.X
-        train, val = take(X, rows), take(X, problem.folds[number].val_idx)
+        X, rows = problem.table.X, training.rows
+        train, val = take(X, rows), take(X, problem.folds[training.number].val_idx)
         if encoder is None:
-            return EncodedFold(train, val, 0.0)
+            return EncodedFold(train, val, None, 0.0)
         started = time.perf_counter()
-        train = fit_encoder(encoder, train, problem.table.y[rows], weight)
+        train = fit_encoder(encoder, train, problem.table.y[rows], training.weight)
         seconds = time.perf_counter() - started
-        return EncodedFold(train, encoder.transform(val), seconds)
+        return EncodedFold(train, encoder.transform(val), encoder, seconds)
 
     if view is None:  # not cached: the user's model may modify these rows
         return encode(), pipeline
-    key = (number, row_sample, is_weighted_sample, view if encoder else None)
+    key = training.key(view if encoder else None)
     return encoded_folds(problem, problem.cache_bytes).get(key, encode), pipeline
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from autoimb._evaluate.kept_models import KeptModel
     from autoimb._evaluate.problem import Problem
 
 
@@ -37,6 +38,8 @@ class FoldResult:
     """The number of rounds, where it was chosen among stages."""
     fitted_counts: tuple[int, ...] = ()
     """Rows of each class that the model was fitted on."""
+    model: KeptModel | None = None
+    """The fitted pipeline, where it was kept."""
 
     @property
     def scores(self) -> NDArray[np.float64]:

@@ -78,7 +78,7 @@ def share(value: Any, executor: Executor) -> Iterator[SharedData]:
     # Each part starts at a multiple of the page size.
     whole_pages = (-(-part.nbytes // _PAGE) * _PAGE for part in parts[:-1])
     starts = list(accumulate(whole_pages, initial=0))
-    with _data_folder() as folder:
+    with private_folder() as folder:
         path = folder / "shared"
         with path.open("wb") as file:
             for start, part in zip(starts, parts, strict=True):
@@ -89,7 +89,7 @@ def share(value: Any, executor: Executor) -> Iterator[SharedData]:
 
 
 @contextlib.contextmanager
-def _data_folder() -> Iterator[Path]:
+def private_folder() -> Iterator[Path]:
     """Yield a folder that only this user can read, and remove it at the end.
 
     If this process is killed, loky's tracker removes the folder as soon as the workers

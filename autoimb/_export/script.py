@@ -89,7 +89,8 @@ def prediction_script(model: FittedModel, schema: Schema, decision: Decision) ->
         _predict(model.threshold),
     ]
     held = ["\n".join(of) for of in (constants, names.constants.values()) if of]
-    top = "\n\n".join([_TITLE, *_remarks(names), names.imports(), *held])
+    remarks = [*_remarks(names), *_about_fold_models(model)]
+    top = "\n\n".join([_TITLE, *remarks, names.imports(), *held])
     return "\n\n\n".join([top, *functions, *names.functions.values()]) + "\n"
 
 
@@ -105,6 +106,17 @@ def _remarks(names: ScriptNames) -> Iterator[str]:
     own = sorted(name for name, package in packages.items() if package == "autoimb")
     if own:
         yield _comment(f"Of autoimb, with no counterpart elsewhere: {', '.join(own)}.")
+
+
+def _about_fold_models(model: FittedModel) -> Iterator[str]:
+    """Yield a comment if fold models predict, since the script fits on all rows."""
+    n_folds = max(len(member.pipelines) for member in model.members)
+    if not all(member.is_refit for member in model.members):
+        yield _comment(
+            f"autoimb's own model predicts by the mean of {n_folds} fold models. Here "
+            "each pipeline is fitted on all rows once, so probabilities differ a "
+            "little."
+        )
 
 
 def _constants(
@@ -157,13 +169,14 @@ def _maker(
     names: ScriptNames,
 ) -> str:
     """Return the function that makes a pipeline; `encoders` are what several share."""
-    steps = dict(member.pipeline.steps)
+    made = member.unfitted or member.pipelines[0]
+    steps = dict(made.steps)
     if "encode" in steps:
         encoder = code_of(_by_names(steps["encode"], schema), names)
         name = encoders.setdefault(encoder, f"make_encoder_{len(encoders) + 1}")
         steps["encode"] = Written(f"{name}()")
     label = str(member.strategy).replace("\\", "/").replace('"', "'")
-    pipeline = type(member.pipeline)(list(steps.items()))
+    pipeline = type(made)(list(steps.items()))
     return _function(
         f"make_pipeline_{place}()",
         f"Return an unfitted pipeline: {label}.",
@@ -265,7 +278,7 @@ def _predict_proba(model: FittedModel, names: ScriptNames) -> str:
 def _calibrated_scores(place: int, member: FittedMember, names: ScriptNames) -> Code:
     """Return the code for what a pipeline says, calibrated."""
     pipeline = f"pipelines[{place - 1}]"
-    if hasattr(member.pipeline, "predict_proba"):
+    if hasattr(member.pipelines[0], "predict_proba"):
         scores = f"{pipeline}.predict_proba(rows).astype(float)"
     else:
         scores = names.copy("autoimb._evaluate.fit_predict", "_class_scores")

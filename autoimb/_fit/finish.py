@@ -1,4 +1,4 @@
-"""From a selection to a model that predicts: refit, calibrate, tune the threshold."""
+"""From a selection to a model that predicts: fit, calibrate, tune the threshold."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from autoimb._evaluate.fit_predict import predict_codes
 from autoimb._evaluate.out_of_fold import FoldResult, OutOfFold
 from autoimb._fit.calibrate import CalibratedScores, EnsembleScores, ensemble_scores
 from autoimb._fit.decision import Decision
+from autoimb._fit.final_fit import fit_selection
 from autoimb._fit.fitted_model import FittedMember, FittedModel
-from autoimb._fit.refit_selection import refit_selection
 from autoimb._metrics.calibration import Identity
 from autoimb._table.columns import take
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
     from autoimb._evaluate.problem import Problem
-    from autoimb._fit.refit_selection import RefitFailure
+    from autoimb._fit.final_fit import FinalFit, RefitFailure
     from autoimb._select.selection import Selection
 
 
@@ -31,9 +31,11 @@ class FittedSelection:
     model: FittedModel
     decision: Decision
     selection: Selection
-    """What was refitted: a substitute if the winner failed or took too long."""
+    """The members that predict: a substitute if the winner failed."""
     refit_failure: RefitFailure | None
-    """Why the winner was not refitted as a whole; None if it was."""
+    """Why the winner was not fitted as a whole and as planned; None if it was."""
+    final_fit: FinalFit = "auto"
+    """Whether members were to be fitted on all rows."""
 
 
 def finish(
@@ -42,21 +44,24 @@ def finish(
     requested_threshold: Any,
     *,
     calibrates_output: bool,
+    final_fit: FinalFit = "auto",
     n_threads: int = 1,
     seconds: float | None = None,
 ) -> FittedSelection:
-    """Return the selection refitted, calibrated and with its threshold.
+    """Return the selection fitted, calibrated and with its threshold.
 
     A fallback has no out-of-fold scores. Its threshold is tuned on training rows, and
     it is never calibrated.
     """
-    refitted = refit_selection(selection, problem, n_threads=n_threads, seconds=seconds)
-    members, pipelines = refitted.selection.members, refitted.pipelines
-    is_out_of_fold = bool(refitted.selection.winner.results)
+    final = fit_selection(
+        selection, problem, final_fit=final_fit, n_threads=n_threads, seconds=seconds
+    )
+    members = final.selection.members
+    is_out_of_fold = bool(final.selection.winner.results)
     if is_out_of_fold:
         scores = ensemble_scores(members, problem, calibrates_output=calibrates_output)
     else:
-        scores = _training_scores(pipelines[0], problem)
+        scores = _training_scores(final.fitted[0].pipelines[0], problem)
     decision = Decision.of(
         requested_threshold,
         scores.oof,
@@ -65,15 +70,17 @@ def finish(
         is_out_of_fold=is_out_of_fold,
     )
     fitted = tuple(
-        FittedMember(member.strategy, member.weight, pipeline, calibration)
-        for member, pipeline, calibration in zip(
-            members, pipelines, scores.calibrations, strict=True
+        FittedMember(
+            member.strategy, member.weight, of.pipelines, calibration, of.unfitted
+        )
+        for member, of, calibration in zip(
+            members, final.fitted, scores.calibrations, strict=True
         )
     )
     model = FittedModel(
         fitted, decision.rule, problem.table.n_classes, calibration=scores.calibration
     )
-    return FittedSelection(model, decision, refitted.selection, refitted.failure)
+    return FittedSelection(model, decision, final.selection, final.failure, final_fit)
 
 
 def _training_scores(pipeline: Pipeline, problem: Problem) -> EnsembleScores:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn import config_context
+from sklearn.ensemble import VotingClassifier
+from sklearn.preprocessing import LabelEncoder
 
 from autoimb._evaluate.fit_predict import predict_codes
 from autoimb._metrics.calibration import Calibration, Identity
@@ -14,6 +16,8 @@ from autoimb._threshold.prior_shift import PriorShift, shifted
 from autoimb._threshold.rules import Cut, Threshold
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from sklearn.pipeline import Pipeline
 
@@ -23,12 +27,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FittedMember:
-    """One strategy refitted on all rows, with its calibration and weight."""
+    """One strategy, fitted on all rows or on those of folds, and its calibration.
+
+    Its score is the mean of its pipelines' scores.
+    """
 
     strategy: Strategy
     weight: float
-    pipeline: Pipeline
+    pipelines: tuple[Pipeline, ...]
+    """One that is fitted on all rows, or the models of folds."""
     calibration: Calibration
+    unfitted: Pipeline | None = None
+    """The pipeline for a fit on all rows, where fold models predict in its place."""
+
+    @property
+    def is_refit(self) -> bool:
+        """Whether it is fitted on all rows."""
+        return self.unfitted is None
+
+    @property
+    def pipeline(self) -> Pipeline | VotingClassifier:
+        """The pipeline, or a soft vote of the fold models."""
+        if len(self.pipelines) == 1:
+            return self.pipelines[0]
+        return soft_vote(self.pipelines)
+
+    def scores(
+        self, X: CanonicalRows, n_classes: int, encoded: dict[int, Any] | None = None
+    ) -> NDArray[np.float64]:
+        """Return the mean of the pipelines' scores of canonical rows."""
+        scores = [predict_codes(p, X, n_classes, encoded) for p in self.pipelines]
+        return scores[0] if len(scores) == 1 else np.mean(scores, axis=0)
 
     def proba(
         self, X: CanonicalRows, n_classes: int, encoded: dict[int, Any] | None = None
@@ -37,7 +66,18 @@ class FittedMember:
 
         Members that are given the same `encoded` share what their encoders return.
         """
-        return self.calibration(predict_codes(self.pipeline, X, n_classes, encoded))
+        return self.calibration(self.scores(X, n_classes, encoded))
+
+
+def soft_vote(pipelines: Sequence[Pipeline]) -> VotingClassifier:
+    """Return a fitted scikit-learn estimator of the pipelines' mean probability."""
+    names = [f"fold_{place}" for place in range(1, len(pipelines) + 1)]
+    vote = VotingClassifier(list(zip(names, pipelines, strict=True)), voting="soft")
+    vote.estimators_ = list(pipelines)
+    vote.named_estimators_ = dict(zip(names, pipelines, strict=True))
+    vote.classes_ = pipelines[0].classes_
+    vote.le_ = LabelEncoder().fit(vote.classes_)
+    return vote
 
 
 @dataclass(frozen=True, slots=True, eq=False)

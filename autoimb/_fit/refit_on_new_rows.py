@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from autoimb._evaluate.context import EvaluationContext
+    from autoimb._fit.final_fit import FinalFit
     from autoimb._fit.finish import FittedSelection
     from autoimb._fit.fitted_model import FittedMember
     from autoimb._strategy.strategy import Strategy
@@ -26,9 +27,10 @@ def refit_members(
     requested_threshold: Any,
     *,
     calibrates_output: bool,
+    final_fit: FinalFit,
     n_threads: int,
 ) -> FittedSelection:
-    """Return the members fitted on all rows, with calibration and threshold from folds.
+    """Return the members fitted anew, with calibration and threshold from folds.
 
     Raises
     ------
@@ -47,6 +49,7 @@ def refit_members(
         context.problem,
         requested_threshold,
         calibrates_output=calibrates_output,
+        final_fit=final_fit,
         n_threads=n_threads,
     )
     lost = [member for member in selected if member not in refitted.selection.members]
@@ -65,7 +68,9 @@ def _scored(
     """Return the strategies with their out-of-fold scores on every fold."""
     n_folds = len(context.problem.folds)
     evaluated = context.evaluate_all(
-        [(s, number) for s in strategies for number in range(n_folds)], Deadline(None)
+        [(s, number) for s in strategies for number in range(n_folds)],
+        Deadline(None),
+        keeps_models=True,
     )
     records = []
     for place, strategy in enumerate(strategies):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from autoimb._persist.audit import Audit
 
-FORMAT = 3
+FORMAT = 4
 """Raised when an older autoimb could no longer read what is written."""
 _MOST_NAMES = 5  # in a message about what no model holds
 

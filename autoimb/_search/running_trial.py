@@ -86,6 +86,11 @@ class RunningTrial:
         return self.verdict is not None or self.n_checked == len(self.numbers)
 
     @property
+    def has_models(self) -> bool:
+        """Whether the model of a fold was kept, so that it can predict."""
+        return any(result.model is not None for result in self.results.values())
+
+    @property
     def pending(self) -> list[Future[FoldResult]]:
         """The futures of all evaluations under way."""
         of_sample = [] if self.sample_future is None else [self.sample_future]

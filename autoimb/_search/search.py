@@ -21,7 +21,7 @@ from dataclasses import replace
 from math import ceil, inf, isfinite
 from typing import TYPE_CHECKING
 
-from autoimb._evaluate.row_sample import first_sample
+from autoimb._evaluate.row_sample import ALL_ROWS, first_sample
 from autoimb._search.memory_estimate import needed_bytes
 from autoimb._search.racing import RacingRule, is_behind
 from autoimb._search.running_trial import RunningTrial, Verdict
@@ -29,12 +29,13 @@ from autoimb._search.sample_first import SampleScores
 from autoimb._search.study import quiet_optuna
 from autoimb._search.time_estimate import TimeEstimate
 from autoimb._search.trials import (
-    REFIT_FACTOR,
     WORTH_ANOTHER_TRY,
     Progress,
     SearchOutcome,
     TrialRecord,
     complete,
+    delete_models,
+    keep_best_models,
 )
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 
 LAG = 4
 """A trial is proposed once the trial this many places before it is recorded."""
-_REFIT_SHARE = 0.1  # of the time budget: for a refit while no candidate is complete
+_FALLBACK_SHARE = 0.1  # of the time budget: for a default model, if there is no other
 _MAX_NOT_STARTED = 12  # stop when so many of the last 24 could not start in time
 _MAX_WITHOUT_NEWS = 20  # stop when so many in a row were duplicates, or all failed
 _FAILED = {"failed", "killed", "duplicate"}
@@ -89,13 +90,12 @@ def search(
     study_records : StudyRecords
         The study, with the trials of an earlier search in the storage.
     deadline : Deadline
-        That of the whole fit; the refit of the best candidate comes before it.
+        That of the whole fit; the steps after the search come before it.
     n_trials : int, default=None
         Number of trials, those of an earlier search in the storage included.
     seconds_after_search : callable
-        Seconds that the steps after the search need, beside the refit of the best
-        candidate. It takes the complete records, best first
-        (`autoimb._select.time_reserve.reserved_seconds`).
+        Seconds that the steps after the search need. It takes the complete records,
+        best first (`autoimb._select.time_reserve.reserved_seconds`).
     memory : float, default=inf
         Bytes that all evaluations together may take.
     on_progress : callable, default=None
@@ -148,7 +148,7 @@ class _Search:
         self.fit_deadline, self.n_trials, self.memory = fit_deadline, n_trials, memory
         self.seconds_after_search = seconds_after_search
         self.seconds_after = 0.0
-        """Seconds that the steps after the search need, beside the best's refit."""
+        """Seconds that the steps after the search need."""
         self.numbers = tuple(
             number
             for number, fold in enumerate(context.problem.folds)
@@ -182,15 +182,14 @@ class _Search:
 
     @property
     def deadline(self) -> Deadline:
-        """When the search has to stop, so that its best candidate can be refitted."""
+        """When the search has to stop, so that the steps after it end in time."""
         whole = self.fit_deadline
         if self.best is not None:
-            return whole.with_reserve(self.seconds_after + self.best.refit_seconds)
-        # Until one candidate is complete, the oldest may become the only result.
-        oldest = self.queue[0].checked_results if self.queue else []
-        refit = REFIT_FACTOR * max((r.fit_seconds for r in oldest), default=0.0)
-        least = _REFIT_SHARE * (whole.time_limit_s or 0.0)
-        return whole.with_reserve(max(least, self.seconds_after_search(()) + refit))
+            return whole.with_reserve(self.seconds_after)
+        # Until a fold is scored there may be nothing but a default model to fit.
+        is_scored = any(c.has_models for c in self.queue)
+        least = 0.0 if is_scored else _FALLBACK_SHARE * (whole.time_limit_s or 0.0)
+        return whole.with_reserve(max(least, self.seconds_after_search(())))
 
     def rounds(self, first: Sequence[Strategy]) -> Iterator[None]:
         """Run the search, and yield after each round."""
@@ -365,14 +364,12 @@ class _Search:
     def _start(self, candidate: RunningTrial, task: FoldTask) -> bool:
         """Submit one fold of a candidate; return False if it cannot end in time.
 
-        The time limit of a fold leaves time for the other folds and for the refit. The
-        current best needs no refit then: if this candidate wins, it is refitted
-        instead.
+        The time limit of a fold leaves time for the other folds. If the candidate wins,
+        its fold models can predict.
         """
-        refit = 0.0 if self.best is None else self.best.refit_seconds
-        left = self.deadline.remaining_s + refit
+        left = self.deadline.remaining_s
         n_missing = sum(number not in candidate.results for number in self.numbers)
-        n_fits = ceil(n_missing / self.context.n_workers) + REFIT_FACTOR
+        n_fits = ceil(n_missing / self.context.n_workers)
         if candidate.verdict is None and not candidate.pending:
             results = candidate.results.values()
             seconds = [r.fit_seconds + r.predict_seconds for r in results]
@@ -394,6 +391,7 @@ class _Search:
             task.number,
             row_sample=task.row_sample,
             seconds=left / n_fits if is_limited else None,
+            keeps_model=task.row_sample is ALL_ROWS,
         )
         candidate.add(task, future)
         return True
@@ -458,12 +456,15 @@ class _Search:
         """
         number = candidate.trial.number
         logger.info("trial %s %s: %s", number, verdict.status, verdict.reason)
-        return candidate.incomplete_record(
+        record = candidate.incomplete_record(
             verdict,
             self.context.scoring,
             self._now(),
             keeps_scores=self.best is None and verdict.status == "timeout",
         )
+        if not record.results:
+            delete_models(candidate.results.values())
+        return record
 
     def _record(self, candidate: RunningTrial, record: TrialRecord) -> None:
         """Keep a record and report it to the study.
@@ -493,4 +494,7 @@ class _Search:
         if record.status == "complete":
             if self.best is None or record.mean > self.best.mean:
                 self.best = record
-            self.seconds_after = self.seconds_after_search(complete(self.records))
+            ranked = complete(self.records)
+            models = self.context.models
+            keep_best_models(ranked, inf if models is None else models.max_bytes)
+            self.seconds_after = self.seconds_after_search(ranked)

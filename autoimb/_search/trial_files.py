@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SAMPLE = "sample_result"  # the name of its scores among those of folds, by number
-_NOT_WRITTEN = {"proba", "stages", "further"}
-"""Fields that are not in the JSON file: arrays, and folds that are in `results`."""
+_NOT_WRITTEN = {"proba", "stages", "further", "model"}
+"""Fields that are not in the JSON file: arrays, folds that are in `results`, and
+models, whose files live as long as a fit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
     import optuna
 
@@ -22,6 +22,7 @@ WORTH_ANOTHER_TRY = frozenset({"skipped", "timeout"})
 """Statuses of trials that are tried again with more time or memory."""
 REFIT_FACTOR = 1.5
 """Expected seconds of a refit on all rows, per second of a fit on a fold."""
+_MOST_WITH_MODELS = 12  # records that keep their fold models: as many as members
 _COLUMNS = (
     "rank",
     "strategy",
@@ -67,6 +68,12 @@ class TrialRecord:
     """Names of the row samples that it was fitted on, in order."""
     sample_result: FoldResult | None = None
     """Its result after a fit on a sample of the training rows."""
+
+    @property
+    def has_models(self) -> bool:
+        """Whether its fold models were kept, so that they can predict."""
+        kept = [result.model for result in self.results if result.model is not None]
+        return bool(kept) and all(model.is_there for model in kept)
 
     @property
     def refit_seconds(self) -> float:
@@ -125,6 +132,26 @@ class SearchOutcome:
     """From the first proposal to the last result."""
     cpu_seconds: float = 0.0
     """Processor time of the evaluations that returned a result."""
+
+
+def keep_best_models(ranked: Sequence[TrialRecord], max_bytes: float) -> None:
+    """Delete the fold models of all records but the best few, up to a number of bytes.
+
+    The best record keeps its models in any case.
+    """
+    left = max_bytes
+    for place, record in enumerate(ranked):
+        models = [r.model for r in record.results if r.model is not None]
+        left -= sum(model.n_bytes for model in models if model.is_there)
+        if place and (place >= _MOST_WITH_MODELS or left < 0):
+            delete_models(record.results)
+
+
+def delete_models(results: Iterable[FoldResult]) -> None:
+    """Delete the fold models behind some results."""
+    for result in results:
+        if result.model is not None:
+            result.model.delete()
 
 
 def with_finalists(

@@ -26,6 +26,7 @@ def select_or_fall_back(
     deadline: Deadline,
     *,
     size: int,
+    refits: bool = True,
 ) -> Selection:
     """Return the selection; if no candidate finished in time, that of a fallback.
 
@@ -40,7 +41,7 @@ def select_or_fall_back(
     if candidates:
         # After Ctrl-C there are no further repeats: the user wants the model now.
         rest = Deadline(0.0) if outcome.was_interrupted else deadline
-        return select(candidates, context, rest, size=size)
+        return select(candidates, context, rest, size=size, refits=refits)
     if outcome.was_interrupted:
         raise KeyboardInterrupt
     return _fall_back(space, outcome, deadline)

@@ -20,7 +20,11 @@ from autoimb._select.ensemble import (
 )
 from autoimb._select.finalists import choose_finalists, plan_repeats, rescore
 from autoimb._select.selection import Selection
-from autoimb._select.time_reserve import further_refit_seconds, last_seconds
+from autoimb._select.time_reserve import (
+    further_refit_seconds,
+    last_seconds,
+    refit_seconds,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,18 +42,17 @@ def select(
     deadline: Deadline,
     *,
     size: int,
+    refits: bool = True,
 ) -> Selection:
     """Return the selection of at most `size` members among complete candidates.
 
     The candidates are sorted, best first. The deadline is that of the whole fit: the
-    seconds that the refits need are kept back here.
+    seconds that the refits need, if they are wanted, are kept back here.
     """
     last = last_seconds(context.problem)
-    finalists = choose_finalists(
-        _refittable(complete, deadline.remaining_s - last), size
-    )
-    slowest = max(record.refit_seconds for record in finalists)
-    further = further_refit_seconds(finalists, size, deadline)
+    finalists = choose_finalists(_in_time(complete, deadline.remaining_s - last), size)
+    slowest = max(refit_seconds(r, deadline, refits=refits) for r in finalists)
+    further = further_refit_seconds(finalists, size, deadline, refits=refits)
     # A repeat that takes longer than expected costs a few members, not the ensemble.
     last_deadline = deadline.with_reserve(slowest + last + further / 2)
     first_deadline = last_deadline.with_reserve(further / 2)
@@ -80,13 +83,15 @@ def select(
     )
 
 
-def _refittable(complete: Sequence[TrialRecord], seconds: float) -> list[TrialRecord]:
-    """Return the candidates that can be refitted in so many seconds, all if none can.
+def _in_time(complete: Sequence[TrialRecord], seconds: float) -> list[TrialRecord]:
+    """Return the candidates that can predict in so many seconds, all if none can.
 
-    Candidates far down the list no longer hold the scores that the last steps need.
+    They have fold models, or can be refitted. Candidates far down the list no longer
+    hold the scores that the last steps need.
     """
     usable = [record for record in complete if record.results]
-    return [record for record in usable if record.refit_seconds <= seconds] or usable
+    in_time = [r for r in usable if r.has_models or r.refit_seconds <= seconds]
+    return in_time or usable
 
 
 def _winner(finalists: Sequence[TrialRecord]) -> TrialRecord:
@@ -117,7 +122,8 @@ def choose_members(
     """Return the winner alone, or an ensemble of it and others if that is better.
 
     With few positives, which cannot tell candidates apart, the ensemble is taken unless
-    it is clearly worse. Members that cannot be refitted by the deadline are left out.
+    it is clearly worse. Members that cannot be refitted by the deadline are left out,
+    unless their fold models can predict.
     """
     ranked = sorted(finalists, key=lambda r: (r is not winner, -r.mean, r.number))
     members, seconds_left = [], deadline.remaining_s
@@ -126,7 +132,7 @@ def choose_members(
     ):
         record, is_winner = member.record, member.record is winner
         seconds_left -= record.refit_seconds if is_winner else record.fit_seconds
-        if is_winner or seconds_left >= 0:
+        if is_winner or record.has_models or seconds_left >= 0:
             members.append(member)
     alone = (Member(winner),)
     if len(members) == 1:

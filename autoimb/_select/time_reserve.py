@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from autoimb._metrics.bootstrap import most_draws
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from autoimb._execution.deadline import Deadline
     from autoimb._search.trials import TrialRecord
 
+_REFIT_SHARE = 0.15
+"""Of the budget, for fitting the best on all rows; where it takes more, its fold models
+predict."""
 _REPEATS_SHARE = 0.25  # of the budget, for scoring finalists on further repeats
 _SLACK = 1.1  # factor on the seconds that further repeats are expected to take
 _REFITS_SHARE = 0.2  # of the budget, for refitting members beside the best
@@ -34,11 +38,23 @@ def last_seconds(problem: Problem) -> float:
     return _LAST_SECONDS + _HONEST_SECONDS * n_cells
 
 
+def refit_seconds(record: TrialRecord, deadline: Deadline, *, refits: bool) -> float:
+    """Return the seconds to leave for fitting a candidate on all rows.
+
+    None are left where its fold models can predict, and the fit is not wanted or would
+    take more than its share of the budget.
+    """
+    share = _REFIT_SHARE * (deadline.time_limit_s or inf)
+    if record.has_models and not (refits and record.refit_seconds <= share):
+        return 0.0
+    return record.refit_seconds
+
+
 def further_refit_seconds(
-    finalists: Sequence[TrialRecord], size: int, deadline: Deadline
+    finalists: Sequence[TrialRecord], size: int, deadline: Deadline, *, refits: bool
 ) -> float:
     """Return the seconds to leave for refitting the likely members beside the best."""
-    if deadline.time_limit_s is None:
+    if deadline.time_limit_s is None or not refits:
         return 0.0
     likely = weighted_members(
         best_across_families(finalists, size), typical_standard_error(finalists)
@@ -54,8 +70,9 @@ def reserved_seconds(
     deadline: Deadline,
     *,
     size: int,
+    refits: bool,
 ) -> float:
-    """Return the seconds to leave after the search, beside the refit of the best.
+    """Return the seconds to leave after the search.
 
     Scoring finalists on further repeats takes a quarter of the budget at most.
     Refitting the members beside the best takes a fifth of it at most.
@@ -67,5 +84,6 @@ def reserved_seconds(
     repeats = plan_repeats(
         finalists, context, _REPEATS_SHARE * deadline.time_limit_s, size=size
     )
-    refits = further_refit_seconds(finalists, size, deadline)
-    return last + refits + _SLACK * repeats.seconds
+    best = refit_seconds(complete[0], deadline, refits=refits)
+    further = further_refit_seconds(finalists, size, deadline, refits=refits)
+    return last + best + further + _SLACK * repeats.seconds

@@ -1,0 +1,85 @@
+"""The fold models of a candidate, loaded to predict in place of one on all rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from autoimb._catalogue.entry import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from sklearn.pipeline import Pipeline
+
+    from autoimb._catalogue.entry import Family
+    from autoimb._evaluate.out_of_fold import FoldResult
+    from autoimb._evaluate.problem import Problem
+    from autoimb._strategy.strategy import Strategy
+    from autoimb._table.folds import Fold
+
+_ALIKE = 0.8  # of the rows that a fold does not validate, to train on
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FoldModels:
+    """Loads what was kept; models of a fold that read its rows alike share encoders."""
+
+    problem: Problem
+    encoders: dict[Hashable, Any] = field(default_factory=dict)
+
+    def load(
+        self, strategy: Strategy, results: Sequence[FoldResult]
+    ) -> tuple[Pipeline, ...]:
+        """Return the fitted pipelines of the folds whose mean predicts.
+
+        Raises
+        ------
+        LookupError
+            If no model of these folds was kept, or one can't be read any more.
+        """
+        kept = [result for result in results if result.model is not None]
+        chosen = self._comparable(kept)
+        if not chosen:
+            raise LookupError("no fold model was kept")
+        try:
+            return tuple(self._pipeline(strategy, result) for result in chosen)
+        except OSError as error:
+            raise LookupError("a fold model is gone") from error
+
+    def _comparable(self, results: Sequence[FoldResult]) -> list[FoldResult]:
+        """Return the results whose models have seen about the same rows.
+
+        Where a fold trains on a part only of the rows that it does not validate, as in
+        time series, the model with the most and the latest rows predicts alone: the
+        mean with older ones would be worse.
+        """
+        n_rows = len(self.problem.table.y)
+        folds = [self.problem.folds[result.number] for result in results]
+        if all(_trains_on_the_rest(fold, n_rows) for fold in folds):
+            return list(results)
+        largest = max(range(len(folds)), key=lambda i: (len(folds[i].train_idx), i))
+        return [results[largest]]
+
+    def _pipeline(self, strategy: Strategy, result: FoldResult) -> Pipeline:
+        """Return a fold's fitted pipeline, with the rounds that its scores are of."""
+        if result.model is None:
+            raise LookupError(f"no model of fold {result.number} was kept")
+        catalogue = self.problem.catalogue
+        pipeline, family = result.model.load(), strategy.family.name
+        entry: Family = catalogue.get("family", family)
+        if result.n_rounds is not None:
+            resolve(entry.cut_rounds)(pipeline[-1], result.n_rounds)
+        if entry.parameter_names.get("n_jobs") == "n_jobs":
+            # To start threads for a few rows takes longer than to score them.
+            pipeline[-1].set_params(n_jobs=1)
+        name, encoder = pipeline.steps[0]
+        if name == "encode":
+            shared = self.encoders.setdefault(result.model.encoded_by, encoder)
+            pipeline.steps[0] = name, shared
+        return pipeline
+
+
+def _trains_on_the_rest(fold: Fold, n_rows: int) -> bool:
+    """Whether a fold trains on most rows that it does not validate."""
+    return len(fold.train_idx) >= _ALIKE * (n_rows - len(fold.val_idx))
