@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
@@ -26,7 +27,6 @@ from autoimb._execution.resources import (
     SHORT_BUDGET_S,
     Layout,
     choose_layout,
-    free_disk,
     free_memory,
     resolve_device,
     resolve_n_jobs,
@@ -192,7 +192,8 @@ default="auto"
         What the flowchart advises, and why.
     leaderboard_ : DataFrame
         One row for each candidate: rank, strategy, family, resampler, class_weight,
-        loss, mean, se, folds, fit_seconds, status, reason. Finalists come first, by
+        loss, mean, se, folds, rows (training rows of a fold), fit_seconds, status,
+        reason. Finalists come first, by
         their means over all repeats; those of the others are over the first repeat.
     best_strategy_ : Strategy
         The best single candidate; ``print`` shows it in words.
@@ -413,6 +414,7 @@ default="auto"
                 selection=finished.selection,
                 finished=finished,
                 decision=finished.decision,
+                unused_seconds=deadline.timeout_s,
             )
         )
 
@@ -1055,5 +1057,5 @@ def _evaluation_context(
     """Yield what evaluations need beside a strategy, with the problem in workers."""
     scoring = Scoring.of(metric, problem.table, problem.folds, problem.seed)
     with share(problem, executor) as handle, private_folder() as folder:
-        models = ModelFolder(folder, int(_DISK_SHARE * free_disk(folder)))
+        models = ModelFolder(folder, int(_DISK_SHARE * shutil.disk_usage(folder).free))
         yield EvaluationContext(problem, handle, scoring, executor, models)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoimb._evaluate.row_sample import ALL_ROWS, RowSample, first_sample
+from autoimb._evaluate.row_sample import ALL_ROWS, RowSample, row_samples
 
 COUNTS = {
     "two classes": [900, 40],
@@ -94,18 +94,10 @@ def test_there_is_no_sample_where_all_rows_are_seen(row_sample):
     assert RowSample("sample", 119).draw(labels([100, 20]), 0) is not None
 
 
-@pytest.mark.parametrize(
-    ("counts", "is_sampled"),
-    [
-        ([499_000, 1_000], False),
-        ([499_001, 1_000], True),
-        ([600_000, 49], False),
-        ([600_000, 50], True),
-        ([600_000, 60_000, 49], False),
-        ([600_000, 60_000, 50], True),
-    ],
-)
-def test_large_tables_with_rare_rows_enough_are_sampled_first(counts, is_sampled):
-    row_sample = first_sample(np.array(counts))
-    assert (row_sample is not None) is is_sampled
-    assert row_sample is None or f"{row_sample.n_rows:,}" in row_sample.name
+def test_each_sample_is_a_quarter_of_the_one_before():
+    samples = row_samples(100_000)
+    assert samples[0] == ALL_ROWS
+    assert [sample.n_rows for sample in samples[1:]] == [25_000, 6_250]
+    assert all(f"{sample.n_rows:,}" in sample.name for sample in samples[1:])
+    assert row_samples(7_999) == (ALL_ROWS,)
+    assert len(row_samples(8_000)) == 2

@@ -11,7 +11,7 @@ from tables import numeric, problem_of
 
 from autoimb._catalogue import CATALOGUE
 from autoimb._evaluate.out_of_fold import FoldResult
-from autoimb._evaluate.row_sample import ALL_ROWS, RowSample
+from autoimb._evaluate.row_sample import RowSample
 from autoimb._evaluate.scoring import Scoring
 from autoimb._metrics.metrics import resolve_metric
 from autoimb._search.racing import MIN_FOLDS, RacingRule
@@ -20,8 +20,6 @@ from autoimb._search.trials import TrialRecord
 from autoimb._strategy.strategy import Strategy
 
 NUMBERS = (0, 1, 2, 3)
-SAMPLE = "sample"  # stands for the result on a sample among those of folds
-ROW_SAMPLE = RowSample("a sample", 40)
 PROBLEM = problem_of(*numeric(200, 100), cv=4)
 STAGES = (10, 20, 30)
 STRATEGY = Strategy.of(CATALOGUE, family=("xgboost", {"n_estimators": 30}))
@@ -59,11 +57,10 @@ def staged(number, noises, seed=0):
     return FoldResult(number, "ok", probas[-1], stages=stages)
 
 
-def incumbent_of(noise=0.1, *, seed=1, sample_noise=None):
+def incumbent_of(noise=0.1, *, seed=1):
     """Return the record of a complete trial."""
     results = tuple(result(number, noise, seed=seed) for number in NUMBERS)
     score = RULE.scoring.score(results)
-    sample_result = None if sample_noise is None else result(0, sample_noise, seed=seed)
     return TrialRecord(
         number=7,
         strategy=PLAIN,
@@ -71,20 +68,14 @@ def incumbent_of(noise=0.1, *, seed=1, sample_noise=None):
         results=results,
         score=score,
         reported_value=score.mean,
-        sample_result=sample_result,
     )
 
 
-GOOD, SAMPLED = incumbent_of(), incumbent_of(sample_noise=0.1)
+GOOD = incumbent_of()
 
 
-def candidate_of(incumbent=None, *, strategy=PLAIN, row_sample=None):
-    return RunningTrial(None, strategy, NUMBERS, incumbent, row_sample=row_sample)
-
-
-def sampled_candidate(incumbent):
-    """Return a candidate that is tried on a sample first."""
-    return candidate_of(incumbent, row_sample=ROW_SAMPLE)
+def candidate_of(incumbent=None, *, strategy=PLAIN):
+    return RunningTrial(None, strategy, NUMBERS, incumbent)
 
 
 def finished(value):
@@ -99,12 +90,10 @@ def finished(value):
 
 def run(candidate, brought, order=None, racing=RULE):
     """Let the results arrive in an order, one after the other, and decide each time."""
-    names = NUMBERS if candidate.row_sample is None else (SAMPLE, *NUMBERS)
-    futures = {name: Future() for name in names}
-    candidate.sample_future = futures.get(SAMPLE)
-    candidate.futures = {number: futures[number] for number in NUMBERS}
-    for name in order or names:
-        futures[name].set_result(brought[name])
+    futures = {number: Future() for number in NUMBERS}
+    candidate.futures = dict(futures)
+    for number in order or NUMBERS:
+        futures[number].set_result(brought[number])
         candidate.collect()
         candidate.decide(racing)
     return candidate
@@ -151,17 +140,6 @@ def test_the_verdict_does_not_depend_on_the_order_of_arrival(name, order):
     assert ended == STATUSES[name]
 
 
-@given(order=st.permutations((SAMPLE, *NUMBERS)), name=st.sampled_from(list(BROUGHT)))
-@settings(max_examples=40)
-def test_nor_does_it_where_a_sample_comes_first(order, name):
-    brought = BROUGHT[name] | {SAMPLE: result(0, 0.1, seed=3)}
-    without = run(candidate_of(GOOD), BROUGHT[name])
-    sampled = run(sampled_candidate(SAMPLED), brought, order)
-    assert sampled.verdict == without.verdict
-    assert sampled.n_checked == without.n_checked
-    assert sampled.is_sample_checked
-
-
 def test_a_failure_waits_for_the_folds_before_it():
     candidate = candidate_of(GOOD)
     candidate.futures = {number: Future() for number in NUMBERS}
@@ -199,8 +177,8 @@ def test_giving_up_cancels_what_has_not_begun_and_hands_on_what_runs():
 def test_a_task_that_brings_nothing_is_a_result(future, status):
     candidate = candidate_of()
     candidate.futures = {0: future}
-    [(row_sample, brought)] = candidate.collect()
-    assert (row_sample, brought.number, brought.status) == (ALL_ROWS, 0, status)
+    [brought] = candidate.collect()
+    assert (brought.number, brought.status) == (0, status)
     assert candidate.results[0] is brought
     assert candidate.collect() == []
 
@@ -209,7 +187,19 @@ def test_a_cancelled_task_is_a_result():
     candidate = candidate_of()
     candidate.futures = {0: Future()}
     candidate.futures[0].cancel()
-    assert candidate.collect()[0][1].status == "timeout"
+    assert candidate.collect()[0].status == "timeout"
+
+
+def test_a_candidate_that_begins_again_on_fewer_rows_has_no_results():
+    candidate = run(candidate_of(GOOD), BROUGHT["late"])
+    assert candidate.verdict.status == "timeout"
+    sample = RowSample("a sample", 40)
+    candidate.begin_again(sample)
+    assert (candidate.row_sample, candidate.verdict) == (sample, None)
+    assert [task.number for task in candidate.tasks(can_be_dropped=False)] == [*NUMBERS]
+    assert run(candidate, BROUGHT["good"]).is_decided
+    assert candidate.verdict is None
+    assert candidate.run == [*NUMBERS]
 
 
 # --- dropped
@@ -242,60 +232,34 @@ def test_a_candidate_that_has_all_its_folds_is_complete_however_bad():
     assert run(candidate_of(GOOD), brought).verdict is None
 
 
-def test_far_behind_on_a_sample_it_never_sees_all_rows():
-    brought = {SAMPLE: result(0, 5.0, seed=2), **BROUGHT["good"]}
-    candidate = run(sampled_candidate(SAMPLED), brought)
-    assert candidate.verdict.status == "dropped"
-    assert candidate.verdict.reported_value is None
-    assert "on a sample" in candidate.verdict.reason
-    assert candidate.n_checked == 0
-
-
-def test_no_candidate_is_dropped_on_a_sample_that_the_incumbent_skipped():
-    brought = {SAMPLE: result(0, 5.0, seed=2), **BROUGHT["good"]}
-    candidate = run(sampled_candidate(GOOD), brought)
-    assert candidate.verdict is None
-
-
 # --- what to submit
 
 
-@given(
-    seed=st.integers(0, 2**32),
-    row_sample=st.sampled_from([None, ROW_SAMPLE]),
-    can_be_dropped=st.booleans(),
-)
+@given(seed=st.integers(0, 2**32), can_be_dropped=st.booleans())
 @settings(max_examples=50)
-def test_every_fold_is_submitted_once(seed, row_sample, can_be_dropped):
+def test_every_fold_is_submitted_once(seed, can_be_dropped):
     rng, submitted = random.Random(seed), []
-    candidate = candidate_of(SAMPLED, row_sample=row_sample)
+    candidate = candidate_of(GOOD)
     while not candidate.is_decided:
         tasks = list(candidate.tasks(can_be_dropped=can_be_dropped))
         assert tasks or candidate.pending
         for task in tasks[: rng.randint(0, len(tasks))]:
-            submitted.append(name_of(task))
-            candidate.add(task, Future())
-        if candidate.sample_future is not None and rng.random() < 0.5:
-            candidate.sample_future.set_result(result(0))
+            submitted.append(task.number)
+            candidate.futures[task.number] = Future()
         for number, future in candidate.futures.items():
             if rng.random() < 0.5:
                 future.set_result(BROUGHT["good"][number])
         candidate.collect()
         candidate.decide(RULE)
-    assert sorted(submitted, key=str) == [*NUMBERS, *([SAMPLE] if row_sample else [])]
+    assert sorted(submitted) == [*NUMBERS]
     assert list(candidate.tasks(can_be_dropped=can_be_dropped)) == []
-
-
-def name_of(task):
-    """Return the number of a task's fold, or that it is the one on a sample."""
-    return SAMPLE if task.row_sample is ROW_SAMPLE else task.number
 
 
 def sure(candidate, *, can_be_dropped=True):
     """Return the folds that are needed for certain, and those that may not be."""
     tasks = list(candidate.tasks(can_be_dropped=can_be_dropped))
     return [
-        [name_of(task) for task in tasks if task.may_be_needless is which]
+        [task.number for task in tasks if task.may_be_needless is which]
         for which in (False, True)
     ]
 
@@ -313,18 +277,6 @@ def test_folds_after_the_next_decision_may_turn_out_needless():
 def test_all_folds_are_needed_where_no_candidate_can_be_dropped():
     assert sure(candidate_of(GOOD), can_be_dropped=False) == [[0, 1, 2, 3], []]
     assert sure(candidate_of(None)) == [[0, 1, 2, 3], []]
-
-
-def test_a_sample_comes_alone():
-    candidate = sampled_candidate(SAMPLED)
-    assert sure(candidate) == [[SAMPLE], []]
-    candidate.sample_result = result(0)
-    assert sure(candidate) == [[], []]
-    candidate.decide(RULE)
-    assert sure(candidate) == [[0, 1], [2, 3]]
-    candidate.results |= {n: BROUGHT["good"][n] for n in (0, 1)}
-    candidate.decide(RULE)
-    assert sure(candidate) == [[2], [3]]
 
 
 def test_folds_that_came_early_are_not_asked_for_again():

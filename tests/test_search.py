@@ -244,7 +244,7 @@ def test_a_candidate_that_fails_is_a_row_with_its_reason_and_the_search_goes_on(
     status = {(r.strategy.family.name, r.status) for r in outcome.records}
     assert {("dial", "complete"), ("broken", "failed")} <= status
     assert ("broken", "complete") not in status
-    rows = leaderboard(outcome.records, space.catalogue)
+    rows = leaderboard(outcome.records, space.catalogue, 80)
     failed = rows[rows["status"] == "failed"]
     assert set(failed["reason"]) == {"ValueError: this model is broken"}
     assert failed["mean"].isna().all()
@@ -364,7 +364,7 @@ def test_optunas_verbosity_is_restored(verbosity, error):
 
 def test_the_leaderboard_ranks_by_score_and_shows_each_candidate_once():
     outcome, space = run([DIAL, BROKEN], n_trials=14)
-    rows = leaderboard(outcome.records, space.catalogue)
+    rows = leaderboard(outcome.records, space.catalogue, 80)
     scored = rows[rows["status"] == "complete"]
     assert scored["rank"].tolist() == list(range(1, len(scored) + 1))
     assert scored["mean"].is_monotonic_decreasing
@@ -430,7 +430,7 @@ def test_a_candidate_for_which_there_is_no_memory_is_not_started():
     executor = LateExecutor(0)
     outcome, space = run(n_trials=3, executor=executor, memory=1e6)
     assert executor.n_submitted == 0
-    rows = leaderboard(outcome.records, space.catalogue)
+    rows = leaderboard(outcome.records, space.catalogue, 80)
     assert set(rows["status"]) == {"skipped"}
     assert (
         rows["reason"]

@@ -366,7 +366,7 @@ def test_finalists_lead_the_board_whatever_others_have_on_fewer_folds():
         replace(r, score=replace(r.score, folds=(0, 1)), n_folds=2)
         for r in (behind, finalist)
     ]
-    board = leaderboard([lucky, *again], CATALOGUE)
+    board = leaderboard([lucky, *again], CATALOGUE, 80)
     assert board["mean"].tolist() == [0.6, 0.5, 0.9]
     assert board["rank"].tolist() == [1, 2, 3]
 

@@ -5,96 +5,133 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoimb._catalogue import CATALOGUE
+from autoimb._evaluate.out_of_fold import FoldResult
 from autoimb._search.time_estimate import TimeEstimate
 from autoimb._strategy.strategy import Strategy
 
 COST = {name: family.cost for name, family in CATALOGUE.entries["family"].items()}
+MANY_CELLS = 10**8  # rows x columns from which on a start of a fit is nothing
 
 
 def strategy(family, **params):
     return Strategy.of(CATALOGUE, family=(family, params))
 
 
-def estimate_of(*fits):
+def took(seconds, predict_seconds=0.0):
+    """Return the result of an evaluation that took so long."""
+    return FoldResult(0, "ok", predict_seconds=predict_seconds, seconds=seconds)
+
+
+def estimate_of(*fits, n_columns=10, n_classes=2):
     """Return a time estimate after fits: (family, rows, seconds)."""
-    time_estimate = TimeEstimate(CATALOGUE)
+    estimate = TimeEstimate(CATALOGUE, n_columns, n_classes)
     for family, n_rows, seconds in fits:
-        time_estimate.note(strategy(family), n_rows, seconds)
-    return time_estimate
+        estimate.note(strategy(family), n_rows, took(seconds))
+    return estimate
 
 
-def test_nothing_is_known_at_first():
-    assert TimeEstimate(CATALOGUE).seconds(strategy("xgboost"), 100) is None
+# --- before anything is measured
 
 
-@given(st.lists(st.floats(0.01, 100.0), min_size=1, max_size=30))
-def test_a_family_takes_as_long_as_the_slowest_of_its_last_fits(seconds):
-    time_estimate = estimate_of(*(("xgboost", 100, s) for s in seconds))
-    assert time_estimate.seconds(strategy("xgboost"), 100) == pytest.approx(
-        max(seconds[-8:])
+def test_a_costly_family_is_expected_to_take_longer():
+    estimate = estimate_of()
+    known = {name: estimate.seconds(strategy(name), 10_000) for name in COST}
+    for one, other in (("logistic_regression", "xgboost"), ("xgboost", "tabm")):
+        ratio = known[other] / known[one]
+        assert ratio == pytest.approx(COST[other] / COST[one])
+
+
+@pytest.mark.parametrize("family", ["xgboost", "random_forest"])
+def test_seconds_grow_with_rows_and_columns(family):
+    one = estimate_of().seconds(strategy(family), 10_000_000)
+    rows = estimate_of().seconds(strategy(family), 20_000_000)
+    columns = estimate_of(n_columns=20).seconds(strategy(family), 10_000_000)
+    assert rows == columns == pytest.approx(2 * one, rel=1e-2)
+
+
+def test_boosted_models_have_a_tree_for_each_class_in_every_round():
+    two, nine = (estimate_of(n_classes=k) for k in (2, 9))
+    for family, factor in (("xgboost", 9), ("random_forest", 1)):
+        before, after = (e.seconds(strategy(family), 1_000) for e in (two, nine))
+        assert after == pytest.approx(factor * before)
+    short, long = (
+        estimate_of().seconds(strategy("xgboost", n_estimators=n), 1_000)
+        for n in (100, 300)
     )
+    assert long == pytest.approx(3 * short)
 
 
-@pytest.mark.parametrize("family", ["xgboost", "random_forest"], ids=["met", "unmet"])
-@given(rows=st.tuples(st.integers(1, 10**6), st.integers(1, 10**6)))
-def test_seconds_grow_in_proportion_to_rows(family, rows):
-    time_estimate = estimate_of(
-        *((name, 100, 2.0) for name in ("xgboost", "svm", "tabm"))
-    )
-    one, other = (time_estimate.seconds(strategy(family), n) for n in rows)
-    assert one / rows[0] == pytest.approx(other / rows[1])
+# --- after fits
+
+
+@given(seconds=st.floats(0.01, 100.0))
+def test_a_family_takes_as_long_as_it_took(seconds):
+    estimate = estimate_of(("xgboost", 100, seconds))
+    assert estimate.seconds(strategy("xgboost"), 100) == pytest.approx(seconds)
+
+
+def test_the_slowest_of_a_family_s_last_fits_counts_unless_it_stands_alone():
+    """Its own fits vary with their parameters, and the machine is as fast as before."""
+    for usual, seconds in (
+        ([1.0, 3.0, 1.0], 3.0),
+        ([1.0, 3.0, 1.0, 1.0], 1.0),
+        ([1.0, 3.0, 1.0, 1.0, 3.0, 1.0, 1.0], 3.0),
+        ([1.0, 3.0, 1.0, 1.0, 3.0, *[1.0] * 8], 1.0),
+    ):
+        estimate = estimate_of(*(("xgboost", 100, s) for s in usual))
+        assert estimate.seconds(strategy("xgboost"), 100) == pytest.approx(seconds)
 
 
 def test_a_fit_on_a_sample_tells_of_one_on_all_rows():
-    time_estimate = estimate_of(("xgboost", 400, 1.0))
-    assert time_estimate.seconds(strategy("xgboost"), 2000) == pytest.approx(5.0)
+    estimate = estimate_of(("xgboost", MANY_CELLS, 1.0))
+    seconds = estimate.seconds(strategy("xgboost"), 5 * MANY_CELLS)
+    assert seconds == pytest.approx(5.0, rel=1e-3)
 
 
-@given(n_rows=st.integers(1, 10**6))
-def test_predictions_take_as_long_however_many_rows_were_trained_on(n_rows):
-    time_estimate = TimeEstimate(CATALOGUE)
-    time_estimate.note(strategy("xgboost"), 100, 2.0, 7.0)
-    expected = 0.02 * n_rows + 7.0
-    assert time_estimate.seconds(strategy("xgboost"), n_rows) == pytest.approx(expected)
-
-
-def test_the_slowest_depends_on_the_rows_that_are_asked_for():
-    time_estimate = TimeEstimate(CATALOGUE)
-    for fit_seconds, predict_seconds in ((10.0, 1.0), (1.0, 20.0)):
-        time_estimate.note(strategy("xgboost"), 100, fit_seconds, predict_seconds)
-    few, many = (time_estimate.seconds(strategy("xgboost"), n) for n in (10, 10_000))
-    assert few == pytest.approx(20.1)
-    assert many == pytest.approx(1001.0)
-
-
-def test_parameters_do_not_matter():
-    time_estimate = estimate_of(("xgboost", 100, 2.0))
-    deep = strategy("xgboost", max_depth=9)
-    assert time_estimate.seconds(deep, 100) == pytest.approx(2.0)
+def test_predictions_take_as_long_however_many_rows_were_trained_on():
+    estimate = estimate_of()
+    estimate.note(strategy("xgboost"), MANY_CELLS, took(9.0, predict_seconds=7.0))
+    seconds = estimate.seconds(strategy("xgboost"), 3 * MANY_CELLS)
+    assert seconds == pytest.approx(3 * 2.0 + 7.0, rel=1e-3)
 
 
 @pytest.mark.parametrize("unmet", ["random_forest", "tabm", "logistic_regression"])
 def test_an_unknown_family_is_as_slow_as_its_entry_says(unmet):
     met = ("xgboost", "extra_trees", "hist_gradient_boosting")
-    time_estimate = estimate_of(*((name, 100, 3.0 * COST[name]) for name in met))
-    assert time_estimate.seconds(strategy(unmet), 100) == pytest.approx(
-        3.0 * COST[unmet]
-    )
+    estimate = estimate_of(*((name, 100, 3.0 * COST[name]) for name in met))
+    assert estimate.seconds(strategy(unmet), 100) == pytest.approx(3.0 * COST[unmet])
 
 
 @pytest.mark.parametrize("met", [[], ["logistic_regression"], ["xgboost", "svm"]])
 def test_from_one_or_two_families_nothing_follows_for_others(met):
     """A linear model may be the slowest of all where categories are many."""
-    time_estimate = estimate_of(*((name, 100, 50.0) for name in met))
-    assert time_estimate.seconds(strategy("tabm"), 100) is None
+    estimate = estimate_of(*((name, 100, 50.0) for name in met))
+    before = estimate_of().seconds(strategy("tabm"), 100)
+    assert estimate.seconds(strategy("tabm"), 100) == before
 
 
 def test_one_family_that_is_slow_for_its_cost_misleads_no_estimate():
     usual = [(name, 100, COST[name]) for name in ("xgboost", "extra_trees")]
-    time_estimate = estimate_of(*usual, ("logistic_regression", 100, 1000.0))
-    assert time_estimate.seconds(strategy("tabm"), 100) == pytest.approx(COST["tabm"])
+    estimate = estimate_of(*usual, ("logistic_regression", 100, 1000.0))
+    assert estimate.seconds(strategy("tabm"), 100) == pytest.approx(COST["tabm"])
 
 
 def test_what_others_took_is_forgotten_once_a_family_is_known():
-    time_estimate = estimate_of(("xgboost", 100, 500.0), ("tabm", 100, 1.0))
-    assert time_estimate.seconds(strategy("tabm"), 100) == pytest.approx(1.0)
+    estimate = estimate_of(("xgboost", 100, 500.0), ("tabm", 100, 1.0))
+    assert estimate.seconds(strategy("tabm"), 100) == pytest.approx(1.0)
+
+
+# --- a machine that becomes slower, or faster
+
+
+@pytest.mark.parametrize("factor", [2.0, 4.0])
+def test_forecasts_follow_the_machine_both_ways(factor):
+    """Another program takes the cores for a while: all families are slow, then none."""
+    usual = [("xgboost", 100, 1.0), ("extra_trees", 100, 2.0)] * 4
+    busy = [("xgboost", 100, factor), ("extra_trees", 100, 2 * factor)] * 3
+    met = [*usual, ("tabm", 100, 5.0)]
+    during, after = estimate_of(*met, *busy), estimate_of(*met, *busy, *usual)
+    for family, seconds in (("xgboost", 1.0), ("extra_trees", 2.0), ("tabm", 5.0)):
+        slow = during.seconds(strategy(family), 100)
+        assert slow == pytest.approx(factor * seconds, rel=0.35)
+        assert after.seconds(strategy(family), 100) < 1.6 * seconds

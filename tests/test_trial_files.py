@@ -8,6 +8,7 @@ from tables import RandomTrial, numeric, space_of
 
 from autoimb._catalogue import CATALOGUE
 from autoimb._evaluate.out_of_fold import FoldResult
+from autoimb._evaluate.row_sample import RowSample
 from autoimb._metrics.bootstrap import Score
 from autoimb._search.trial_files import TrialFiles
 from autoimb._search.trials import TrialRecord
@@ -33,7 +34,6 @@ COMPLETE = TrialRecord(
     fit_seconds=0.7,
     finished_at=12.5,
     reported_value=0.1 + 0.2,
-    row_samples=("all rows",),
 )
 RECORDS = {
     "complete": COMPLETE,
@@ -44,10 +44,8 @@ RECORDS = {
             replace(r, n_rounds=40, fitted_counts=(90, 90)) for r in COMPLETE.results
         ),
     ),
-    "tried on a sample": replace(
-        COMPLETE,
-        sample_result=FoldResult(0, "ok", RNG.random((7, 2))),
-        row_samples=("a sample of 40,000 rows", "all rows"),
+    "fitted on a sample": replace(
+        COMPLETE, row_sample=RowSample("a sample of 40,000 rows", 40_000)
     ),
     "without scores": replace(COMPLETE, results=()),
     "dropped": TrialRecord(
@@ -57,7 +55,6 @@ RECORDS = {
         reason="clearly behind trial 1: -0.1 ± 0.0 — ja",
         reported_value=0.125,
         n_folds=2,
-        row_samples=("all rows",),
     ),
     "failed": TrialRecord(number=7, strategy=FOREST, status="failed", reason="no"),
 }
@@ -118,13 +115,10 @@ def test_a_record_that_is_written_again_takes_the_place_of_the_first(trial_files
 
 
 def test_scores_that_are_forgotten_leave_the_record(trial_files):
-    record = RECORDS["tried on a sample"]
+    record = RECORDS["fitted on a sample"]
     trial_files.write(record)
     trial_files.forget_scores(record.number)
-    same(
-        trial_files.read()[record.number],
-        replace(record, results=(), sample_result=None),
-    )
+    same(trial_files.read()[record.number], replace(record, results=()))
     trial_files.forget_scores(record.number)  # once more does no harm
 
 

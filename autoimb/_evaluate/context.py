@@ -75,7 +75,7 @@ class EvaluationContext:
 
     def evaluate_all(
         self,
-        folds: Sequence[tuple[Strategy, int]],
+        folds: Sequence[tuple[Strategy, int, RowSample]],
         deadline: Deadline,
         *,
         keeps_models: bool = False,
@@ -84,8 +84,9 @@ class EvaluationContext:
 
         Parameters
         ----------
-        folds : sequence of (Strategy, int)
-            A strategy and the number of the fold that it is evaluated on.
+        folds : sequence of (Strategy, int, RowSample)
+            A strategy, the number of the fold that it is evaluated on, and which of
+            its training rows it is fitted on.
         deadline : Deadline
             Nothing is submitted or waited for after it.
         keeps_models : bool, default=False
@@ -99,12 +100,13 @@ class EvaluationContext:
             ended without a result.
         """
         futures: list[Future[FoldResult]] = []
-        for strategy, number in folds:
+        for strategy, number, row_sample in folds:
             if deadline.is_over:  # in this process, tasks run as they are submitted
                 break
             future = self.submit(
                 strategy,
                 number,
+                row_sample=row_sample,
                 seconds=deadline.timeout_s,
                 keeps_model=keeps_models and self.problem.folds[number].repeat == 0,
             )
@@ -115,7 +117,7 @@ class EvaluationContext:
             fold_result(number, future)
             if future is not None and future.done()
             else FoldResult(number, "timeout", reason="the time was over")
-            for (_, number), future in zip_longest(folds, futures)
+            for (_, number, _), future in zip_longest(folds, futures)
         ]
 
     def cancel(self, future: Future[FoldResult]) -> bool:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from autoimb._evaluate.out_of_fold import FoldResult
     from autoimb._evaluate.problem import Problem
     from autoimb._strategy.strategy import Strategy
-    from autoimb._table.folds import Fold
 
 _ALIKE = 0.8  # of the rows that a fold does not validate, to train on
 
@@ -56,9 +55,11 @@ class FoldModels:
         """
         n_rows = len(self.problem.table.y)
         folds = [self.problem.folds[result.number] for result in results]
-        if all(_trains_on_the_rest(fold, n_rows) for fold in folds):
+        rest = [n_rows - len(fold.val_idx) for fold in folds]
+        sizes = [len(fold.train_idx) for fold in folds]
+        if all(n >= _ALIKE * most for n, most in zip(sizes, rest, strict=True)):
             return list(results)
-        largest = max(range(len(folds)), key=lambda i: (len(folds[i].train_idx), i))
+        largest = max(range(len(folds)), key=lambda place: (sizes[place], place))
         return [results[largest]]
 
     def _pipeline(self, strategy: Strategy, result: FoldResult) -> Pipeline:
@@ -78,8 +79,3 @@ class FoldModels:
             shared = self.encoders.setdefault(result.model.encoded_by, encoder)
             pipeline.steps[0] = name, shared
         return pipeline
-
-
-def _trains_on_the_rest(fold: Fold, n_rows: int) -> bool:
-    """Whether a fold trains on most rows that it does not validate."""
-    return len(fold.train_idx) >= _ALIKE * (n_rows - len(fold.val_idx))

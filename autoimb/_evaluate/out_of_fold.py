@@ -32,6 +32,8 @@ class FoldResult:
     reason: str = ""
     cpu_seconds: float = 0.0
     """Processor time of everything, over all threads."""
+    seconds: float = 0.0
+    """Time of everything: encoding, fit, prediction, and writing the model."""
     stages: tuple[tuple[int, NDArray[np.float64]], ...] = ()
     """For boosted models the scores after fewer rounds, and after all of them."""
     n_rounds: int | None = None

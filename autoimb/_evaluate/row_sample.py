@@ -1,8 +1,8 @@
-"""Which training rows a candidate is fitted on: all of them, or first a sample.
+"""Which training rows a candidate is fitted on: all of them, or a sample.
 
-On large tables a candidate is tried on a sample of the training rows before it is
-fitted on all of them: as many rows of the small classes as fit into an equal share of
-it, and some of the others. Weights give the sampled classes their original shares.
+Where a fit on all rows would take too long, a candidate is fitted on a sample of the
+training rows of each fold: as many rows of the small classes as fit into an equal share
+of it, and some of the others. Weights give the sampled classes their original shares.
 """
 
 from __future__ import annotations
@@ -15,10 +15,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# At 300,000 rows the time was better spent on all rows (benchmarks/RESULTS.md).
-_SAMPLED_ABOVE = 500_000  # rows of the table
-_SAMPLE_SIZE = 40_000
-_LEAST_MINORITY = 50  # rows of a class; with fewer, no candidate is clearly behind
+_STEP = 4  # each sample is so many times as large as the next
+_SMALLEST = 2_000  # rows of a sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +70,13 @@ class RowSample:
 ALL_ROWS = RowSample("all rows")
 
 
-def first_sample(class_counts: NDArray[np.intp]) -> RowSample | None:
-    """Return the sample that candidates are tried on first, None on smaller tables.
-
-    Parameters
-    ----------
-    class_counts : ndarray of shape (n_classes,)
-        Rows of each class.
-    """
-    if class_counts.sum() <= _SAMPLED_ABOVE or class_counts.min() < _LEAST_MINORITY:
-        return None
-    return RowSample(f"a sample of {_SAMPLE_SIZE:,} rows", _SAMPLE_SIZE)
+def row_samples(n_rows: int) -> tuple[RowSample, ...]:
+    """Return all rows, then smaller and smaller samples of so many training rows."""
+    samples, size = [ALL_ROWS], n_rows // _STEP
+    while size >= _SMALLEST:
+        samples.append(RowSample(f"a sample of {size:,} rows", size))
+        size //= _STEP
+    return tuple(samples)
 
 
 def _capped(counts: NDArray[np.intp], total: int) -> NDArray[np.intp]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -96,11 +95,6 @@ def resolve_device(device: str) -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def free_disk(folder: Path) -> int:
-    """Return the bytes that this user can still write to the disk of a folder."""
-    return shutil.disk_usage(folder).free
 
 
 def free_memory() -> float:

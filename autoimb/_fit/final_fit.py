@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from autoimb._evaluate.fold_models import FoldModels
 from autoimb._evaluate.refit import EncodedRows, refit
+from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._execution.deadline import Deadline
 from autoimb.exceptions import (
     BadInputError,
@@ -185,6 +186,8 @@ class _FinalFits:
         """Whether a candidate is fitted on all rows."""
         if not record.has_models or self.final_fit is True:
             return True
+        if record.row_sample != ALL_ROWS:  # its scores are of models on samples
+            return False
         in_time = record.refit_seconds <= self.deadline.remaining_s
         return self.final_fit == "auto" and in_time
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._execution.deadline import Deadline
 from autoimb._fit.finish import finish
 from autoimb._search.trials import TrialRecord
@@ -68,7 +69,7 @@ def _scored(
     """Return the strategies with their out-of-fold scores on every fold."""
     n_folds = len(context.problem.folds)
     evaluated = context.evaluate_all(
-        [(s, number) for s in strategies for number in range(n_folds)],
+        [(s, number, ALL_ROWS) for s in strategies for number in range(n_folds)],
         Deadline(None),
         keeps_models=True,
     )

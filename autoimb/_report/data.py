@@ -189,6 +189,8 @@ class LeaderboardRow(Value):
     """Standard error of the mean."""
     folds: int | None = None
     """Folds it was scored on."""
+    rows: int | None = None
+    """Training rows of a fold that it was fitted on."""
     fit_seconds: float | None = None
     """Time its fits took, in seconds."""
     status: str = "complete"
@@ -257,10 +259,14 @@ class SearchSection(Value):
     """Candidates that were clearly behind and did not run all their folds."""
     n_unfinished: int | None = None
     """Candidates for which there was no time, or no memory."""
-    sampled: str | None = None
-    """The row sample that candidates were first fitted on, if it was not all rows."""
+    n_sampled: int | None = None
+    """Of those scored on every fold, how many were fitted on samples of the rows."""
     seconds: float | None = None
     """Wall time of the search."""
+    cut_off_seconds: float | None = None
+    """Of it, spent on candidates that were stopped before they had a score."""
+    unused_seconds: float | None = None
+    """Seconds of the time budget that were left in the end."""
     effects: tuple[AxisEffect, ...] = ()
     """What resamplers, class weights and losses changed, axis by axis."""
     families: tuple[FamilyRow, ...] = ()

@@ -50,6 +50,8 @@ class FitResults:
     selection: Selection
     finished: FittedSelection
     decision: Decision
+    unused_seconds: float | None = None
+    """Seconds of the time budget that are left; None without a budget."""
 
     @cached_property
     def _ensemble_scoring(self) -> EnsembleScoring:
@@ -90,7 +92,8 @@ class FitResults:
     @cached_property
     def leaderboard(self) -> pd.DataFrame:
         """All candidates, one a row, best first."""
-        return leaderboard(self.records, self.space.catalogue)
+        n_rows = max(len(f.train_idx) for f in self.problem.folds if f.repeat == 0)
+        return leaderboard(self.records, self.space.catalogue, n_rows)
 
     @property
     def is_handled(self) -> bool:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._evaluate.scoring import Scoring
 from autoimb._execution.shared_data import share
 from autoimb._metrics.metrics import ScorerMetric
@@ -72,7 +73,7 @@ def learning_curve(
     numbered = sorted(enumerate(problem.folds), key=lambda item: item[1].repeat)
     folds = [thinned(fold, problem, s, n) for n, fold in numbered for s in shares]
     thin = replace(problem, folds=tuple(folds))
-    tasks = [(strategy, number) for number in range(len(folds))]
+    tasks = [(strategy, number, ALL_ROWS) for number in range(len(folds))]
     with share(thin, context.executor) as handle:
         on_thin = replace(context, problem=thin, problem_handle=handle)
         results = on_thin.evaluate_all(tasks, deadline)

@@ -33,7 +33,6 @@ def search_section(results: FitResults) -> SearchSection:
     table, records = results.leaderboard.astype(object), results.outcome.records
     rows: list[dict[str, Any]] = table.where(table.notna(), None).to_dict("records")  # type: ignore[assignment]
     n_of = Counter(record.status for record in records)
-    samples = {record.row_samples[0] for record in records if record.row_samples}
     return SearchSection(
         rows=tuple(LeaderboardRow(**row) for row in rows),
         has_repeats=any(
@@ -46,8 +45,10 @@ def search_section(results: FitResults) -> SearchSection:
         n_failed=n_of["failed"] + n_of["killed"],
         n_dropped=n_of["dropped"],
         n_unfinished=n_of["timeout"] + n_of["skipped"],
-        sampled=next(iter(samples - {ALL_ROWS.name}), None),
+        n_sampled=sum(record.row_sample != ALL_ROWS for record in results.candidates),
         seconds=max((record.finished_at for record in records), default=0.0),
+        cut_off_seconds=results.outcome.cut_off_seconds,
+        unused_seconds=results.unused_seconds,
         effects=_effects(results),
         families=_families(results),
         importances=_importances(results.outcome.study),

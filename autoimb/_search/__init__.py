@@ -4,8 +4,8 @@
 ``trials``           `TrialRecord`: what became of a candidate; the leaderboard
 ``racing``           when a candidate is dropped before all its folds have run
 ``running_trial``    a trial that is not finished
-``sample_first``     first trials on a sample of a large table
 ``time_estimate``    how long a candidate will take
+``fidelity``         on how many training rows a candidate is fitted
 ``memory_estimate``  how much memory a candidate will take
 ``trial_files``      finished trials on disk
 ``study``            the search as an Optuna study

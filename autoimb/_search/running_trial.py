@@ -50,7 +50,6 @@ class FoldTask:
 
     number: int
     """Position of the fold among the problem's folds."""
-    row_sample: RowSample
     may_be_needless: bool = False
     """Whether the candidate may be dropped before the result counts."""
 
@@ -65,18 +64,19 @@ class RunningTrial:
     """Folds to run, in this order."""
     incumbent: TrialRecord | None = None
     """The best of the trials that were recorded when this one was proposed."""
-    row_sample: RowSample | None = None
-    """The sample of rows that it is fitted on first; None for no sample."""
+    row_sample: RowSample = ALL_ROWS
+    """The training rows of a fold that it is fitted on."""
     needed_bytes: float = 0.0
     """Memory that one evaluation takes."""
     futures: dict[int, Future[FoldResult]] = field(default_factory=dict)
     results: dict[int, FoldResult] = field(default_factory=dict)
-    sample_future: Future[FoldResult] | None = None
-    sample_result: FoldResult | None = None
+    is_promoted: bool = False
+    """Whether it was scored on fewer rows before, and is one of the best."""
+    is_begun: bool = False
+    """Whether the rows that it is fitted on were chosen."""
     verdict: Verdict | None = None
     n_checked: int = 0
     """How many of its first folds have been compared with the incumbent's."""
-    is_sample_checked: bool = False
     stages: dict[tuple[FoldResult, int], FoldResult] = field(default_factory=dict)
     """Its results after fewer rounds, by result and number of rounds."""
 
@@ -86,15 +86,9 @@ class RunningTrial:
         return self.verdict is not None or self.n_checked == len(self.numbers)
 
     @property
-    def has_models(self) -> bool:
-        """Whether the model of a fold was kept, so that it can predict."""
-        return any(result.model is not None for result in self.results.values())
-
-    @property
     def pending(self) -> list[Future[FoldResult]]:
         """The futures of all evaluations under way."""
-        of_sample = [] if self.sample_future is None else [self.sample_future]
-        return [*of_sample, *self.futures.values()]
+        return list(self.futures.values())
 
     @property
     def run(self) -> list[int]:
@@ -103,52 +97,36 @@ class RunningTrial:
 
     @property
     def checked_results(self) -> list[FoldResult]:
-        """The results on all rows that have been compared with the incumbent's."""
+        """The results that have been compared with the incumbent's."""
         return [self.results[number] for number in self.run[: self.n_checked]]
 
     def tasks(self, *, can_be_dropped: bool) -> Iterator[FoldTask]:
         """Yield the evaluations that are still to be submitted, in order."""
         if self.verdict is not None:
             return
-        if self.row_sample is not None and not self.is_sample_checked:
-            if self.sample_future is None and self.sample_result is None:
-                yield FoldTask(self.numbers[0], self.row_sample)
-            return
         n_needed = len(self.numbers)
         if can_be_dropped and self.incumbent:
             n_needed = max(MIN_FOLDS, len(self.run) + 1)
         for position, number in enumerate(self.numbers):
             if number not in self.results and number not in self.futures:
-                yield FoldTask(number, ALL_ROWS, may_be_needless=position >= n_needed)
+                yield FoldTask(number, may_be_needless=position >= n_needed)
 
-    def add(self, task: FoldTask, future: Future[FoldResult]) -> None:
-        """Keep the future of a task that was submitted."""
-        if task.row_sample is ALL_ROWS:
-            self.futures[task.number] = future
-        else:
-            self.sample_future = future
-
-    def collect(self) -> list[tuple[RowSample, FoldResult]]:
-        """Take the results that are in, and return them with their row samples."""
-        new = []
-        if self.sample_future is not None and self.sample_future.done():
-            self.sample_result = fold_result(self.numbers[0], self.sample_future)
-            self.sample_future = None
-            new.append((self.row_sample or ALL_ROWS, self.sample_result))
-        for number in [n for n, future in self.futures.items() if future.done()]:
-            self.results[number] = fold_result(number, self.futures.pop(number))
-            new.append((ALL_ROWS, self.results[number]))
+    def collect(self) -> list[FoldResult]:
+        """Take the results that are in, and return them."""
+        done = [n for n, future in self.futures.items() if future.done()]
+        new = [fold_result(number, self.futures.pop(number)) for number in done]
+        self.results.update({result.number: result for result in new})
         return new
+
+    def begin_again(self, row_sample: RowSample) -> None:
+        """Forget all results, to run its folds on fewer rows."""
+        self.results.clear()
+        self.stages.clear()
+        self.row_sample, self.n_checked, self.verdict = row_sample, 0, None
 
     def decide(self, racing: RacingRule) -> None:
         """Decide whether it goes on, from the results so far in their order."""
         best = self.incumbent
-        if self.row_sample is not None and not self.is_sample_checked:
-            if self.sample_result is None:
-                return
-            self.is_sample_checked = True
-            theirs = [best.sample_result] if best and best.sample_result else []
-            self.verdict = self._verdict([self.sample_result], theirs, racing)
         n_run = len(self.run)
         while self.verdict is None and self.n_checked < n_run:
             self.n_checked += 1
@@ -168,7 +146,6 @@ class RunningTrial:
         """
         left = [f for f in self.pending if not (f.done() or cancel(f))]
         self.futures.clear()
-        self.sample_future = None
         return left
 
     def complete_record(
@@ -178,9 +155,7 @@ class RunningTrial:
         every = [self.results[number] for number in self.numbers]
         results = best_stage(every, scoring, self.stages)
         strategy = self.final_strategy(results, catalogue)
-        score, sample_result = scoring.score(results), self.sample_result
-        if sample_result is not None:
-            (sample_result,) = best_stage([sample_result], scoring, self.stages)
+        score = scoring.score(results)
         return TrialRecord(
             number=self.trial.number,
             strategy=strategy,
@@ -192,8 +167,7 @@ class RunningTrial:
             n_folds=len(results),
             fit_seconds=sum(r.fit_seconds for r in results) / len(results),
             finished_at=finished_at,
-            row_samples=self._row_samples(),
-            sample_result=sample_result,
+            row_sample=self.row_sample,
         )
 
     def incomplete_record(
@@ -221,7 +195,7 @@ class RunningTrial:
             n_folds=len(scored),
             fit_seconds=sum(r.fit_seconds for r in scored) / max(1, len(scored)),
             finished_at=finished_at,
-            row_samples=self._row_samples(),
+            row_sample=self.row_sample,
         )
 
     def final_strategy(
@@ -235,13 +209,6 @@ class RunningTrial:
         rounds = catalogue.get("family", family.name).rounds_parameter
         params = {**dict(family.params), rounds: n_rounds}
         return replace(self.strategy, family=Choice.of(family.name, params))
-
-    def _row_samples(self) -> tuple[str, ...]:
-        """Return the names of the row samples that it was fitted on, in order."""
-        first = (
-            (self.row_sample.name,) if self.row_sample and self.sample_result else ()
-        )
-        return (*first, ALL_ROWS.name) if self.results else first
 
     def _verdict(
         self,
@@ -262,12 +229,9 @@ class RunningTrial:
         gap = racing.gap(mine, theirs)
         if gap is None or not is_clear(gap):
             return None
-        where, value = "on a sample of the rows", None
-        if self.n_checked:
-            where = f"after {self.n_checked} of {len(self.numbers)} folds"
-            value = best.mean + gap.value
+        where = f"after {self.n_checked} of {len(self.numbers)} folds"
         reason = f"clearly behind trial {best.number} {where}: {gap}"
-        return Verdict("dropped", reason, reported_value=value)
+        return Verdict("dropped", reason, reported_value=best.mean + gap.value)
 
 
 def best_stage(

@@ -21,14 +21,15 @@ from dataclasses import replace
 from math import ceil, inf, isfinite
 from typing import TYPE_CHECKING
 
-from autoimb._evaluate.row_sample import ALL_ROWS, first_sample
+from autoimb._evaluate.row_sample import ALL_ROWS
+from autoimb._search.fidelity import Fidelity
 from autoimb._search.memory_estimate import needed_bytes
-from autoimb._search.racing import RacingRule, is_behind
+from autoimb._search.racing import RacingRule
 from autoimb._search.running_trial import RunningTrial, Verdict
-from autoimb._search.sample_first import SampleScores
 from autoimb._search.study import quiet_optuna
 from autoimb._search.time_estimate import TimeEstimate
 from autoimb._search.trials import (
+    CUT_OFF,
     WORTH_ANOTHER_TRY,
     Progress,
     SearchOutcome,
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
     from autoimb._evaluate.context import EvaluationContext
     from autoimb._evaluate.out_of_fold import FoldResult
-    from autoimb._evaluate.row_sample import RowSample
     from autoimb._execution.deadline import Deadline
     from autoimb._search.running_trial import FoldTask
     from autoimb._search.study import StudyRecords
@@ -127,6 +127,7 @@ def search(
         was_interrupted=was_interrupted,
         seconds=deadline.elapsed_s - started,
         cpu_seconds=run.cpu_seconds,
+        cut_off_seconds=run.cut_off_s / context.n_workers,
     )
 
 
@@ -156,19 +157,25 @@ class _Search:
         )
         """The folds of the first repeat."""
         self.racing = RacingRule(context.scoring)
-        self.time_estimate = TimeEstimate(context.problem.catalogue)
-        self.sample_scores: SampleScores | None = None
-        """On large tables, the scores of candidates on a sample."""
-        row_sample = first_sample(context.problem.table.class_counts)
-        if row_sample is not None:
-            self.sample_scores = SampleScores(context, self.numbers[0], row_sample)
+        problem = context.problem
+        self.fidelity = Fidelity.of(
+            TimeEstimate(
+                problem.catalogue,
+                len(problem.table.schema.columns),
+                problem.table.n_classes,
+            ),
+            fit_deadline,
+            n_rows=max(len(problem.folds[n].train_idx) for n in self.numbers),
+            n_folds=len(self.numbers),
+            n_workers=context.n_workers,
+        )
         self.queue: deque[RunningTrial] = deque()
         self.not_started: deque[bool] = deque(maxlen=2 * _MAX_NOT_STARTED)
         """For each of the last candidates, whether there was too little time to start
         it."""
         self.needless: list[Future[FoldResult]] = []
         """Folds of candidates that have ended, still running."""
-        self.cpu_seconds, self.is_over = 0.0, False
+        self.cpu_seconds, self.cut_off_s, self.is_over = 0.0, 0.0, False
         self.records: list[TrialRecord] = []
         self.by_strategy: dict[Strategy, TrialRecord] = {}
         self.best: TrialRecord | None = None
@@ -187,25 +194,16 @@ class _Search:
         if self.best is not None:
             return whole.with_reserve(self.seconds_after)
         # Until a fold is scored there may be nothing but a default model to fit.
-        is_scored = any(c.has_models for c in self.queue)
+        is_scored = any(r.model for c in self.queue for r in c.results.values())
         least = 0.0 if is_scored else _FALLBACK_SHARE * (whole.time_limit_s or 0.0)
         return whole.with_reserve(max(least, self.seconds_after_search(())))
 
     def rounds(self, first: Sequence[Strategy]) -> Iterator[None]:
         """Run the search, and yield after each round."""
-        if self.sample_scores is not None:
-            new = [s for s in first[: self.n_trials] if not self._is_known(s)]
-            for _ in self.sample_scores.run(new, self.fit_deadline, self._learn):
-                yield
-                if self.is_over:
-                    return
-            self.needless += self.sample_scores.running.values()
-            results = self.sample_scores.results.items()
-            scores = {s: self.context.scoring.mean([result]) for s, result in results}
-            first = sorted(first, key=lambda s: -scores.get(s, -inf))
         params = [self.space.to_params(s) for s in first if not self._is_known(s)]
         self.study_records.enqueue(params, n_startup=len(first))
         while not self.is_over:
+            self._promote()
             while self._may_propose():
                 self.queue.append(self._propose())
             if not self.queue or self.deadline.is_over:
@@ -274,27 +272,41 @@ class _Search:
         n_proposed = len(self.records) + len(self.queue)
         return self.n_trials is None or n_proposed < self.n_trials
 
+    def _promote(self) -> None:
+        """Let one of the best that were fitted on a sample be tried on more rows next.
+
+        One at a time: what it scores decides about the next.
+        """
+        if self.fidelity.promoted or any(c.is_promoted for c in self.queue):
+            return
+        left = self.deadline.remaining_s
+        strategy = self.fidelity.promote(complete(self.records), left)
+        if strategy is not None:
+            self.study_records.enqueued.appendleft(self.space.to_params(strategy))
+
     def _propose(self) -> RunningTrial:
         """Return the next trial, with its verdict if it need not be evaluated."""
         place, problem = len(self.records) + len(self.queue), self.context.problem
         # A resumed search may hold more records than an uninterrupted one.
         records = self.records[: max(0, place - LAG + 1)]
         incumbent = next(iter(complete(records)), None)
-        behind = self._families_behind(records, incumbent)
+        behind = self.racing.families_behind(records, incumbent)
         trial = self.study_records.ask(
             place, lambda params: params.get("family") not in behind
         )
         strategy = self.space.suggest(trial)
-        sampled = self.sample_scores
+        row_sample = self.fidelity.promoted.pop(strategy, None)
         candidate = RunningTrial(
             trial,
             strategy,
             self.numbers,
             incumbent,
-            row_sample=None if sampled is None else sampled.row_sample,
+            row_sample=row_sample or ALL_ROWS,
+            is_promoted=row_sample is not None,
             needed_bytes=needed_bytes(strategy, problem.table, problem.catalogue),
         )
-        if self._is_known(strategy) or strategy in {c.strategy for c in self.queue}:
+        is_known = self._is_known(strategy) and not candidate.is_promoted
+        if is_known or strategy in {c.strategy for c in self.queue}:
             # The first of them is recorded before this one.
             candidate.verdict = Verdict("duplicate", "")
         elif candidate.needed_bytes > self.memory:
@@ -303,30 +315,7 @@ class _Search:
                 f"needs about {candidate.needed_bytes / 1e9:.1f} GB of memory, and "
                 f"{self.memory / 1e9:.1f} GB are free for it",
             )
-        if sampled is not None:
-            candidate.sample_result = sampled.results.pop(strategy, None)
         return candidate
-
-    def _families_behind(
-        self, records: Sequence[TrialRecord], incumbent: TrialRecord | None
-    ) -> set[str]:
-        """Return the families of which all candidates were clearly behind.
-
-        Their remaining portfolio strategies are tried last.
-        """
-        if incumbent is None or not self.racing.can_drop:
-            return set()
-        behind, others = set(), set()
-        for record in records:
-            family = record.strategy.family.name
-            is_complete = record.status == "complete"
-            if record.status == "dropped" or (
-                is_complete and is_behind(record.score, incumbent.score)
-            ):
-                behind.add(family)
-            elif is_complete:
-                others.add(family)
-        return behind - others
 
     def _is_known(self, strategy: Strategy) -> bool:
         """Whether a strategy need not be evaluated again."""
@@ -371,29 +360,21 @@ class _Search:
         n_missing = sum(number not in candidate.results for number in self.numbers)
         n_fits = ceil(n_missing / self.context.n_workers)
         if candidate.verdict is None and not candidate.pending:
-            results = candidate.results.values()
-            seconds = [r.fit_seconds + r.predict_seconds for r in results]
-            n_rows = len(self.context.problem.folds[self.numbers[0]].train_idx)
-            estimate = self.time_estimate.seconds(candidate.strategy, n_rows) or 0.0
-            needed = n_fits * max(seconds, default=estimate)
-            if needed > left:
-                is_new = not candidate.results and candidate.sample_result is None
-                candidate.verdict = Verdict(
-                    "skipped" if is_new else "timeout",
-                    f"needs about {needed:.1f} s more, and {left:.1f} s were left",
-                    could_not_start=is_new,
-                )
+            is_first = self.best is None
+            candidate.verdict = self.fidelity.plan(
+                candidate, left, n_fits, is_first=is_first
+            )
         if candidate.verdict is not None:
             return False
         is_limited = self.fit_deadline.time_limit_s is not None
         future = self.context.submit(
             candidate.strategy,
             task.number,
-            row_sample=task.row_sample,
-            seconds=left / n_fits if is_limited else None,
-            keeps_model=task.row_sample is ALL_ROWS,
+            row_sample=candidate.row_sample,
+            seconds=self.fidelity.limit_s(left, n_fits) if is_limited else None,
+            keeps_model=True,
         )
-        candidate.add(task, future)
+        candidate.futures[task.number] = future
         return True
 
     # --- collect
@@ -401,25 +382,31 @@ class _Search:
     def _collect(self, candidate: RunningTrial) -> None:
         """Take the results of a candidate that are in, and decide if it goes on."""
         if candidate.verdict is None:
-            for row_sample, result in candidate.collect():
-                self._learn(candidate.strategy, result, row_sample)
+            for result in candidate.collect():
+                self._learn(candidate, result)
             candidate.decide(self.racing)
+            self._retry(candidate)
         if candidate.verdict is not None:
             self.needless += candidate.give_up(self.context.cancel)
 
-    def _learn(
-        self, strategy: Strategy, result: FoldResult, row_sample: RowSample
-    ) -> None:
+    def _retry(self, candidate: RunningTrial) -> None:
+        """Let a candidate that took too long begin again on fewer rows."""
+        is_late = (
+            candidate.verdict is not None and candidate.verdict.status == "timeout"
+        )
+        row_sample = self.fidelity.smaller(candidate.row_sample) if is_late else None
+        if row_sample is not None and not candidate.is_promoted:
+            self.cut_off_s += sum(r.seconds for r in candidate.results.values())
+            self.needless += candidate.give_up(self.context.cancel)
+            delete_models(candidate.results.values())
+            candidate.begin_again(row_sample)
+
+    def _learn(self, candidate: RunningTrial, result: FoldResult) -> None:
         """Learn from an evaluation how long the next will take."""
         self.cpu_seconds += result.cpu_seconds
-        if result.status == "ok":
-            folds = self.context.problem.folds
-            self.time_estimate.note(
-                strategy,
-                row_sample.n_rows or len(folds[result.number].train_idx),
-                result.fit_seconds,
-                result.predict_seconds,
-            )
+        if result.status in {"ok", "timeout"} and result.seconds:
+            n_rows = candidate.row_sample.n_rows or self.fidelity.n_rows
+            self.fidelity.estimate.note(candidate.strategy, n_rows, result)
 
     # --- record
 
@@ -462,6 +449,8 @@ class _Search:
             self._now(),
             keeps_scores=self.best is None and verdict.status == "timeout",
         )
+        if verdict.status in CUT_OFF:
+            self.cut_off_s += sum(r.seconds for r in candidate.results.values())
         if not record.results:
             delete_models(candidate.results.values())
         return record
@@ -479,9 +468,7 @@ class _Search:
         with_scores = [i for i, r in enumerate(self.records) if r.results]
         if len(with_scores) > _MAX_WITH_SCORES:
             worst = min(with_scores, key=lambda i: self.records[i].mean)
-            self.records[worst] = replace(
-                self.records[worst], results=(), further=(), sample_result=None
-            )
+            self.records[worst] = replace(self.records[worst], results=(), further=())
             self.study_records.forget_scores(self.records[worst])
 
     def _keep(self, record: TrialRecord) -> None:

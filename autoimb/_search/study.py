@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 DEFAULT_NAME = "autoimb"
 _FINGERPRINT, _SEED = "autoimb:fingerprint", "autoimb:seed"
 _FOLDER_ID = "autoimb:folder"
-_FORMAT = "2"  # of the files of trials
+_FORMAT = "3"  # of the files of trials
 _OTHER = {"data": "other data", "folds": "other folds"}
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autoimb._evaluate.out_of_fold import FoldResult
+from autoimb._evaluate.row_sample import RowSample
 from autoimb._execution.files import replacing
 from autoimb._metrics.bootstrap import Score
 from autoimb._search.trials import TrialRecord
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_SAMPLE = "sample_result"  # the name of its scores among those of folds, by number
 _NOT_WRITTEN = {"proba", "stages", "further", "model"}
 """Fields that are not in the JSON file: arrays, folds that are in `results`, and
 models, whose files live as long as a fit."""
@@ -41,8 +41,6 @@ class TrialFiles:
         """Write a record, its scores first: a record without them would be useless."""
         self.folder.mkdir(parents=True, exist_ok=True)
         arrays = {str(result.number): result.scores for result in record.results}
-        if record.sample_result is not None:
-            arrays[_SAMPLE] = record.sample_result.scores
         if arrays:
             with replacing(self._path(record.number, "npz")) as file:
                 np.savez(file, allow_pickle=False, **arrays)
@@ -94,15 +92,12 @@ def _record(
             **saved,
             "strategy": Strategy.from_dict(saved["strategy"]),
             "proposed": None if proposed is None else Strategy.from_dict(proposed),
-            "row_samples": tuple(saved["row_samples"]),
+            "row_sample": RowSample(**saved["row_sample"]),
             "results": tuple(
                 _fold_result(fold, arrays[str(fold["number"])])
                 for fold in saved["results"]
                 if str(fold["number"]) in arrays
             ),
-            _SAMPLE: _fold_result(saved[_SAMPLE], arrays[_SAMPLE])
-            if _SAMPLE in arrays
-            else None,
             "score": None
             if score is None
             else Score(score["mean"], np.array(score["drawn"]), tuple(score["folds"])),

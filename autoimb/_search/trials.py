@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from autoimb._evaluate.row_sample import ALL_ROWS, RowSample
+
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from autoimb._metrics.bootstrap import Score
     from autoimb._strategy.strategy import Strategy
 
+CUT_OFF = frozenset({"timeout", "killed"})
+"""Statuses of trials that took time and gave no score."""
 WORTH_ANOTHER_TRY = frozenset({"skipped", "timeout"})
 """Statuses of trials that are tried again with more time or memory."""
 REFIT_FACTOR = 1.5
@@ -33,6 +37,7 @@ _COLUMNS = (
     "mean",
     "se",
     "folds",
+    "rows",
     "fit_seconds",
     "status",
     "reason",
@@ -64,10 +69,8 @@ class TrialRecord:
     """Its value in the study; None if it has none there."""
     proposed: Strategy | None = None
     """The strategy before its boosting rounds were cut; None if they were not."""
-    row_samples: tuple[str, ...] = ()
-    """Names of the row samples that it was fitted on, in order."""
-    sample_result: FoldResult | None = None
-    """Its result after a fit on a sample of the training rows."""
+    row_sample: RowSample = ALL_ROWS
+    """The training rows of a fold that it was fitted on."""
 
     @property
     def has_models(self) -> bool:
@@ -132,6 +135,8 @@ class SearchOutcome:
     """From the first proposal to the last result."""
     cpu_seconds: float = 0.0
     """Processor time of the evaluations that returned a result."""
+    cut_off_seconds: float = 0.0
+    """Seconds, for each worker, of evaluations whose candidate was cut off."""
 
 
 def keep_best_models(ranked: Sequence[TrialRecord], max_bytes: float) -> None:
@@ -162,8 +167,12 @@ def with_finalists(
     return [again.get(record.number, record) for record in records]
 
 
-def leaderboard(records: Sequence[TrialRecord], catalogue: Catalogue) -> pd.DataFrame:
+def leaderboard(
+    records: Sequence[TrialRecord], catalogue: Catalogue, n_rows: int
+) -> pd.DataFrame:
     """Return one row a candidate: those with a score by score, then the others.
+
+    `n_rows` are the training rows of a fold, where a candidate was fitted on all.
 
     Finalists come first, by their scores over all repeats that they have run: a score
     over fewer folds does not compare with theirs.
@@ -183,6 +192,7 @@ def leaderboard(records: Sequence[TrialRecord], catalogue: Catalogue) -> pd.Data
             "mean": record.score.mean if record.score else None,
             "se": record.score.standard_error if record.score else None,
             "folds": record.n_folds,
+            "rows": record.row_sample.n_rows or n_rows,
             "fit_seconds": record.fit_seconds if record.n_folds else None,
             "status": record.status,
             "reason": record.reason,

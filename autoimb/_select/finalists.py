@@ -141,7 +141,8 @@ def _score_repeat(
         )
     ]
     results = context.evaluate_all(
-        [(record.strategy, number) for record, number in further], deadline
+        [(record.strategy, number, record.row_sample) for record, number in further],
+        deadline,
     )
     if any(result.status != "ok" for result in results):
         return None

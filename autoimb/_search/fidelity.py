@@ -1,0 +1,164 @@
+"""Fidelity: on how many training rows a candidate is fitted, by the time that it takes.
+
+What a fit will take is known, about, before it begins. Where a cross-validation on all
+rows would take more than a candidate's share of the time budget, it is fitted on a
+sample of each fold's training rows from the start. Validation rows are the same for all
+candidates, so that their scores compare. The best of those on samples are tried again
+on more rows while there is time.
+
+Without a time budget every candidate is fitted on all rows, so that the same seed gives
+the same result on every machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import ceil
+from typing import TYPE_CHECKING
+
+from autoimb._evaluate.row_sample import RowSample, row_samples
+from autoimb._search.running_trial import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from autoimb._execution.deadline import Deadline
+    from autoimb._search.running_trial import RunningTrial
+    from autoimb._search.time_estimate import TimeEstimate
+    from autoimb._search.trials import TrialRecord
+    from autoimb._strategy.strategy import Strategy
+
+SHARE = 0.15
+"""Of the time budget: the most that one cross-validation is planned to take."""
+_FIRST_SHARE = 0.3  # of a share, for a first candidate that begins late
+_OVERRUN = 2.5  # times its planned seconds at which a fit is stopped
+_LEAST_LIMIT_S = 2.0  # of a fit
+_PROMOTED_AFTER = 0.4  # of the time budget: before, more candidates are tried instead
+_PROMOTED_SHARE = 0.5  # of the time that is left, for a cross-validation on more rows
+_N_PROMOTED = 3  # candidates that may be tried on more rows: the best ones
+
+
+@dataclass(slots=True, eq=False)
+class Fidelity:
+    """Chooses the training rows of candidates within a time budget."""
+
+    estimate: TimeEstimate
+    deadline: Deadline
+    """That of the whole fit."""
+    n_rows: int
+    """Training rows of a fold."""
+    n_rounds: int
+    """Evaluations of a cross-validation, one after the other on each worker."""
+    promoted: dict[Strategy, RowSample] = field(default_factory=dict)
+    """Strategies to be tried again next, and on which rows."""
+    _tried: set[tuple[Strategy, RowSample]] = field(default_factory=set)
+    """All that were tried again, or will be."""
+
+    @classmethod
+    def of(
+        cls,
+        estimate: TimeEstimate,
+        deadline: Deadline,
+        *,
+        n_rows: int,
+        n_folds: int,
+        n_workers: int,
+    ) -> Fidelity:
+        """Return the choice for folds of so many training rows."""
+        return cls(estimate, deadline, n_rows, ceil(n_folds / n_workers))
+
+    @property
+    def samples(self) -> tuple[RowSample, ...]:
+        """All rows, then smaller and smaller samples; without a clock only all rows."""
+        every = row_samples(self.n_rows)
+        return every[:1] if self.deadline.time_limit_s is None else every
+
+    @property
+    def share_s(self) -> float:
+        """Seconds that a cross-validation may be planned to take."""
+        return SHARE * (self.deadline.time_limit_s or float("inf"))
+
+    def choose(self, strategy: Strategy, left_s: float) -> RowSample:
+        """Return the largest sample on which a strategy is scored in its share.
+
+        If even the smallest takes too long, it is returned all the same.
+        """
+        samples, seconds = self.samples, min(self.share_s, left_s)
+        in_time = (s for s in samples if self.seconds(strategy, s) <= seconds)
+        return next(in_time, samples[-1])
+
+    def seconds(self, strategy: Strategy, row_sample: RowSample) -> float:
+        """Return the expected seconds of a cross-validation on these rows."""
+        n_rows = row_sample.n_rows or self.n_rows
+        return self.n_rounds * self.estimate.seconds(strategy, n_rows)
+
+    def limit_s(self, left_s: float, n_fits: int) -> float:
+        """Return the seconds after which one of so many fits to come is stopped."""
+        planned = _OVERRUN * self.share_s / self.n_rounds
+        return min(left_s / n_fits, max(_LEAST_LIMIT_S, planned))
+
+    def smaller(self, row_sample: RowSample) -> RowSample | None:
+        """Return the next smaller sample, None if there is none."""
+        samples = self.samples
+        place = samples.index(row_sample) + 1
+        return samples[place] if place < len(samples) else None
+
+    def plan(
+        self, candidate: RunningTrial, left_s: float, n_fits: int, *, is_first: bool
+    ) -> Verdict | None:
+        """Choose the rows of a candidate that begins; return why it ends, if it does.
+
+        `n_fits` of its evaluations are still to come, one after the other. The first
+        complete candidate is to come within a share of the whole time.
+        """
+        strategy, is_new = candidate.strategy, not candidate.results
+        if is_new and not candidate.is_begun:
+            seconds = left_s
+            if is_first:
+                least = _FIRST_SHARE * self.share_s
+                rest = max(least, self.share_s - self.deadline.elapsed_s)
+                seconds = min(left_s, rest)
+            candidate.row_sample = self.choose(strategy, seconds)
+        candidate.is_begun = True
+        n_rows = candidate.row_sample.n_rows or self.n_rows
+        measured = [result.seconds for result in candidate.results.values()]
+        expected = self.estimate.seconds(strategy, n_rows)
+        needed = n_fits * max(measured, default=expected)
+        if needed <= left_s:
+            return None
+        return Verdict(
+            "skipped" if is_new else "timeout",
+            f"needs about {needed:.1f} s more, and {left_s:.1f} s were left",
+            could_not_start=is_new,
+        )
+
+    def promote(self, ranked: Sequence[TrialRecord], left_s: float) -> Strategy | None:
+        """Return one of the best candidates, to be tried on more rows; None if none is.
+
+        Boosted models are tried with all the rounds that were proposed for them.
+        """
+        budget_s = self.deadline.time_limit_s
+        if budget_s is None or self.deadline.elapsed_s < _PROMOTED_AFTER * budget_s:
+            return None
+        for record in ranked[:_N_PROMOTED]:
+            strategy = record.proposed or record.strategy
+            row_sample = self._promotion(strategy, record.row_sample, left_s)
+            if row_sample is not None:
+                self.promoted[strategy] = row_sample
+                self._tried.add((strategy, row_sample))
+                return strategy
+        return None
+
+    def _promotion(
+        self, strategy: Strategy, before: RowSample, left_s: float
+    ) -> RowSample | None:
+        """Return the most rows that there is time for, if more than before."""
+        if before.n_rows is None:
+            return None
+        for row_sample in self.samples:
+            is_larger = (row_sample.n_rows or self.n_rows) > before.n_rows
+            is_new = is_larger and (strategy, row_sample) not in self._tried
+            seconds = self.seconds(strategy, row_sample)
+            if is_new and seconds <= _PROMOTED_SHARE * left_s:
+                return row_sample
+        return None

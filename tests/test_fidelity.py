@@ -1,0 +1,171 @@
+"""On how many rows a candidate is fitted follows from the time that it would take."""
+
+import pytest
+from tables import numeric, problem_of
+
+from autoimb._catalogue import CATALOGUE
+from autoimb._evaluate.out_of_fold import FoldResult
+from autoimb._evaluate.row_sample import ALL_ROWS
+from autoimb._execution.deadline import Deadline
+from autoimb._search.fidelity import SHARE, Fidelity
+from autoimb._search.running_trial import RunningTrial
+from autoimb._search.time_estimate import TimeEstimate
+from autoimb._search.trials import TrialRecord
+from autoimb._strategy.strategy import Strategy
+
+XGBOOST = Strategy.of(CATALOGUE, family="xgboost")
+LINEAR = Strategy.of(CATALOGUE, family="logistic_regression")
+N_ROWS = 400_000
+BUDGET_S = 100.0
+
+
+def fidelity_of(seconds, budget=BUDGET_S, *, elapsed=0.0, n_folds=4, n_workers=2):
+    """Return the choice where XGBoost takes so many seconds for each million rows."""
+    estimate = TimeEstimate(CATALOGUE, n_columns=1_000, n_classes=2)
+    result = FoldResult(0, "ok", seconds=seconds)
+    estimate.note(XGBOOST, 1_000_000, result)
+    deadline = Deadline(budget)
+    deadline = Deadline(budget, deadline.started - elapsed)
+    return Fidelity.of(
+        estimate, deadline, n_rows=N_ROWS, n_folds=n_folds, n_workers=n_workers
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "n_rows"),
+    [(1.0, None), (18.0, None), (20.0, 100_000), (74.0, 100_000), (80.0, 25_000)],
+)
+def test_a_candidate_gets_the_most_rows_that_its_share_allows(seconds, n_rows):
+    """Two evaluations in turn: 100 s x 0.15 / 2 / 0.4 million rows = 18.75 s."""
+    fidelity = fidelity_of(seconds)
+    chosen = fidelity.choose(XGBOOST, left_s=1e9)
+    assert chosen.n_rows == n_rows
+    assert fidelity.seconds(XGBOOST, chosen) <= SHARE * BUDGET_S
+
+
+def test_less_time_or_more_folds_are_fewer_rows():
+    assert fidelity_of(18.0).choose(XGBOOST, left_s=1e9) == ALL_ROWS
+    assert fidelity_of(18.0).choose(XGBOOST, left_s=14.0).n_rows == 100_000
+    assert fidelity_of(18.0, n_folds=8).choose(XGBOOST, 1e9).n_rows == 100_000
+    assert fidelity_of(18.0, n_workers=1).choose(XGBOOST, 1e9).n_rows == 100_000
+    assert fidelity_of(18.0, n_workers=4).choose(XGBOOST, 1e9) == ALL_ROWS
+
+
+def test_what_never_ends_in_time_is_tried_on_the_smallest_sample():
+    fidelity = fidelity_of(1e9)
+    assert fidelity.choose(XGBOOST, 1e9) == fidelity.samples[-1]
+
+
+def test_without_a_clock_every_candidate_sees_all_rows():
+    fidelity = fidelity_of(1e9, budget=None)
+    assert fidelity.choose(XGBOOST, float("inf")) == ALL_ROWS
+    assert fidelity.smaller(ALL_ROWS) is None
+    assert fidelity.promote([record_of(fidelity_of(1.0).samples[1])], 1e9) is None
+
+
+def test_smaller_samples_end():
+    fidelity = fidelity_of(1.0)
+    seen = [ALL_ROWS]
+    while (smaller := fidelity.smaller(seen[-1])) is not None:
+        seen.append(smaller)
+    assert tuple(seen) == fidelity.samples
+    assert seen[-1].n_rows >= 2_000
+
+
+# --- a candidate that begins
+
+
+def candidate_of(strategy=XGBOOST):
+    return RunningTrial(None, strategy, (0, 1, 2, 3))
+
+
+def test_the_first_complete_candidate_comes_within_a_share():
+    late = fidelity_of(18.0, elapsed=8.0)
+    first, later = candidate_of(), candidate_of()
+    assert late.plan(first, 92.0, 2, is_first=True) is None
+    assert late.plan(later, 92.0, 2, is_first=False) is None
+    assert later.row_sample == ALL_ROWS
+    assert late.seconds(XGBOOST, first.row_sample) <= SHARE * BUDGET_S - 8.0
+
+
+def test_what_is_begun_keeps_its_rows():
+    fidelity, candidate = fidelity_of(18.0), candidate_of()
+    fidelity.plan(candidate, 92.0, 2, is_first=False)
+    fidelity.plan(candidate, 14.9, 2, is_first=False)
+    assert candidate.row_sample == ALL_ROWS
+
+
+def test_what_cannot_end_in_time_is_not_begun():
+    fidelity, candidate = fidelity_of(1e6), candidate_of()
+    verdict = fidelity.plan(candidate, 30.0, 2, is_first=False)
+    assert (verdict.status, verdict.could_not_start) == ("skipped", True)
+    candidate = candidate_of()
+    candidate.results[0] = FoldResult(0, "ok", seconds=10.0)
+    verdict = fidelity.plan(candidate, 19.0, 2, is_first=False)
+    assert (verdict.status, verdict.could_not_start) == ("timeout", False)
+    assert fidelity.plan(candidate, 21.0, 2, is_first=False) is None
+
+
+def test_a_fit_is_stopped_well_after_its_share():
+    fidelity = fidelity_of(1.0)
+    assert fidelity.limit_s(1e9, 1) == pytest.approx(2.5 * SHARE * BUDGET_S / 2)
+    assert fidelity.limit_s(10.0, 5) == pytest.approx(2.0)
+    assert fidelity_of(1.0, budget=4.0).limit_s(4.0, 1) == pytest.approx(2.0)
+
+
+# --- more rows for the best
+
+
+def record_of(row_sample, *, number=0, strategy=XGBOOST, **more):
+    return TrialRecord(
+        number=number,
+        strategy=strategy,
+        status="complete",
+        row_sample=row_sample,
+        **more,
+    )
+
+
+def test_one_of_the_best_is_tried_on_more_rows_where_there_is_time():
+    fidelity = fidelity_of(20.0, elapsed=41.0)
+    sample = fidelity.samples[1]
+    ranked = [record_of(ALL_ROWS, number=1, strategy=LINEAR), record_of(sample)]
+    assert fidelity.promote(ranked, left_s=50.0) == XGBOOST
+    assert fidelity.promoted == {XGBOOST: ALL_ROWS}
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "left", "place"),
+    [(39.0, 50.0, 0), (41.0, 9.0, 0), (41.0, 50.0, 3)],
+    ids=["too early", "too little time", "not one of the best"],
+)
+def test_others_are_not(elapsed, left, place):
+    fidelity = fidelity_of(20.0, elapsed=elapsed)
+    ranked = [record_of(ALL_ROWS, number=n, strategy=LINEAR) for n in range(place)]
+    ranked.append(record_of(fidelity.samples[1], number=9))
+    assert fidelity.promote(ranked, left_s=left) is None
+
+
+def test_where_all_rows_take_too_long_the_next_larger_sample_is_tried():
+    fidelity = fidelity_of(200.0, elapsed=41.0)
+    ranked = [record_of(fidelity.samples[2])]
+    assert fidelity.promote(ranked, left_s=90.0) == XGBOOST
+    assert fidelity.promoted == {XGBOOST: fidelity.samples[1]}
+
+
+def test_a_candidate_is_tried_once_on_the_same_rows_with_all_its_rounds():
+    fidelity = fidelity_of(20.0, elapsed=41.0)
+    cut = Strategy.of(CATALOGUE, family=("xgboost", {"n_estimators": 60}))
+    record = record_of(fidelity.samples[1], strategy=cut, proposed=XGBOOST)
+    assert fidelity.promote([record], left_s=50.0) == XGBOOST
+    assert fidelity.promote([record], left_s=50.0) is None
+
+
+def test_tables_that_are_small_have_no_samples():
+    problem = problem_of(*numeric())
+    n_rows = max(len(fold.train_idx) for fold in problem.folds)
+    estimate = TimeEstimate(CATALOGUE, 4, 2)
+    fidelity = Fidelity.of(
+        estimate, Deadline(1e-9), n_rows=n_rows, n_folds=3, n_workers=1
+    )
+    assert fidelity.samples == (ALL_ROWS,)
