@@ -331,25 +331,23 @@ def test_of_many_values_some_are_compared_and_then_those_around_the_best(
     assert sum(compared) < n_all / 4
 
 
-def test_passes_over_the_classes_end_when_they_gain_next_to_nothing(monkeypatch):
-    """Two passes here: the second gains less than one row in 10,000."""
-    rng = np.random.default_rng(0)
-    y = rng.choice(3, 30_000, p=[0.9, 0.09, 0.01])
-    raw = rng.exponential(size=(30_000, 3)) + 0.8 * np.eye(3)[y] + [1, 0.3, 0]
-    proba, evidence = raw / raw.sum(axis=1, keepdims=True), np.eye(3)[y]
-    n_classes_tuned = []
-    one = search_module._best_coordinate
+@pytest.mark.parametrize(("share", "more_follow"), [(10.0, False), (0.0, True)])
+def test_another_pass_over_the_classes_follows_one_that_gained_enough(
+    share, more_follow, monkeypatch
+):
+    y, proba, weight = classes(0)
+    tuned, one = [], search_module._best_coordinate
 
-    def counted(*args):
-        n_classes_tuned.append(1)
+    def noted(*args):
+        tuned.append(args[3])
         return one(*args)
 
-    monkeypatch.setattr(search_module, "_best_coordinate", counted)
+    monkeypatch.setattr(search_module, "_best_coordinate", noted)
+    monkeypatch.setattr(search_module, "_WORTH_A_PASS", share)
+    evidence = np.eye(3)[y] * weight[:, np.newaxis]
     best_class_weights(proba, evidence, METRICS["f1_macro"])
-    few = len(n_classes_tuned)
-    monkeypatch.setattr(search_module, "_WORTH_A_PASS", 0.0)
-    best_class_weights(proba, evidence, METRICS["f1_macro"])
-    assert few < len(n_classes_tuned) - few
+    assert tuned[:3] == [0, 1, 2]
+    assert (len(tuned) > 3) == more_follow
 
 
 def test_a_class_that_no_row_could_move_to_keeps_its_weight():
