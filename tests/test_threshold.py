@@ -335,7 +335,7 @@ def test_of_many_values_some_are_compared_and_then_those_around_the_best(
 def test_another_pass_over_the_classes_follows_one_that_gained_enough(
     share, more_follow, monkeypatch
 ):
-    y, proba, weight = classes(0)
+    y, proba, weight = classes(2)
     tuned, one = [], search_module._best_coordinate
 
     def noted(*args):
