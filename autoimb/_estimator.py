@@ -375,7 +375,7 @@ default="auto"
                     space, outcome, context, deadline, size=size
                 )
         study_records.update(selection.finalists)
-        finished = self._finish(selection, problem, threshold, deadline)
+        finished = self._finish(selection, problem, threshold, deadline, size=size)
         return self._set_fitted(
             FitResults(
                 profile=profile,
@@ -387,6 +387,7 @@ default="auto"
                 selection=finished.selection,
                 finished=finished,
                 decision=finished.decision,
+                deadline=deadline,
             )
         )
 
@@ -894,11 +895,14 @@ default="auto"
         problem: Problem,
         threshold: Any,
         deadline: Deadline,
+        *,
+        size: int,
     ) -> FittedSelection:
         """Return the selection refitted, calibrated and with its threshold, in time."""
         seconds, n_threads = None, 1
         if deadline.time_limit_s is not None:
-            seconds = max(1.0, deadline.remaining_s - last_seconds(problem))
+            last = selection.pace * last_seconds(problem, size)
+            seconds = max(1.0, deadline.remaining_s - last)
             n_threads = resolve_n_jobs(self.n_jobs)
         finished = finish(
             selection,

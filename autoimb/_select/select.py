@@ -20,7 +20,12 @@ from autoimb._select.ensemble import (
 )
 from autoimb._select.finalists import choose_finalists, plan_repeats, rescore
 from autoimb._select.selection import Selection
-from autoimb._select.time_reserve import further_refit_seconds, last_seconds
+from autoimb._select.time_reserve import (
+    further_refit_seconds,
+    last_seconds,
+    members_seconds,
+    pace_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +49,10 @@ def select(
     The candidates are sorted, best first. The deadline is that of the whole fit: the
     seconds that the refits need are kept back here.
     """
-    last = last_seconds(context.problem)
+    pace = pace_of(_usable(complete)[0], context.problem, deadline)
+    last = pace * last_seconds(context.problem, size)
+    # Until the members are chosen, that takes its time, too.
+    last += pace * members_seconds(context.problem, size)
     finalists = choose_finalists(
         _refittable(complete, deadline.remaining_s - last), size
     )
@@ -74,18 +82,21 @@ def select(
             size,
             deadline.with_reserve(last),
         ),
+        pace=pace,
         quickest=min(
             (r for r in complete if r.results), key=lambda r: (r.fit_seconds, r.number)
         ),
     )
 
 
-def _refittable(complete: Sequence[TrialRecord], seconds: float) -> list[TrialRecord]:
-    """Return the candidates that can be refitted in so many seconds, all if none can.
+def _usable(complete: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return the candidates that still hold the scores that the last steps need."""
+    return [record for record in complete if record.results]
 
-    Candidates far down the list no longer hold the scores that the last steps need.
-    """
-    usable = [record for record in complete if record.results]
+
+def _refittable(complete: Sequence[TrialRecord], seconds: float) -> list[TrialRecord]:
+    """Return those that can be refitted in so many seconds, all if none can."""
+    usable = _usable(complete)
     return [record for record in usable if record.refit_seconds <= seconds] or usable
 
 
