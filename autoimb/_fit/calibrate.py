@@ -73,6 +73,7 @@ def ensemble_scores(
     shares of positives. The members of an ensemble are always calibrated, so that their
     scores can be averaged.
     """
+    pos = problem.table.pos
     by_number = [{r.number: r for r in member.record.results} for member in members]
     common = sorted(set.intersection(*map(set, by_number)))
     on_common = [[results[number] for number in common] for results in by_number]
@@ -91,12 +92,7 @@ def ensemble_scores(
     if calibrates_output:
         # A mean of members that disagree is under-confident.
         outer, crossed = fit_calibration(
-            mean.y,
-            crossed,
-            mean.weight,
-            mean.fold_ids,
-            problem.table.pos,
-            draws=mean.draws,
+            mean.y, crossed, mean.weight, mean.fold_ids, pos, draws=mean.draws
         )
     return EnsembleScores(
         mean,

@@ -46,16 +46,15 @@ def select(
 ) -> Selection:
     """Return the selection of at most `size` members among complete candidates.
 
-    The candidates are sorted, best first. The deadline is that of the whole fit: the
-    seconds that the refits need are kept back here.
+    The candidates are sorted, best first; those far down the list no longer hold the
+    scores that the last steps need. The deadline is that of the whole fit: the seconds
+    that the refits need are kept back here.
     """
-    pace = pace_of(_usable(complete)[0], context.problem, deadline)
-    last = pace * last_seconds(context.problem, size)
-    # Until the members are chosen, that takes its time, too.
-    last += pace * members_seconds(context.problem, size)
-    finalists = choose_finalists(
-        _refittable(complete, deadline.remaining_s - last), size
-    )
+    problem, usable = context.problem, [r for r in complete if r.results]
+    pace = pace_of(usable[0], problem, deadline)
+    last = pace * (last_seconds(problem, size) + members_seconds(problem, size))
+    refittable = [r for r in usable if r.refit_seconds <= deadline.remaining_s - last]
+    finalists = choose_finalists(refittable or usable, size)
     slowest = max(record.refit_seconds for record in finalists)
     further = further_refit_seconds(finalists, size, deadline)
     # A repeat that takes longer than expected costs a few members, not the ensemble.
@@ -78,26 +77,13 @@ def select(
         members=choose_members(
             winner,
             finalists,
-            EnsembleScoring(context.problem, context.scoring),
+            EnsembleScoring(problem, context.scoring),
             size,
             deadline.with_reserve(last),
         ),
         pace=pace,
-        quickest=min(
-            (r for r in complete if r.results), key=lambda r: (r.fit_seconds, r.number)
-        ),
+        quickest=min(usable, key=lambda r: (r.fit_seconds, r.number)),
     )
-
-
-def _usable(complete: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Return the candidates that still hold the scores that the last steps need."""
-    return [record for record in complete if record.results]
-
-
-def _refittable(complete: Sequence[TrialRecord], seconds: float) -> list[TrialRecord]:
-    """Return those that can be refitted in so many seconds, all if none can."""
-    usable = _usable(complete)
-    return [record for record in usable if record.refit_seconds <= seconds] or usable
 
 
 def _winner(finalists: Sequence[TrialRecord]) -> TrialRecord:
