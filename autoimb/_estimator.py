@@ -48,7 +48,11 @@ from autoimb._search.study import (
 )
 from autoimb._select.ensemble import resolve_ensemble_size
 from autoimb._select.fallback import select_or_fall_back
-from autoimb._select.time_reserve import last_seconds, reserved_seconds
+from autoimb._select.time_reserve import (
+    affordable_size,
+    last_seconds,
+    reserved_seconds,
+)
 from autoimb._strategy.flowchart import recommend
 from autoimb._strategy.search_space import SearchSpace, requested_entries
 from autoimb._table.columns import as_rows
@@ -365,6 +369,7 @@ default="auto"
                 profile, table, requested_entries(self.get_params(deep=False))
             )
             problem = self._problem(X, table, space.catalogue, layout, metric)
+            size = affordable_size(problem, size, deadline)
             study_records = self._open_study(problem, space)
             with _evaluation_context(problem, metric, executor) as context:
                 first = space.first_trials(recommendation)

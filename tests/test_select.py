@@ -25,7 +25,13 @@ from autoimb._select.finalists import RepeatPlan, plan_repeats, rescore
 from autoimb._select.honest_score import honest_score
 from autoimb._select.select import select
 from autoimb._select.selection import Selection
-from autoimb._select.time_reserve import last_seconds, members_seconds, pace_of
+from autoimb._select.time_reserve import (
+    affordable_size,
+    last_seconds,
+    members_seconds,
+    pace_of,
+    reserved_seconds,
+)
 from autoimb._strategy.strategy import Strategy
 
 NO_LIMIT = Deadline(None)
@@ -700,6 +706,29 @@ def test_the_threshold_of_many_classes_takes_a_search_for_each():
         last_seconds(problem_of(*classes_of(2400, k), cv=3), 1) for k in (20, 40)
     )
     assert (twice - 1) / (few - 1) > 2.2
+
+
+def test_an_ensemble_has_the_members_that_half_of_the_budget_is_enough_for():
+    problem = problem_of(*classes_of(3000, 9), cv=3, repeats=3)
+
+    def needed(size):
+        return last_seconds(problem, size) + members_seconds(problem, size)
+
+    for size in (12, 7, 2):
+        enough, less = (Deadline(share * needed(size)) for share in (2.001, 1.999))
+        assert affordable_size(problem, 12, enough) == size
+        assert affordable_size(problem, 12, less) == size - 1
+    assert affordable_size(problem, 12, Deadline(0.1)) == 1
+    assert affordable_size(problem, 12, NO_LIMIT) == 12
+
+
+@pytest.mark.parametrize("n_complete", [0, 1, 4])
+def test_the_search_has_half_of_any_budget_less_what_fits_take(n_complete):
+    problem = problem_of(*classes_of(3000, 40), cv=3)
+    records = [record(n, 0.5, family=f) for n, f in enumerate(FAMILIES)][:n_complete]
+    assert last_seconds(problem, 12) > 2
+    found = reserved_seconds(records, context_of(problem), Deadline(4.0), size=12)
+    assert found == pytest.approx(2.0)
 
 
 def slow_calibrations(monkeypatch, factor):
