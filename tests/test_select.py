@@ -15,6 +15,7 @@ from autoimb._execution.executors import SequentialExecutor
 from autoimb._fit.calibrate import ensemble_scores
 from autoimb._metrics.bootstrap import Score
 from autoimb._search.trials import TrialRecord, complete, leaderboard
+from autoimb._select import ensemble as ensemble_module
 from autoimb._select.ensemble import (
     EnsembleScoring,
     Member,
@@ -569,6 +570,26 @@ def test_a_candidate_that_cannot_be_refitted_in_time_is_no_member():
     clock = Deadline(20.0, started=time.monotonic())
     # One second for the last steps, six for the winner, four for each of the others.
     assert len(chosen(problem, records, clock).members) == 4
+
+
+def test_a_candidate_is_calibrated_once(monkeypatch):
+    """Choosing members, their refit and the honest estimate share its calibration."""
+    problem = problem_of(*numeric(300, 40), cv=3)
+    records, fitted = informed_records(problem, [1.5] * 4), []
+    fit = ensemble_module.fit_calibration
+
+    def noted(y, *args, **kwargs):
+        fitted.append(len(y))
+        return fit(y, *args, **kwargs)
+
+    monkeypatch.setattr(ensemble_module, "fit_calibration", noted)
+    found = chosen(problem, records)
+    assert len(fitted) == len(found.members) == 4
+    ensemble_scores(found.members, problem, calibrates_output=True)
+    honest_score(records, found, ensemble_scoring_of(problem), NO_LIMIT)
+    assert len(fitted) == 4
+    chosen(problem_of(*numeric(300, 40), cv=3), records)
+    assert len(fitted) == 8  # the folds of another problem may be others
 
 
 def test_the_scores_of_an_ensemble_are_the_mean_of_calibrated_scores():
