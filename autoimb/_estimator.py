@@ -51,6 +51,7 @@ from autoimb._select.fallback import select_or_fall_back
 from autoimb._select.time_reserve import (
     affordable_size,
     last_seconds,
+    refit_seconds_left,
     reserved_seconds,
 )
 from autoimb._strategy.flowchart import recommend
@@ -380,7 +381,7 @@ default="auto"
                     space, outcome, context, deadline, size=size
                 )
         study_records.update(selection.finalists)
-        finished = self._finish(selection, problem, threshold, deadline, size=size)
+        finished = self._finish(selection, problem, threshold, deadline)
         return self._set_fitted(
             FitResults(
                 profile=profile,
@@ -900,14 +901,12 @@ default="auto"
         problem: Problem,
         threshold: Any,
         deadline: Deadline,
-        *,
-        size: int,
     ) -> FittedSelection:
         """Return the selection refitted, calibrated and with its threshold, in time."""
         seconds, n_threads = None, 1
         if deadline.time_limit_s is not None:
-            last = selection.pace * last_seconds(problem, size)
-            seconds = max(1.0, deadline.remaining_s - last)
+            last = selection.pace * last_seconds(problem, len(selection.members))
+            seconds = max(1.0, refit_seconds_left(deadline, last))
             n_threads = resolve_n_jobs(self.n_jobs)
         finished = finish(
             selection,

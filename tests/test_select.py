@@ -31,6 +31,7 @@ from autoimb._select.time_reserve import (
     last_seconds,
     members_seconds,
     pace_of,
+    refit_seconds_left,
     reserved_seconds,
 )
 from autoimb._strategy.strategy import Strategy
@@ -784,6 +785,13 @@ def test_what_takes_no_time_says_nothing_of_the_pace(monkeypatch):
     slow_calibrations(monkeypatch, 2.5)
     small = problem_of(*numeric(300, 60), cv=3)
     assert pace_of(record(0, 0.5), small, Deadline(60.0, started=0.0)) == 1.0
+
+
+@pytest.mark.parametrize(("last", "seconds"), [(0, 20), (6, 14), (15, 10), (99, 10)])
+def test_the_winner_has_half_of_the_time_left_at_least(last, seconds):
+    limit = Deadline(20.0, started=time.monotonic())
+    assert refit_seconds_left(limit, last) == pytest.approx(seconds, abs=0.5)
+    assert refit_seconds_left(NO_LIMIT, last) == float("inf")
 
 
 def test_a_slow_machine_leaves_out_members(monkeypatch):

@@ -25,6 +25,7 @@ from autoimb._select.time_reserve import (
     last_seconds,
     members_seconds,
     pace_of,
+    refit_seconds_left,
 )
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def select(
     problem, usable = context.problem, [r for r in complete if r.results]
     pace = pace_of(usable[0], problem, deadline)
     last = pace * (last_seconds(problem, size) + members_seconds(problem, size))
-    refittable = [r for r in usable if r.refit_seconds <= deadline.remaining_s - last]
+    most = refit_seconds_left(deadline, last)
+    refittable = [r for r in usable if r.refit_seconds <= most]
     finalists = choose_finalists(refittable or usable, size)
     slowest = max(record.refit_seconds for record in finalists)
     further = further_refit_seconds(finalists, size, deadline)

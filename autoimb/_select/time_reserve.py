@@ -108,6 +108,15 @@ def affordable_size(problem: Problem, size: int, deadline: Deadline) -> int:
     return 1
 
 
+def refit_seconds_left(deadline: Deadline, last: float) -> float:
+    """Return the seconds in which the winner can be refitted.
+
+    They are what the last steps leave, and half of the time left at least: those steps
+    are shortened where they take too long, and a refit that is stopped costs more.
+    """
+    return max(deadline.remaining_s - last, deadline.remaining_s / 2)
+
+
 def pace_of(record: TrialRecord, problem: Problem, deadline: Deadline) -> float:
     """Return how many times longer the last steps take here than was measured.
 
