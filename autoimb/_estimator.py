@@ -51,7 +51,11 @@ from autoimb._search.study import (
 )
 from autoimb._select.ensemble import resolve_ensemble_size
 from autoimb._select.fallback import select_or_fall_back
-from autoimb._select.time_reserve import last_seconds, reserved_seconds
+from autoimb._select.time_reserve import (
+    affordable_size,
+    last_seconds,
+    reserved_seconds,
+)
 from autoimb._strategy.flowchart import recommend
 from autoimb._strategy.search_space import SearchSpace, requested_entries
 from autoimb._table.columns import as_rows
@@ -380,6 +384,7 @@ default="auto"
                 profile, table, requested_entries(self.get_params(deep=False))
             )
             problem = self._problem(X, table, space.catalogue, layout, metric)
+            size = affordable_size(problem, size, deadline)
             study_records = self._open_study(problem, space)
             with _evaluation_context(problem, metric, executor) as context:
                 first = space.first_trials(recommendation)
@@ -414,7 +419,7 @@ default="auto"
                 selection=finished.selection,
                 finished=finished,
                 decision=finished.decision,
-                unused_seconds=deadline.timeout_s,
+                deadline=deadline,
             )
         )
 
@@ -926,7 +931,8 @@ default="auto"
         """Return the selection fitted, calibrated and with its threshold, in time."""
         seconds, n_threads = None, 1
         if deadline.time_limit_s is not None:
-            seconds = max(1.0, deadline.remaining_s - last_seconds(problem))
+            last = selection.pace * last_seconds(problem, len(selection.members))
+            seconds = max(0.0, deadline.remaining_s - last)
             n_threads = resolve_n_jobs(self.n_jobs)
         finished = finish(
             selection,

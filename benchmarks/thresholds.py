@@ -28,7 +28,7 @@ from autoimb._evaluate.out_of_fold import OutOfFold
 from autoimb._evaluate.problem import Problem
 from autoimb._evaluate.refit import refit
 from autoimb._execution.shared_data import Inline
-from autoimb._fit.calibrate import calibrate
+from autoimb._fit.calibrate import CalibratedScores
 from autoimb._metrics.metrics import METRICS
 from autoimb._strategy.strategy import Strategy
 from autoimb._table.columns import as_rows
@@ -85,7 +85,7 @@ def measure(path: Path, n: int, seed: int, family: str) -> list[dict[str, object
         for number in range(len(problem.folds))
     ]
     oof = OutOfFold.of(results, problem)
-    calibrated = calibrate(oof, 1)
+    calibrated = CalibratedScores.of(results, problem)
     pipeline, _ = refit(strategy, problem)
     rows = table.schema.canonical(as_rows(X.iloc[rest]))
     new = calibrated.calibration(predict_codes(pipeline, rows, 2))[:, 1]

@@ -354,6 +354,39 @@ def test_a_row_is_mapped_without_its_own_fold():
     assert not np.allclose(crossed[~held_out], again[~held_out])
 
 
+@pytest.mark.parametrize(
+    ("near", "far"),
+    [
+        (Platt(1.6, 0.1, 1), Platt(9.0, -4.0, 1)),
+        (Beta(1.6, 1.5, 0.1, 1), Beta(0.2, 7.0, 3.0, 1)),
+        (TemperatureBias(1.6, (0.1, 0, 0)), TemperatureBias(5.0, (3.0, -2.0, 1.0))),
+    ],
+    ids=lambda start: start.label,
+)
+def test_a_start_near_the_fit_saves_steps_and_changes_nothing(near, far, monkeypatch):
+    if isinstance(near, TemperatureBias):
+        (y, proba), pos = simulated_classes(n=600), None
+    else:
+        (y, p), pos = simulated(n=600), 1
+        proba = two_columns(p)
+    data = y, np.sqrt(proba), np.ones(600), folds(600), pos
+    near = calibration_module._fit(type(near), *data[:3], pos)
+    name = "_softmax_loss" if type(near) is not Beta else "_binary_loss"
+    loss, n_losses = getattr(calibration_module, name), []
+
+    def counted(*args, **kwargs):
+        n_losses[-1] += 1
+        return loss(*args, **kwargs)
+
+    monkeypatch.setattr(calibration_module, name, counted)
+    found = []
+    for start in (near, far):
+        n_losses.append(0)
+        found.append(cross_fitted(*data, start))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
+    assert n_losses[0] < 0.7 * n_losses[1]
+
+
 def test_identity_is_cross_fitted_to_itself():
     y, p = simulated(n=30)
     proba = two_columns(p)

@@ -266,6 +266,20 @@ def test_a_multiclass_scorer_sees_all_columns():
     np.testing.assert_allclose(metric.score_many(y, proba, weights, pos=None), want)
 
 
+@pytest.mark.parametrize("name", ["average_precision", "roc_auc"])
+def test_one_draw_is_scored_as_among_many(name):
+    """Alone, it is ranked without the rows that it does not hold."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(3, size=200)
+    proba = rng.dirichlet(np.ones(3), 200).round(2)
+    draws = rng.poisson(1.0, (3, 200)).astype(np.uint8)
+    draws[1, y == 2] = 0  # and one without any row of a class
+    metric = METRICS[name]
+    together = metric.score_many(y, proba, draws, pos=None)
+    alone = [metric.score_many(y, proba, d[np.newaxis], pos=None)[0] for d in draws]
+    np.testing.assert_allclose(alone, together, rtol=1e-12)
+
+
 def test_a_scorer_without_weights_is_given_repeated_rows():
     def share_right(estimator, X, y):
         return float(np.mean(estimator.predict(X) == y))

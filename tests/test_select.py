@@ -15,6 +15,7 @@ from autoimb._execution.executors import SequentialExecutor
 from autoimb._fit.calibrate import ensemble_scores
 from autoimb._metrics.bootstrap import Score
 from autoimb._search.trials import TrialRecord, complete, leaderboard
+from autoimb._select import ensemble as ensemble_module
 from autoimb._select.ensemble import (
     EnsembleScoring,
     Member,
@@ -25,7 +26,13 @@ from autoimb._select.finalists import RepeatPlan, plan_repeats, rescore
 from autoimb._select.honest_score import honest_score
 from autoimb._select.select import select
 from autoimb._select.selection import Selection
-from autoimb._select.time_reserve import last_seconds
+from autoimb._select.time_reserve import (
+    affordable_size,
+    last_seconds,
+    members_seconds,
+    pace_of,
+    reserved_seconds,
+)
 from autoimb._strategy.strategy import Strategy
 
 NO_LIMIT = Deadline(None)
@@ -250,7 +257,10 @@ def test_a_repeat_that_was_begun_in_time_is_waited_for():
 
 @pytest.mark.parametrize("n_repeats", [1, 3])
 @pytest.mark.parametrize("slow", [0, 1, 2])
-def test_what_is_planned_fits_the_time_and_is_all_that_fits(slow, n_repeats):
+def test_what_is_planned_fits_the_time_and_is_all_that_fits(
+    slow, n_repeats, monkeypatch
+):
+    monkeypatch.setattr("autoimb._select.finalists._SCORING_SECONDS", 0.0)
     problem = problem_of(*numeric(), cv=2, repeats=n_repeats)
     context = context_of(problem, SequentialExecutor())
     takes = [10.0 if at == slow else 1.0 for at in range(3)]
@@ -273,6 +283,18 @@ def test_what_is_planned_fits_the_time_and_is_all_that_fits(slow, n_repeats):
         # What was kept back for it is enough for it.
         again = plan_repeats(finalists, context, planned.seconds, size=1)
         assert again == planned
+
+
+def test_the_scores_of_further_repeats_take_time_too():
+    """They are computed here, for each row, class and draw, while no worker is busy."""
+    spans = []
+    for k in (2, 4):
+        y = np.arange(400) % k
+        problem = problem_of(np.eye(k)[y], y, cv=2, repeats=2)
+        finalists = [record(n, 0.5, family=f) for n, f in enumerate(FAMILIES)]
+        context = context_of(problem, SequentialExecutor())
+        spans.append(plan_repeats(finalists, context, 1e9, size=1).seconds)
+    np.testing.assert_allclose(spans, [5e-9 * 400 * 100 * k * 4 for k in (2, 4)])
 
 
 def lucky_records(context, n, seed):
@@ -381,9 +403,9 @@ def test_the_estimate_compares_candidates_on_the_folds_that_all_have_run():
     every = informed_records(problem, [1.0, 1.2, 1.4])
     first = complete([r.on_folds({0, 1, 2}, scoring) for r in every])
     ensemble_scoring = EnsembleScoring(problem, scoring)
-    on_first = honest_score(first, alone(first[0]), ensemble_scoring)
+    on_first = honest_score(first, alone(first[0]), ensemble_scoring, NO_LIMIT)
     winner = next(r for r in every if r.number == first[0].number)
-    found = honest_score(first, alone(winner), ensemble_scoring)
+    found = honest_score(first, alone(winner), ensemble_scoring, NO_LIMIT)
     one = np.ones((1, 300), dtype=np.uint8)
     level = [scoring.pooled(r.results, one)[0] for r in (first[0], winner)]
     assert found.estimate - on_first.estimate == pytest.approx(level[1] - level[0])
@@ -419,7 +441,9 @@ def test_the_estimate_of_the_best_of_many_random_candidates_is_near_no_skill():
     problem = problem_of(*numeric(200, 40))
     records = noise_records(problem, 40)
     best = max(records, key=lambda r: r.mean)
-    found = honest_score(records, alone(best, records[3]), ensemble_scoring_of(problem))
+    found = honest_score(
+        records, alone(best, records[3]), ensemble_scoring_of(problem), NO_LIMIT
+    )
     assert best.mean > 0.58
     assert abs(found.estimate - 0.5) < 0.6 * abs(best.mean - 0.5)
     assert found.low < 0.5 < found.high
@@ -444,16 +468,18 @@ def test_the_baseline_is_estimated_among_baselines_alone():
     plain = records[6:]
     best, best_plain = (max(of, key=lambda r: r.mean) for of in (handled, plain))
     among_all = honest_score(
-        [*handled, *plain], alone(best, best_plain), ensemble_scoring
+        [*handled, *plain], alone(best, best_plain), ensemble_scoring, NO_LIMIT
     )
-    among_plain = honest_score(plain, alone(best_plain), ensemble_scoring)
+    among_plain = honest_score(plain, alone(best_plain), ensemble_scoring, NO_LIMIT)
     assert among_all.baseline == among_plain.baseline == among_plain.estimate
 
 
 def test_one_candidate_alone_needs_no_correction():
     problem = problem_of(*numeric(300, 100))
     records = noise_records(problem, 1)
-    found = honest_score(records, alone(records[0]), ensemble_scoring_of(problem))
+    found = honest_score(
+        records, alone(records[0]), ensemble_scoring_of(problem), NO_LIMIT
+    )
     assert found.estimate == pytest.approx(records[0].mean, abs=0.01)
 
 
@@ -462,7 +488,7 @@ def test_no_skill_is_the_prevalence_for_average_precision():
     problem = problem_of(X, y)
     selection = unscored(Strategy.of(CATALOGUE, family="extra_trees"))
     found = honest_score(
-        [], selection, ensemble_scoring_of(problem, "average_precision")
+        [], selection, ensemble_scoring_of(problem, "average_precision"), NO_LIMIT
     )
     assert found.no_skill == pytest.approx(0.15)
     assert np.isnan([found.estimate, found.low, found.high]).all()
@@ -479,11 +505,11 @@ def test_a_draw_in_which_nothing_is_known_does_not_count():
     )
     (one,) = noise_records(problem, 1)
     one = replace(one, score=Score(0.5, np.ones(3), one.score.folds))
-    with_gap = honest_score([one], alone(one), ensemble_scoring)
+    with_gap = honest_score([one], alone(one), ensemble_scoring, NO_LIMIT)
     scoring = replace(ensemble_scoring.scoring, counts=counts[[0, 2]])
     two = replace(one, score=Score(0.5, np.ones(2), one.score.folds))
     assert with_gap == honest_score(
-        [two], alone(two), replace(ensemble_scoring, scoring=scoring)
+        [two], alone(two), replace(ensemble_scoring, scoring=scoring), NO_LIMIT
     )
     assert np.isfinite(with_gap.estimate)
 
@@ -546,6 +572,26 @@ def test_a_candidate_that_cannot_be_refitted_in_time_is_no_member():
     assert len(chosen(problem, records, clock).members) == 4
 
 
+def test_a_candidate_is_calibrated_once(monkeypatch):
+    """Choosing members, their refit and the honest estimate share its calibration."""
+    problem = problem_of(*numeric(300, 40), cv=3)
+    records, fitted = informed_records(problem, [1.5] * 4), []
+    fit = ensemble_module.fit_calibration
+
+    def noted(y, *args, **kwargs):
+        fitted.append(len(y))
+        return fit(y, *args, **kwargs)
+
+    monkeypatch.setattr(ensemble_module, "fit_calibration", noted)
+    found = chosen(problem, records)
+    assert len(fitted) == len(found.members) == 4
+    ensemble_scores(found.members, problem, calibrates_output=True)
+    honest_score(records, found, ensemble_scoring_of(problem), NO_LIMIT)
+    assert len(fitted) == 4
+    chosen(problem_of(*numeric(300, 40), cv=3), records)
+    assert len(fitted) == 8  # the folds of another problem may be others
+
+
 def test_the_scores_of_an_ensemble_are_the_mean_of_calibrated_scores():
     problem = problem_of(*numeric(300, 60), cv=3)
     ensemble_scoring = ensemble_scoring_of(problem)
@@ -584,8 +630,10 @@ def test_the_honest_estimate_of_an_ensemble_repeats_its_selection():
     records = informed_records(problem, [1.5] * 6)
     ensemble_scoring = EnsembleScoring(problem, context_of(problem).scoring)
     found = chosen(problem, records)
-    together = honest_score(records, found, ensemble_scoring).estimate
-    single = honest_score(records, alone(records[0]), ensemble_scoring).estimate
+    together = honest_score(records, found, ensemble_scoring, NO_LIMIT).estimate
+    single = honest_score(
+        records, alone(records[0]), ensemble_scoring, NO_LIMIT
+    ).estimate
     assert together > single + 0.05
     ones = np.ones((1, 400), np.uint8)
     on_all = ensemble_scoring.scoring.pooled(
@@ -619,15 +667,133 @@ def test_the_honest_estimate_never_passes_the_best_score_there_is():
     problem = problem_of(*numeric(300, 30), cv=3)
     records = informed_records(problem, [6.0] * 4)
     ensemble_scoring = ensemble_scoring_of(problem, "average_precision")
-    found = honest_score(records, alone(records[0]), ensemble_scoring)
+    found = honest_score(records, alone(records[0]), ensemble_scoring, NO_LIMIT)
     assert 0.9 < found.estimate <= found.high <= 1.0
 
 
-@pytest.mark.parametrize("n_repeats", [1, 5])
-def test_time_is_kept_for_the_honest_estimate(n_repeats):
-    """It ranks the rows of every repeat for each of a hundred draws."""
-    small, large = (
-        last_seconds(problem_of(*numeric(n, 60), cv=3, repeats=n_repeats))
-        for n in (300, 3000)
+def test_after_the_deadline_the_estimate_has_fewer_draws():
+    problem = problem_of(*numeric(300, 40), cv=3)
+    records = informed_records(problem, [1.5] * 6)
+    found = chosen(problem, records)
+    ensemble_scoring = EnsembleScoring(problem, context_of(problem).scoring)
+    whole, short = (
+        honest_score(records, found, ensemble_scoring, deadline)
+        for deadline in (NO_LIMIT, Deadline(0.0))
     )
-    assert large - small == pytest.approx(2700 * n_repeats * 100 * 4e-7)
+    assert (whole.n_draws, short.n_draws) == (100, 20)
+    assert short.low <= short.estimate <= short.high
+    assert short.estimate == pytest.approx(whole.estimate, abs=0.03)
+
+
+# --- the time that is kept for the last steps
+
+
+def classes_of(n, k):
+    """Return a table of k classes, 60 rows in the smallest."""
+    y = np.append(np.repeat(np.arange(k), 60), np.zeros(n - 60 * k, dtype=int))
+    return np.eye(k)[y] + np.arange(n)[:, np.newaxis] / n, y
+
+
+@pytest.mark.parametrize("size", [1, 12])
+@pytest.mark.parametrize("seconds_of", [last_seconds, members_seconds])
+def test_time_kept_grows_with_rows_repeats_classes_and_members(seconds_of, size):
+    def seconds(n=1000, k=3, n_repeats=1):
+        problem = problem_of(*classes_of(n, k), cv=3, repeats=n_repeats)
+        return seconds_of(problem, size)
+
+    if seconds_of is members_seconds and size == 1:
+        assert seconds() == 0  # there is nothing to choose
+        return
+    # As long as there are as many draws, it is linear in the rows.
+    steps = np.diff([seconds(n) for n in (1000, 2000, 3000)])
+    assert 0 < steps[0] == pytest.approx(steps[1])
+    steps = np.diff([seconds(n_repeats=r) for r in (1, 2, 3)])
+    assert 0 < steps[0] == pytest.approx(steps[1])
+    steps = np.diff([seconds(k=k) for k in (3, 4, 5)])
+    assert 0 < steps[0] <= steps[1] + 1e-12
+    assert seconds() < 1.5  # of which one is for any table
+
+
+def test_time_kept_grows_with_the_members():
+    problem = problem_of(*classes_of(1000, 3), cv=3)
+    for seconds_of in (last_seconds, members_seconds):
+        assert seconds_of(problem, 1) < seconds_of(problem, 12)
+    assert members_seconds(problem, 2) < members_seconds(problem, 12)
+
+
+def test_the_threshold_of_many_classes_takes_a_search_for_each():
+    """Time for it is kept by the square of the number of classes."""
+    few, twice = (
+        last_seconds(problem_of(*classes_of(2400, k), cv=3), 1) for k in (20, 40)
+    )
+    assert (twice - 1) / (few - 1) > 2.2
+
+
+def test_an_ensemble_has_the_members_that_half_of_the_budget_is_enough_for():
+    problem = problem_of(*classes_of(3000, 9), cv=3, repeats=3)
+
+    def needed(size):
+        return last_seconds(problem, size) + members_seconds(problem, size)
+
+    for size in (12, 7, 2):
+        enough, less = (Deadline(share * needed(size)) for share in (2.001, 1.999))
+        assert affordable_size(problem, 12, enough) == size
+        assert affordable_size(problem, 12, less) == size - 1
+    assert affordable_size(problem, 12, Deadline(0.1)) == 1
+    assert affordable_size(problem, 12, NO_LIMIT) == 12
+
+
+@pytest.mark.parametrize("n_complete", [0, 1, 4])
+def test_the_search_has_half_of_any_budget_less_what_fits_take(n_complete):
+    problem = problem_of(*classes_of(3000, 40), cv=3)
+    records = [record(n, 0.5, family=f) for n, f in enumerate(FAMILIES)][:n_complete]
+    assert last_seconds(problem, 12) > 2
+    found = reserved_seconds(records, context_of(problem), Deadline(4.0), size=12)
+    assert found == pytest.approx(2.0)
+
+
+def slow_calibrations(monkeypatch, factor):
+    """Let calibrations take so many times longer than expected, on a clock of ours."""
+    now = [0.0]
+    n_scores = 2 * 40_000
+
+    def calibrated(*_):
+        now[0] += factor * 5e-7 * n_scores
+
+    monkeypatch.setattr("autoimb._select.time_reserve.calibration_of", calibrated)
+    monkeypatch.setattr("autoimb._select.time_reserve.time.monotonic", lambda: now[0])
+
+
+@pytest.mark.parametrize(
+    ("factor", "pace"), [(0.5, 1.0), (1.0, 1.0), (2.5, 2.5), (100, 4.0)]
+)
+def test_a_slow_machine_is_noticed_by_its_pace(factor, pace, monkeypatch):
+    problem = problem_of(*numeric(40_000, 600), cv=3)
+    limit = Deadline(60.0, started=0.0)
+    slow_calibrations(monkeypatch, factor)
+    assert pace_of(record(0, 0.5), problem, limit) == pytest.approx(pace)
+
+
+def test_without_a_time_limit_nothing_is_timed(monkeypatch):
+    problem = problem_of(*numeric(40_000, 600), cv=3)
+    slow_calibrations(monkeypatch, 2.5)
+    assert pace_of(record(0, 0.5), problem, NO_LIMIT) == 1.0
+
+
+def test_what_takes_no_time_says_nothing_of_the_pace(monkeypatch):
+    slow_calibrations(monkeypatch, 2.5)
+    small = problem_of(*numeric(300, 60), cv=3)
+    assert pace_of(record(0, 0.5), small, Deadline(60.0, started=0.0)) == 1.0
+
+
+def test_a_slow_machine_leaves_out_members(monkeypatch):
+    problem = problem_of(*numeric(300, 40), cv=3)
+    records = informed_records(problem, [1.5] * 6, fit_seconds=4.0)
+    n_members = []
+    for pace in (1.0, 5.0):
+        monkeypatch.setattr("autoimb._select.select.pace_of", lambda *_, p=pace: p)
+        found = chosen(problem, records, Deadline(20.0, started=time.monotonic()))
+        assert found.pace == pace
+        n_members.append(len(found.members))
+    # Five seconds for the last steps: six for the winner, four for each of the others.
+    assert n_members == [4, 3]

@@ -278,9 +278,9 @@ def test_class_weights_are_never_worse_than_argmax(objective, seed):
 
 
 @pytest.mark.parametrize("objective", MULTICLASS, ids=repr)
-@given(seed=seeds, block_bytes=st.sampled_from([2**26, 1]))
+@given(seed=seeds)
 @settings(max_examples=12, deadline=None)
-def test_one_class_weight_is_that_of_brute_force(objective, seed, block_bytes):
+def test_one_class_weight_is_that_of_brute_force(objective, seed):
     y, proba, weight = classes(seed, n=25)
     soft = np.eye(3)[y]
     others = np.array([1.0, 0.7, 1.9])
@@ -290,15 +290,64 @@ def test_one_class_weight_is_that_of_brute_force(objective, seed, block_bytes):
         trial[c] = value
         return utility_of_weights(objective, trial, proba, soft, weight)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search_module, "BLOCK_BYTES", block_bytes)
-        evidence = soft * weight[:, np.newaxis]
-        for c in range(3):
-            value = search_module._best_coordinate(
-                proba, evidence, others, c, objective
-            )
-            grid = [utility(v, c) for v in np.geomspace(1e-2, 1e2, 150)]
-            assert utility(value, c) >= max(grid) - 1e-9
+    evidence = soft * weight[:, np.newaxis]
+    for c in range(3):
+        value = search_module._best_coordinate(proba, evidence, others, c, objective)
+        grid = [utility(v, c) for v in np.geomspace(1e-2, 1e2, 150)]
+        assert utility(value, c) >= max(grid) - 1e-9
+
+
+@pytest.mark.parametrize("objective", MULTICLASS, ids=repr)
+def test_of_many_values_some_are_compared_and_then_those_around_the_best(
+    objective, monkeypatch
+):
+    """The best of a rare class is found, though one value in four is compared."""
+    rng = np.random.default_rng(0)
+    y = rng.choice(3, 4000, p=[0.9, 0.09, 0.01])
+    raw = rng.exponential(size=(4000, 3)) + 0.8 * np.eye(3)[y] + [1, 0.3, 0]
+    proba = raw / raw.sum(axis=1, keepdims=True)
+    evidence, others = np.eye(3)[y], np.array([1.0, 0.7, 1.9])
+    compared = []
+
+    class Counted:
+        def utility(self, confusion, pos):
+            compared.append(len(confusion))
+            return objective.utility(confusion, pos)
+
+    def found(c):
+        value = search_module._best_coordinate(proba, evidence, others, c, Counted())
+        trial = others.copy()
+        trial[c] = value
+        return utility_of_weights(objective, trial, proba, evidence, np.ones(4000))
+
+    exact = [found(c) for c in range(3)]
+    assert len(compared) == 3
+    n_all = sum(compared)
+    compared.clear()
+    monkeypatch.setattr(search_module, "_COMPARED_CELLS", 9 * 400)
+    level = max(abs(u) for u in exact)
+    np.testing.assert_allclose([found(c) for c in range(3)], exact, atol=1e-3 * level)
+    assert max(compared) <= 400
+    assert sum(compared) < n_all / 4
+
+
+@pytest.mark.parametrize(("share", "more_follow"), [(10.0, False), (0.0, True)])
+def test_another_pass_over_the_classes_follows_one_that_gained_enough(
+    share, more_follow, monkeypatch
+):
+    y, proba, weight = classes(2)
+    tuned, one = [], search_module._best_coordinate
+
+    def noted(*args):
+        tuned.append(args[3])
+        return one(*args)
+
+    monkeypatch.setattr(search_module, "_best_coordinate", noted)
+    monkeypatch.setattr(search_module, "_WORTH_A_PASS", share)
+    evidence = np.eye(3)[y] * weight[:, np.newaxis]
+    best_class_weights(proba, evidence, METRICS["f1_macro"])
+    assert tuned[:3] == [0, 1, 2]
+    assert (len(tuned) > 3) == more_follow
 
 
 def test_a_class_that_no_row_could_move_to_keeps_its_weight():

@@ -9,12 +9,14 @@ import numpy as np
 
 from autoimb._evaluate.out_of_fold import OutOfFold
 from autoimb._metrics.calibration import Calibration, Identity, fit_calibration
+from autoimb._select.ensemble import calibration_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from autoimb._evaluate.out_of_fold import FoldResult
     from autoimb._evaluate.problem import Problem
     from autoimb._select.ensemble import Member
 
@@ -31,6 +33,13 @@ class CalibratedScores:
     is_of_mean: bool = False
     """Whether the scores are a mean of members that were calibrated one by one."""
 
+    @classmethod
+    def of(cls, results: Sequence[FoldResult], problem: Problem) -> CalibratedScores:
+        """Return the scores of folds with the calibration that suits them best."""
+        calibration, cross_fitted = calibration_of(tuple(results), problem)
+        proba = np.concatenate([result.scores for result in results])
+        return cls(calibration, calibration(proba), cross_fitted)
+
     @property
     def label(self) -> str:
         """The name of the calibration, for the report."""
@@ -39,14 +48,6 @@ class CalibratedScores:
             return name
         is_bare = isinstance(self.calibration, Identity)
         return "members one by one" if is_bare else f"{name} of the members' mean"
-
-
-def calibrate(oof: OutOfFold, pos: int | None) -> CalibratedScores:
-    """Return the scores with the calibration that suits them best."""
-    calibration, cross_fitted = fit_calibration(
-        oof.y, oof.proba, oof.weight, oof.fold_ids, pos, draws=oof.draws
-    )
-    return CalibratedScores(calibration, calibration(oof.proba), cross_fitted)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,20 +76,18 @@ def ensemble_scores(
     pos = problem.table.pos
     by_number = [{r.number: r for r in member.record.results} for member in members]
     common = sorted(set.intersection(*map(set, by_number)))
-    oofs = [
-        OutOfFold.of([results[number] for number in common], problem)
-        for results in by_number
-    ]
-    parts = [calibrate(oof, pos) for oof in oofs]
+    on_common = [[results[number] for number in common] for results in by_number]
+    parts = [CalibratedScores.of(results, problem) for results in on_common]
+    oof = OutOfFold.of(on_common[0], problem)
     if len(parts) == 1:
-        (oof,), (alone,) = oofs, parts
+        (alone,) = parts
         if not calibrates_output:
             alone = replace(alone, calibration=Identity(), proba=oof.proba)
         return EnsembleScores(oof, alone, (alone.calibration,), Identity())
     weights = [member.weight for member in members]
     proba = np.average([part.proba for part in parts], axis=0, weights=weights)
     crossed = np.average([part.cross_fitted for part in parts], axis=0, weights=weights)
-    mean = replace(oofs[0], proba=proba)
+    mean = replace(oof, proba=proba)
     outer: Calibration = Identity()
     if calibrates_output:
         # A mean of members that disagree is under-confident.

@@ -5,7 +5,7 @@ strictly, so that calibration never changes a ranking metric. It is used only if
 lowers the log loss of rows that it was not fitted on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from operator import itemgetter
@@ -215,74 +215,81 @@ def cross_fitted(  # noqa: PLR0917  (those of `fit_calibration`, and its result)
 ) -> FloatArray:
     """Return `proba` (n, k), each row mapped by a fit without the row's fold.
 
-    The maps are of the kind of `calibration`.
+    The maps are of the kind of `calibration`, where their fits start: two steps are
+    then enough. Where a fit ends does not depend on where it starts.
     """
     if isinstance(calibration, Identity):
         return proba
     crossed = np.empty_like(proba)
     for fold in np.unique(fold_ids):
         held_out, rest = fold_ids == fold, fold_ids != fold
-        fitted = _fit(type(calibration), y[rest], proba[rest], weight[rest], pos)
+        fitted = _fit(
+            type(calibration), y[rest], proba[rest], weight[rest], pos, calibration
+        )
         crossed[held_out] = fitted(proba[held_out])
     return crossed
 
 
-def _fit(
+def _fit(  # noqa: PLR0917  (those of `cross_fitted`)
     kind: type[Calibration],
     y: IntArray,
     proba: FloatArray,
     weight: FloatArray,
     pos: int | None,
+    start: Calibration | None = None,
 ) -> Calibration:
     """Return the map of a kind with the least weighted log loss plus ridge.
 
-    The identity is returned where a class is missing, or where no slope is clearly
-    positive.
+    The search for it begins at `start`, a map of the same kind. The identity is
+    returned where a class is missing, or where no slope is clearly positive.
     """
     class_weight = np.bincount(y, weight, minlength=proba.shape[1])
     if class_weight.min() <= 0:
         return Identity()
-    fitted, slope = _FITS[kind](y, proba, weight / class_weight.min(), pos)
+    fitted, slope = _FITS[kind](y, proba, weight / class_weight.min(), pos, start)
     return fitted if slope >= _MIN_SLOPE else Identity()
 
 
 def _fit_platt(
-    y: IntArray, proba: FloatArray, weight: FloatArray, pos: int
+    y: IntArray, proba: FloatArray, weight: FloatArray, pos: int, start: Platt | None
 ) -> tuple[Platt, float]:
     """Return Platt scaling and its slope."""
+    theta = None
+    if start is not None:  # the ridge shares the intercept out to both classes
+        theta = np.array([start.slope, -start.intercept / 2, start.intercept / 2])
     # Only p of the positive class: the map stays a function of the score alone.
     log_proba = _soft_log(np.stack([1 - proba[:, pos], proba[:, pos]]))
-    theta = _fit_softmax((y == pos).astype(int), log_proba, weight)
+    theta = _fit_softmax((y == pos).astype(int), log_proba, weight, theta)
     slope, b_neg, b_pos = theta.tolist()
     return Platt(slope, b_pos - b_neg, pos), slope
 
 
 def _fit_temperature_bias(
-    y: IntArray, proba: FloatArray, weight: FloatArray, _pos: None
+    y: IntArray,
+    proba: FloatArray,
+    weight: FloatArray,
+    _pos: None,
+    start: TemperatureBias | None,
 ) -> tuple[TemperatureBias, float]:
     """Return temperature and biases, and the slope."""
+    theta = None if start is None else np.array([start.slope, *start.biases])
     # Classes first: sums over a short last axis are several times slower.
     log_proba = _soft_log(np.ascontiguousarray(proba.T))
-    slope, *biases = _fit_softmax(y, log_proba, weight).tolist()
+    slope, *biases = _fit_softmax(y, log_proba, weight, theta).tolist()
     return TemperatureBias(slope, tuple(biases)), slope
 
 
-def _fit_softmax(y: IntArray, log_proba: FloatArray, weight: FloatArray) -> FloatArray:
+def _fit_softmax(
+    y: IntArray, log_proba: FloatArray, weight: FloatArray, start: FloatArray | None
+) -> FloatArray:
     """Return the best slope and biases (1 + k,); `log_proba` is (k, n)."""
-    theta = np.append(1.0, np.zeros(len(log_proba)))
-    for step in sorted({1, len(y) // _STARTING_ROWS or 1}, reverse=True):
-        loss_at = partial(
-            _softmax_loss,
-            y=y[::step],
-            log_proba=log_proba[:, ::step],
-            weight=step * weight[::step],
-        )
-        theta = _minimise(loss_at, theta)
-    return theta
+    loss_of = partial(_softmax_loss, y=y, log_proba=log_proba, weight=weight)
+    identity = np.append(1.0, np.zeros(len(log_proba)))
+    return _minimise_many_rows(loss_of, identity, start)
 
 
 def _fit_beta(
-    y: IntArray, proba: FloatArray, weight: FloatArray, pos: int
+    y: IntArray, proba: FloatArray, weight: FloatArray, pos: int, start: Beta | None
 ) -> tuple[Beta, float]:
     """Return beta calibration with slopes from 0 on, and the larger slope.
 
@@ -292,14 +299,18 @@ def _fit_beta(
     features = np.stack([_soft_log(p), -_soft_log(1 - p)])  # both rise with p
     fits: list[tuple[float, FloatArray]] = []
     for used in ([0, 1], [0], [1]):
-        loss_at = partial(
+        loss_of = partial(
             _binary_loss, truth=truth, features=features[used], weight=weight
         )
-        theta = _minimise(loss_at, np.append(np.ones(len(used)), 0.0))
+        theta = None
+        if start is not None:
+            slopes = np.array([start.a, start.b])[used]
+            theta = np.append(slopes, start.intercept)
+        theta = _minimise_many_rows(loss_of, np.append(np.ones(len(used)), 0.0), theta)
         if theta[:-1].min() >= (0.0 if len(used) > 1 else _MIN_SLOPE):
             slopes = np.zeros(2)
             slopes[used] = theta[:-1]
-            fits.append((loss_at(theta).value, np.append(slopes, theta[-1])))
+            fits.append((loss_of(theta).value, np.append(slopes, theta[-1])))
         if len(used) > 1 and fits:
             break  # a slope of 0 can only be worse
     _, best = min(fits, key=itemgetter(0), default=(np.inf, np.zeros(3)))
@@ -334,15 +345,29 @@ def _sum_with_ridge(away: FloatArray, parts: list[_Loss]) -> _Loss:
 
 
 def _softmax_loss(
-    theta: FloatArray, *, y: IntArray, log_proba: FloatArray, weight: FloatArray
+    theta: FloatArray,
+    *,
+    y: IntArray,
+    log_proba: FloatArray,
+    weight: FloatArray,
+    step: int = 1,
 ) -> _Loss:
     """Return the loss at theta = (slope, biases), with the ridge.
 
-    `log_proba` is (k, n).
+    `log_proba` is (k, n). Of every `step` rows, one stands for all.
     """
-    blocks = (slice(b, b + _ROWS_AT_ONCE) for b in range(0, len(y), _ROWS_AT_ONCE))
-    parts = [_block_loss(theta, y[b], log_proba[:, b], weight[b]) for b in blocks]
+    parts = [
+        _block_loss(theta, y[b], log_proba[:, b], step * weight[b])
+        for b in _blocks(len(y), step)
+    ]
     return _sum_with_ridge(theta - np.append(1.0, np.zeros(len(log_proba))), parts)
+
+
+def _blocks(n_rows: int, step: int) -> Iterator[slice]:
+    """Yield slices that take every `step`-th row, a block of them each."""
+    length = step * _ROWS_AT_ONCE
+    for begin in range(0, n_rows, length):
+        yield slice(begin, begin + length, step)
 
 
 def _block_loss(
@@ -351,6 +376,7 @@ def _block_loss(
     """Return the weighted log loss of a block of rows, without the ridge.
 
     Sums are written as `einsum`: products this thin are slower on many BLAS threads.
+    The products of two classes are symmetric, and are made for one half only.
     """
     logits = theta[0] * log_proba + theta[1:, np.newaxis]
     logits -= logits.max(axis=0)
@@ -367,7 +393,10 @@ def _block_loss(
     of_class = weighted.sum(axis=1)
     gradient = np.append(-_dot(weight, centred[y, rows]), of_class - truth)
     curvature = np.diag(np.append(0.0, of_class))
-    curvature[1:, 1:] -= np.einsum("cn,dn->cd", weighted, p)
+    for c in range(len(p)):
+        products = np.einsum("n,dn->d", weighted[c], p[c:])
+        curvature[1 + c, 1 + c :] -= products
+        curvature[2 + c :, 1 + c] -= products[1:]
     weighted *= centred
     curvature[0, 1:] = curvature[1:, 0] = weighted.sum(axis=1)
     curvature[0, 0] = np.einsum("cn,cn->", weighted, centred)
@@ -375,22 +404,59 @@ def _block_loss(
 
 
 def _binary_loss(
-    theta: FloatArray, *, truth: FloatArray, features: FloatArray, weight: FloatArray
+    theta: FloatArray,
+    *,
+    truth: FloatArray,
+    features: FloatArray,
+    weight: FloatArray,
+    step: int = 1,
 ) -> _Loss:
-    """Return the loss of logits theta[:-1] @ features + theta[-1], with the ridge."""
-    logit = theta[:-1] @ features + theta[-1]
-    p = expit(logit)
+    """Return the loss of logits theta[:-1] @ features + theta[-1], with the ridge.
+
+    `features` is (m, n). Of every `step` rows, one stands for all.
+    """
+    parts = [
+        _binary_block_loss(theta, truth[b], features[:, b], step * weight[b])
+        for b in _blocks(len(truth), step)
+    ]
+    return _sum_with_ridge(theta - np.append(np.ones(len(features)), 0.0), parts)
+
+
+def _binary_block_loss(
+    theta: FloatArray, truth: FloatArray, features: FloatArray, weight: FloatArray
+) -> _Loss:
+    """Return the weighted log loss of a block of rows, without the ridge."""
+    logit = np.einsum("m,mn->n", theta[:-1], features) + theta[-1]
+    # With exp(-|logit|), which never overflows, for both the loss and p.
+    tail = np.exp(-np.abs(logit))
+    p = np.where(logit > 0, 1.0, tail) / (1 + tail)
+    losses = np.log1p(tail) + np.maximum(logit, 0) - truth * logit
     inputs = np.vstack([features, np.ones(len(truth))])
-    loss = _Loss(
-        _dot(weight, np.logaddexp(0, logit) - truth * logit),
-        inputs @ (weight * (p - truth)),
-        (inputs * (weight * p * (1 - p))) @ inputs.T,
+    return _Loss(
+        _dot(weight, losses),
+        np.einsum("mn,n->m", inputs, weight * (p - truth)),
+        np.einsum("ln,mn->lm", inputs * (weight * p * (1 - p)), inputs),
     )
-    return _sum_with_ridge(theta - np.append(np.ones(len(features)), 0.0), [loss])
 
 
 def _dot(weight: FloatArray, values: FloatArray) -> float:
     return float(np.einsum("n,n->", weight, values))
+
+
+def _minimise_many_rows(
+    loss_of: "partial[_Loss]", identity: FloatArray, start: FloatArray | None
+) -> FloatArray:
+    """Return where a loss of rows is lowest.
+
+    Without a start near it, the search begins with a part of the rows.
+    """
+    if start is not None:
+        return _minimise(loss_of, start)
+    n_rows = len(loss_of.keywords["weight"])
+    theta = identity
+    for step in sorted({1, n_rows // _STARTING_ROWS or 1}, reverse=True):
+        theta = _minimise(partial(loss_of, step=step), theta)
+    return theta
 
 
 def _minimise(loss_at: Callable[[FloatArray], _Loss], start: FloatArray) -> FloatArray:

@@ -300,6 +300,10 @@ def _ranking_scores(
 
     Rows of weights are taken in blocks, so that temporary arrays stay small.
     """
+    if len(weights) == 1:  # few rows are sorted faster, and the others change nothing
+        counts = weights[0] > 0
+        is_positive, score = is_positive[counts], score[counts]
+        weights = weights[:, counts]
     if not is_positive.any():
         return np.full(len(weights), np.nan)
     cells, n_cells = _cells(is_positive, score)

@@ -11,12 +11,14 @@ from autoimb._metrics.bootstrap import Difference
 from autoimb._search.trials import TrialRecord, complete, leaderboard, with_finalists
 from autoimb._select.ensemble import EnsembleScoring
 from autoimb._select.honest_score import HonestScore, honest_score
+from autoimb._select.time_reserve import report_seconds
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from autoimb._evaluate.problem import Problem
     from autoimb._evaluate.scoring import Scoring
+    from autoimb._execution.deadline import Deadline
     from autoimb._fit.decision import Decision
     from autoimb._fit.finish import FittedSelection
     from autoimb._metrics.bootstrap import Score
@@ -50,8 +52,8 @@ class FitResults:
     selection: Selection
     finished: FittedSelection
     decision: Decision
-    unused_seconds: float | None = None
-    """Seconds of the time budget that are left; None without a budget."""
+    deadline: Deadline
+    """Of the fit."""
 
     @cached_property
     def _ensemble_scoring(self) -> EnsembleScoring:
@@ -68,7 +70,13 @@ class FitResults:
     @cached_property
     def honest(self) -> HonestScore:
         """What to expect on new data: of the fitted model, if that is not the best."""
-        return honest_score(self.candidates, self.selection, self._ensemble_scoring)
+        report = self.selection.pace * report_seconds(self.problem)
+        return honest_score(
+            self.candidates,
+            self.selection,
+            self._ensemble_scoring,
+            self.deadline.with_reserve(report),
+        )
 
     @cached_property
     def candidates(self) -> list[TrialRecord]:

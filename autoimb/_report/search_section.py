@@ -48,7 +48,7 @@ def search_section(results: FitResults) -> SearchSection:
         n_sampled=sum(record.row_sample != ALL_ROWS for record in results.candidates),
         seconds=max((record.finished_at for record in records), default=0.0),
         cut_off_seconds=results.outcome.cut_off_seconds,
-        unused_seconds=results.unused_seconds,
+        unused_seconds=results.deadline.timeout_s,
         effects=_effects(results),
         families=_families(results),
         importances=_importances(results.outcome.study),

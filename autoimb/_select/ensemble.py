@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from autoimb._evaluate.problem import Problem
     from autoimb._evaluate.scoring import Scoring
     from autoimb._metrics.bootstrap import Score
+    from autoimb._metrics.calibration import Calibration
     from autoimb._search.trials import TrialRecord
     from autoimb._strategy.strategy import Strategy
 
@@ -124,9 +126,37 @@ def has_few_positives(problem: Problem) -> bool:
     return bool(problem.table.class_counts.min() < FEW_POSITIVES)
 
 
+_CALIBRATIONS: WeakKeyDictionary[
+    Problem, dict[tuple[FoldResult, ...], tuple[Calibration, NDArray[np.float64]]]
+] = WeakKeyDictionary()
+"""By problem, as long as it is in use: what calibrations its candidates have."""
+
+
+def calibration_of(
+    results: tuple[FoldResult, ...], problem: Problem
+) -> tuple[Calibration, NDArray[np.float64]]:
+    """Return the calibration of a candidate, and its cross-fitted scores.
+
+    The choice of members, their refit and the honest estimate all need it, and it takes
+    seconds for many classes: the same results are calibrated only once.
+    """
+    known = _CALIBRATIONS.setdefault(problem, {})
+    if results not in known:
+        oof = OutOfFold.of(results, problem)
+        known[results] = fit_calibration(
+            oof.y,
+            oof.proba,
+            oof.weight,
+            oof.fold_ids,
+            problem.table.pos,
+            draws=oof.draws,
+        )
+    return known[results]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class EnsembleScoring:
-    """Scores ensembles; the same results of a candidate are calibrated only once."""
+    """Scores ensembles of calibrated candidates."""
 
     problem: Problem
     scoring: Scoring
@@ -141,15 +171,7 @@ class EnsembleScoring:
         Each score is mapped by a calibration that was fitted without its fold.
         """
         if record.results not in self._calibrated:
-            oof = OutOfFold.of(record.results, self.problem)
-            _, crossed = fit_calibration(
-                oof.y,
-                oof.proba,
-                oof.weight,
-                oof.fold_ids,
-                self.problem.table.pos,
-                draws=oof.draws,
-            )
+            _, crossed = calibration_of(record.results, self.problem)
             ends = np.cumsum([len(r.scores) for r in record.results])[:-1]
             parts: list[NDArray[np.float64]] = np.split(crossed, ends)
             self._calibrated[record.results] = tuple(

@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from autoimb._evaluate.out_of_fold import FoldResult
+    from autoimb._execution.deadline import Deadline
     from autoimb._search.trials import TrialRecord
     from autoimb._select.selection import Selection
+
+_FEWEST_DRAWS = 20  # as few as there are of the largest tables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,9 @@ class HonestScore:
     baseline : float
         The same estimate for the best single candidate without any handling of the
         imbalance: each draw chooses among such candidates only. NaN if there is none.
+    n_draws : int
+        Bootstrap draws that `estimate`, `low` and `high` come from: 100 at most, fewer
+        for many rows or where `time_budget` was over.
     """
 
     estimate: float
@@ -58,12 +64,14 @@ class HonestScore:
     high: float
     no_skill: float
     baseline: float
+    n_draws: int = 0
 
 
 def honest_score(
     complete: Sequence[TrialRecord],
     selection: Selection,
     ensemble_scoring: EnsembleScoring,
+    deadline: Deadline,
 ) -> HonestScore:
     """Return the bias-corrected estimate, for complete candidates sorted best first.
 
@@ -78,22 +86,26 @@ def honest_score(
     A substitute was not chosen by its score, so it is scored alone. The draws choose by
     the folds that all candidates have run; further repeats of the finalists enter the
     selection's score.
+
+    After the deadline an ensemble is chosen on no further draw, once there are 20.
     """
     table, metric = ensemble_scoring.problem.table, ensemble_scoring.scoring.metric
     candidates = [selection.winner] if selection.is_substitute else complete
-    drawn = _drawn_scores(candidates, selection.members, ensemble_scoring)
+    drawn = _drawn_scores(candidates, selection.members, ensemble_scoring, deadline)
     low, high = np.percentile(drawn, [2.5, 97.5]) if len(drawn) else (nan, nan)
     best = selection.baseline
     of_baseline = np.array([])
     if best is not None:
         baselines = [r for r in complete if not r.strategy.is_handled] or [best]
-        of_baseline = _drawn_scores(baselines, (Member(best),), ensemble_scoring)
+        alone = (Member(best),)
+        of_baseline = _drawn_scores(baselines, alone, ensemble_scoring, deadline)
     return HonestScore(
         estimate=float(drawn.mean()) if len(drawn) else nan,
         low=float(low),
         high=float(high),
         no_skill=metric.no_skill(table.class_weights / table.weights.sum(), table.pos),
         baseline=float(of_baseline.mean()) if len(of_baseline) else nan,
+        n_draws=len(drawn),
     )
 
 
@@ -101,6 +113,7 @@ def _drawn_scores(
     candidates: Sequence[TrialRecord],
     members: Sequence[Member],
     ensemble_scoring: EnsembleScoring,
+    deadline: Deadline,
 ) -> NDArray[np.float64]:
     """Return a corrected score of the members for each draw that can be scored.
 
@@ -116,7 +129,7 @@ def _drawn_scores(
         replace(member, record=member.record.on_folds(shared, scoring))
         for member in members
     ]
-    selected = _selected_scores(records, len(members), ensemble_scoring)
+    selected = _selected_scores(records, len(members), ensemble_scoring, deadline)
     if isinstance(scoring.metric, LabelMetric):
         # The draws' scores are used directly: on all rows the threshold would be tuned
         # on the rows that it is scored on.
@@ -137,13 +150,19 @@ def _drawn_scores(
 
 
 def _selected_scores(
-    records: Sequence[TrialRecord], size: int, ensemble_scoring: EnsembleScoring
+    records: Sequence[TrialRecord],
+    size: int,
+    ensemble_scoring: EnsembleScoring,
+    deadline: Deadline,
 ) -> NDArray[np.float64]:
-    """Return what is selected on each draw, as scored on the rows that it left out."""
+    """Return what is selected on each draw, as scored on the rows that it left out.
+
+    NaN for draws on which it is not known, or that there was no time for.
+    """
     scoring = ensemble_scoring.scoring
     drawn = np.array([r.score.drawn for r in records if r.score])
     ranks = np.argsort(-np.where(np.isfinite(drawn), drawn, -np.inf), axis=0)
-    selected = np.empty(len(scoring.counts))
+    selected = np.full(len(scoring.counts), nan)
     if size == 1:
         # Few candidates are best on some draw: each is scored once for all of them.
         for place in np.unique(ranks[0]):
@@ -154,6 +173,8 @@ def _selected_scores(
             best_across_families(records, MAX_MEMBERS)
         )
         for draw, order in enumerate(ranks.T):
+            if draw >= _FEWEST_DRAWS and deadline.is_over:
+                break
             ranked = best_across_families([records[i] for i in order], size)
             results = _selected_on(draw, ranked, standard_error, ensemble_scoring)
             selected[draw] = scoring.on_left_out(results, np.array([draw]))[0]

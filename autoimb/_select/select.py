@@ -23,6 +23,8 @@ from autoimb._select.selection import Selection
 from autoimb._select.time_reserve import (
     further_refit_seconds,
     last_seconds,
+    members_seconds,
+    pace_of,
     refit_seconds,
 )
 
@@ -46,11 +48,16 @@ def select(
 ) -> Selection:
     """Return the selection of at most `size` members among complete candidates.
 
-    The candidates are sorted, best first. The deadline is that of the whole fit: the
-    seconds that the refits need, if they are wanted, are kept back here.
+    The candidates are sorted, best first; those far down the list no longer hold the
+    scores that the last steps need. The deadline is that of the whole fit: the seconds
+    that the refits need, if they are wanted, are kept back here.
     """
-    last = last_seconds(context.problem)
-    finalists = choose_finalists(_in_time(complete, deadline.remaining_s - last), size)
+    problem, usable = context.problem, [r for r in complete if r.results]
+    pace = pace_of(usable[0], problem, deadline)
+    last = pace * (last_seconds(problem, size) + members_seconds(problem, size))
+    most = deadline.remaining_s - last
+    in_time = [r for r in usable if r.has_models or r.refit_seconds <= most]
+    finalists = choose_finalists(in_time or usable, size)
     slowest = max(refit_seconds(r, deadline, refits=refits) for r in finalists)
     further = further_refit_seconds(finalists, size, deadline, refits=refits)
     # A repeat that takes longer than expected costs a few members, not the ensemble.
@@ -73,25 +80,13 @@ def select(
         members=choose_members(
             winner,
             finalists,
-            EnsembleScoring(context.problem, context.scoring),
+            EnsembleScoring(problem, context.scoring),
             size,
             deadline.with_reserve(last),
         ),
-        quickest=min(
-            (r for r in complete if r.results), key=lambda r: (r.fit_seconds, r.number)
-        ),
+        pace=pace,
+        quickest=min(usable, key=lambda r: (r.fit_seconds, r.number)),
     )
-
-
-def _in_time(complete: Sequence[TrialRecord], seconds: float) -> list[TrialRecord]:
-    """Return the candidates that can predict in so many seconds, all if none can.
-
-    They have fold models, or can be refitted. Candidates far down the list no longer
-    hold the scores that the last steps need.
-    """
-    usable = [record for record in complete if record.results]
-    in_time = [r for r in usable if r.has_models or r.refit_seconds <= seconds]
-    return in_time or usable
 
 
 def _winner(finalists: Sequence[TrialRecord]) -> TrialRecord:

@@ -29,6 +29,8 @@ class Selection:
     """Candidates without scores, for when all others fail."""
     quickest: TrialRecord | None = None
     """The candidate with the shortest fit, for when there is no time for the winner."""
+    pace: float = 1.0
+    """How many times longer the last steps take here than they are expected to."""
     is_substitute: bool = False
     """Whether this replaces the best candidates, which failed or took too long."""
 

@@ -1,13 +1,22 @@
-"""Seconds that are kept for the steps after the search."""
+"""Seconds that are kept for the steps after the search.
+
+They are estimates, from rates that were measured on two cores of 2026 with tables of 2
+to 18 classes, 3,000 to 321,000 rows and up to 5 repeats: they are right within a factor
+of about 1.5 there. A slower or busier machine is noticed by its pace.
+"""
 
 from __future__ import annotations
 
+import time
 from math import inf
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from autoimb._metrics.bootstrap import most_draws
 from autoimb._select.ensemble import (
     best_across_families,
+    calibration_of,
     typical_standard_error,
     weighted_members,
 )
@@ -20,6 +29,7 @@ if TYPE_CHECKING:
     from autoimb._evaluate.problem import Problem
     from autoimb._execution.deadline import Deadline
     from autoimb._search.trials import TrialRecord
+    from autoimb._select.ensemble import Member
 
 _REFIT_SHARE = 0.15
 """Of the budget, for fitting the best on all rows; where it takes more, its fold models
@@ -27,15 +37,94 @@ predict."""
 _REPEATS_SHARE = 0.25  # of the budget, for scoring finalists on further repeats
 _SLACK = 1.1  # factor on the seconds that further repeats are expected to take
 _REFITS_SHARE = 0.2  # of the budget, for refitting members beside the best
-_LAST_SECONDS = 1.0  # calibration, threshold, report
-_HONEST_SECONDS = 4e-7  # of the honest estimate, for each row of a repeat and draw
+_FIXED_SECONDS = 1.0  # of the last steps, on any table
+_REPORT_SECONDS = 1e-6  # of the report, for each score: an entry and a class
+_CALIBRATION_SECONDS = 5e-7  # of one candidate, for each score
+_MEAN_SECONDS = 1e-6  # of the score and calibration of members' mean, for each score
+_CUT_SECONDS = 1.2e-6  # of tuning a cut of two classes, for each score
+_WEIGHTS_SECONDS = 7e-8  # of tuning class weights, for each score and class
+_RANKING_SECONDS = 4e-8  # of the honest estimate, for each score and draw
+_CHOICE_SECONDS = 3e-7  # of choosing an ensemble on a draw of it, for each row
+_N_COMPARED = 20  # candidates that are members on some draw of the honest estimate
+_LAST_SHARE = 0.5  # of the budget, for all that follows the search but the fits
+_FASTEST, _SLOWEST = 1.0, 4.0  # pace
+_SURE_SECONDS = 0.02  # of a calibration: shorter ones say nothing of the pace
 
 
-def last_seconds(problem: Problem) -> float:
-    """Return about how long calibration, threshold, honest estimate and report take."""
-    n_rows, n_repeats = len(problem.table.y), len({f.repeat for f in problem.folds})
-    n_cells = n_rows * n_repeats * most_draws(n_rows)
-    return _LAST_SECONDS + _HONEST_SECONDS * n_cells
+def _n_scores(problem: Problem) -> int:
+    """Return how many scores a candidate has in one repeat."""
+    return len(problem.table.y) * problem.table.n_classes
+
+
+def _n_repeats(problem: Problem) -> int:
+    return len({fold.repeat for fold in problem.folds})
+
+
+def members_seconds(problem: Problem, size: int) -> float:
+    """Return about how long it takes to choose so many members at most.
+
+    Each is calibrated on the folds of all repeats.
+    """
+    if size == 1:
+        return 0.0
+    every = _n_scores(problem) * _n_repeats(problem)
+    return (size * _CALIBRATION_SECONDS + _MEAN_SECONDS) * every
+
+
+def report_seconds(problem: Problem) -> float:
+    """Return about how long the report takes."""
+    every = _n_scores(problem) * _n_repeats(problem)
+    return _FIXED_SECONDS / 2 + _REPORT_SECONDS * every
+
+
+def last_seconds(problem: Problem, size: int) -> float:
+    """Return about how long calibration, threshold, honest estimate and report take.
+
+    Every draw of the honest estimate chooses among candidates, which are calibrated on
+    the first repeat. `size` is how many members an ensemble has at most.
+    """
+    n_rows, n_classes = len(problem.table.y), problem.table.n_classes
+    first = _n_scores(problem)
+    every, n_draws = first * _n_repeats(problem), most_draws(n_rows)
+    is_binary = problem.table.pos is not None
+    of_rule = _CUT_SECONDS if is_binary else _WEIGHTS_SECONDS * n_classes
+    seconds = _FIXED_SECONDS / 2 + report_seconds(problem)
+    seconds += (_CALIBRATION_SECONDS + of_rule) * every
+    seconds += n_draws * _RANKING_SECONDS * first
+    if size > 1:
+        seconds += _MEAN_SECONDS * every
+        seconds += _N_COMPARED * _CALIBRATION_SECONDS * first
+        seconds += n_draws * _CHOICE_SECONDS * n_rows
+    return seconds
+
+
+def affordable_size(problem: Problem, size: int, deadline: Deadline) -> int:
+    """Return how many members an ensemble has at most: so many, or fewer in short time.
+
+    To choose them, and what follows but for refits, takes half of the budget at most.
+    """
+    if deadline.time_limit_s is None:
+        return size
+    for n_members in range(size, 1, -1):
+        seconds = last_seconds(problem, n_members) + members_seconds(problem, n_members)
+        if seconds <= _LAST_SHARE * deadline.time_limit_s:
+            return n_members
+    return 1
+
+
+def pace_of(record: TrialRecord, problem: Problem, deadline: Deadline) -> float:
+    """Return how many times longer the last steps take here than was measured.
+
+    The calibration of a candidate, which most of them need, is timed. Without a time
+    limit nothing is.
+    """
+    expected = _CALIBRATION_SECONDS * _n_scores(problem)
+    if deadline.time_limit_s is None or expected < _SURE_SECONDS or not record.results:
+        return 1.0
+    started = time.monotonic()
+    calibration_of(record.results, problem)
+    elapsed = time.monotonic() - started
+    return float(np.clip(elapsed / expected, _FASTEST, _SLOWEST))
 
 
 def refit_seconds(record: TrialRecord, deadline: Deadline, *, refits: bool) -> float:
@@ -56,12 +145,16 @@ def further_refit_seconds(
     """Return the seconds to leave for refitting the likely members beside the best."""
     if deadline.time_limit_s is None or not refits:
         return 0.0
-    likely = weighted_members(
-        best_across_families(finalists, size), typical_standard_error(finalists)
-    )
+    likely = _likely_members(finalists, size)
     # All cores work on a refit, and it may be left out: no more than it took before.
     needed = sum(member.record.fit_seconds for member in likely[1:])
     return min(_REFITS_SHARE * deadline.time_limit_s, needed)
+
+
+def _likely_members(finalists: Sequence[TrialRecord], size: int) -> list[Member]:
+    """Return the members that would be chosen by the scores so far."""
+    ranked = best_across_families(finalists, size)
+    return weighted_members(ranked, typical_standard_error(finalists))
 
 
 def reserved_seconds(
@@ -74,13 +167,18 @@ def reserved_seconds(
 ) -> float:
     """Return the seconds to leave after the search.
 
-    Scoring finalists on further repeats takes a quarter of the budget at most.
-    Refitting the members beside the best takes a fifth of it at most.
+    Scoring finalists on further repeats takes a quarter of the budget at most,
+    refitting the members beside the best a fifth of it, and all but fits a half.
     """
-    last = last_seconds(context.problem)
-    if deadline.time_limit_s is None or not complete:
+    if deadline.time_limit_s is None:
+        return 0.0
+    finalists = choose_finalists(complete, size) if complete else []
+    n_members = len(_likely_members(finalists, size)) if complete else size
+    last = last_seconds(context.problem, size)
+    last += members_seconds(context.problem, n_members)
+    last = min(last, _LAST_SHARE * deadline.time_limit_s)
+    if not complete:
         return last
-    finalists = choose_finalists(complete, size)
     repeats = plan_repeats(
         finalists, context, _REPEATS_SHARE * deadline.time_limit_s, size=size
     )
