@@ -294,6 +294,14 @@ class Family(Entry):
     after fewer rounds."""
     staged_proba: str = ""
     """Dotted path of a function that predicts at fewer rounds: (model, X, counts)."""
+    is_interruptible: bool = True
+    """Whether a timer can interrupt it on the way: not what computes for long in one
+    call of compiled code."""
+
+    @property
+    def needs_torch(self) -> bool:
+        """Whether it is a neural net."""
+        return self.loss_kind == "torch"
 
     @property
     def baseline_resampler(self) -> str:

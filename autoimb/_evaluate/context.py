@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from concurrent.futures import wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from autoimb._catalogue.builtin import suits_users_process
 from autoimb._evaluate.evaluate import evaluate
 from autoimb._evaluate.fit_predict import grace
 from autoimb._evaluate.out_of_fold import FoldResult
 from autoimb._evaluate.row_sample import ALL_ROWS
-from autoimb._execution.executors import WorkerPool, describe_failure, submit_task
+from autoimb._execution.executors import (
+    SequentialExecutor,
+    WorkerPool,
+    describe_failure,
+    submit_task,
+)
+from autoimb._execution.shared_data import Inline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +32,9 @@ if TYPE_CHECKING:
     from autoimb._strategy.strategy import Strategy
 
 _ASSUMED_WORKERS = 64  # of an executor that does not say how many it has
+_SECONDS_HERE = 2.0  # of an evaluation in this process: workers may be ready by then
+_MOST_CELLS_HERE = 2_000_000
+"""Of larger tables a single tree may take longer, and no timer interrupts it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +46,8 @@ class EvaluationContext:
     """How tasks on the executor read the problem."""
     scoring: Scoring
     executor: Executor
+    too_slow_here: set[str] = field(default_factory=set)
+    """Families that took too long in this process while the workers were starting."""
 
     @property
     def n_workers(self) -> int:
@@ -52,7 +64,26 @@ class EvaluationContext:
         row_sample: RowSample = ALL_ROWS,
         seconds: float | None = None,
     ) -> Future[FoldResult]:
-        """Submit one fold of one strategy, with a limit on its running time."""
+        """Submit one fold of one strategy, with a limit on its running time.
+
+        With a limit it is evaluated in this process if it may be and if no worker is
+        ready. What takes too long here is left to the workers.
+        """
+        stand_in = self.stand_in_for(strategy)
+        if seconds is not None and stand_in is not None:
+            future = submit_task(
+                stand_in,
+                min(_SECONDS_HERE, grace(seconds)),
+                evaluate,
+                strategy,
+                number,
+                Inline(self.problem),
+                row_sample,
+                seconds,
+            )
+            if fold_result(number, future).status != "timeout":
+                return future
+            self.too_slow_here.add(strategy.family.name)
         return submit_task(
             self.executor,
             None if seconds is None else grace(seconds),
@@ -63,6 +94,24 @@ class EvaluationContext:
             row_sample,
             seconds,
         )
+
+    def stand_in_for(self, strategy: Strategy) -> SequentialExecutor | None:
+        """Return what may evaluate a strategy in this process; None if workers must.
+
+        While the workers of the pool start, this process evaluates what can neither
+        harm it nor keep it busy for long once they are ready.
+        """
+        family = strategy.family.name
+        if not isinstance(self.executor, WorkerPool) or family in self.too_slow_here:
+            return None
+        may_run_here = self.problem.table.X.size <= _MOST_CELLS_HERE
+        may_run_here &= suits_users_process(
+            self.problem.catalogue,
+            family=family,
+            loss=strategy.loss.name,
+            resampler=strategy.resampler.name,
+        )
+        return self.executor.stand_in if may_run_here else None
 
     def evaluate_all(
         self, folds: Sequence[tuple[Strategy, int]], deadline: Deadline

@@ -22,7 +22,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from autoimb._execution.deadline import interrupt_after
+from autoimb._execution.deadline import can_interrupt_now, interrupt_after
 from autoimb._execution.process_settings import kept_settings, limited_threads
 
 if TYPE_CHECKING:
@@ -58,9 +58,18 @@ class LimitedExecutor(Executor, ABC):
 
 
 class SequentialExecutor(LimitedExecutor):
-    """Run each task in this process at the moment it is submitted."""
+    """Run each task in this process at the moment it is submitted.
+
+    Parameters
+    ----------
+    n_threads : int, default=1
+        Number of threads of a task: one, as ``n_jobs=1`` means one processor.
+    """
 
     n_workers = 1
+
+    def __init__(self, n_threads: int = 1) -> None:
+        self._n_threads = n_threads
 
     def submit_within(
         self,
@@ -73,8 +82,7 @@ class SequentialExecutor(LimitedExecutor):
         """Run the task within the time limit and return its finished future."""
         future: Future[Any] = Future()
         try:
-            # One thread, as n_jobs=1 means one processor.
-            with limited_threads(1), interrupt_after(time_limit_s):
+            with limited_threads(self._n_threads), interrupt_after(time_limit_s):
                 result = fn(*args, **kwargs)
         except Exception as error:  # noqa: BLE001  a future holds every error
             future.set_exception(error)
@@ -99,6 +107,7 @@ class WorkerPool(LimitedExecutor):
         from pebble import ProcessPool
 
         self.n_workers = n_workers
+        self._here = SequentialExecutor(n_threads)
         self._pool = ProcessPool(
             max_workers=n_workers,
             initializer=_start_worker,
@@ -106,8 +115,16 @@ class WorkerPool(LimitedExecutor):
             context=get_context("loky"),
         )
         # Processes take seconds to start: they do so while the table is profiled.
-        for _ in range(n_workers):
-            self._pool.schedule(_warm_up)
+        self._warm_ups = [self._pool.schedule(_warm_up) for _ in range(n_workers)]
+
+    @property
+    def stand_in(self) -> SequentialExecutor | None:
+        """What may run tasks in this process while no worker is ready; None after that.
+
+        It is None as well where no timer can interrupt a task in this process.
+        """
+        is_ready = any(warm_up.done() for warm_up in self._warm_ups)
+        return None if is_ready or not can_interrupt_now() else self._here
 
     def submit_within(
         self,

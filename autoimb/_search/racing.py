@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from autoimb._evaluate.out_of_fold import FoldResult
     from autoimb._evaluate.scoring import Scoring
     from autoimb._metrics.bootstrap import Difference, Score
+    from autoimb._search.trials import TrialRecord
     from autoimb._table.table import Table
 
 MIN_FOLDS = 2
@@ -62,6 +63,27 @@ class RacingRule:
         if _n_rare(table, table.y[rows]) < _MIN_VALIDATED:
             return None
         return self.scoring.score(candidate) - self.scoring.score(incumbent)
+
+    def families_behind(
+        self, records: Sequence[TrialRecord], incumbent: TrialRecord | None
+    ) -> set[str]:
+        """Return the families of which all candidates were clearly behind.
+
+        Their remaining portfolio strategies are tried last.
+        """
+        if incumbent is None or not self.can_drop:
+            return set()
+        behind, others = set(), set()
+        for record in records:
+            family = record.strategy.family.name
+            is_complete = record.status == "complete"
+            if record.status == "dropped" or (
+                is_complete and is_behind(record.score, incumbent.score)
+            ):
+                behind.add(family)
+            elif is_complete:
+                others.add(family)
+        return behind - others
 
 
 def _n_rare(table: Table, y: NDArray[np.intp]) -> int:

@@ -19,11 +19,12 @@ from collections import deque
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import replace
 from math import ceil, inf, isfinite
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from autoimb._evaluate.row_sample import first_sample
 from autoimb._search.memory_estimate import needed_bytes
-from autoimb._search.racing import RacingRule, is_behind
+from autoimb._search.racing import RacingRule
 from autoimb._search.running_trial import RunningTrial, Verdict
 from autoimb._search.sample_first import SampleScores
 from autoimb._search.study import quiet_optuna
@@ -281,7 +282,7 @@ class _Search:
         # A resumed search may hold more records than an uninterrupted one.
         records = self.records[: max(0, place - LAG + 1)]
         incumbent = next(iter(complete(records)), None)
-        behind = self._families_behind(records, incumbent)
+        behind = self.racing.families_behind(records, incumbent)
         trial = self.study_records.ask(
             place, lambda params: params.get("family") not in behind
         )
@@ -308,27 +309,6 @@ class _Search:
             candidate.sample_result = sampled.results.pop(strategy, None)
         return candidate
 
-    def _families_behind(
-        self, records: Sequence[TrialRecord], incumbent: TrialRecord | None
-    ) -> set[str]:
-        """Return the families of which all candidates were clearly behind.
-
-        Their remaining portfolio strategies are tried last.
-        """
-        if incumbent is None or not self.racing.can_drop:
-            return set()
-        behind, others = set(), set()
-        for record in records:
-            family = record.strategy.family.name
-            is_complete = record.status == "complete"
-            if record.status == "dropped" or (
-                is_complete and is_behind(record.score, incumbent.score)
-            ):
-                behind.add(family)
-            elif is_complete:
-                others.add(family)
-        return behind - others
-
     def _is_known(self, strategy: Strategy) -> bool:
         """Whether a strategy need not be evaluated again."""
         record = self.by_strategy.get(strategy)
@@ -341,22 +321,31 @@ class _Search:
 
         One more evaluation than there are workers is submitted, so that no worker
         waits. Folds that may turn out needless are submitted to idle workers only.
+        While no worker is ready, one fold is evaluated in this process, if one may be.
         """
         tasks = [
-            (candidate, task)
+            (task.may_be_needless, not self._runs_here(candidate), candidate, task)
             for candidate in self.queue
             for task in candidate.tasks(can_be_dropped=self.racing.can_drop)
         ]
         self.needless = [future for future in self.needless if not future.done()]
         n_pending, n_workers = len(self._pending()), self.context.n_workers
         n_most = n_workers if n_workers == 1 else n_workers + 1
-        for candidate, task in sorted(tasks, key=lambda pair: pair[1].may_be_needless):
-            n_allowed = n_workers if task.may_be_needless else n_most
+        for is_extra, is_queued, candidate, task in sorted(tasks, key=itemgetter(0, 1)):
+            n_allowed = n_workers if is_extra else n_most
             running = [c.needed_bytes for c in self.queue for _ in c.pending]
             is_too_large = sum(running) + candidate.needed_bytes > self.memory
-            if n_pending >= n_allowed or (running and is_too_large):
+            is_full = n_pending >= n_allowed and (is_extra or is_queued)
+            if is_full or (running and is_too_large):
                 return
             n_pending += self._start(candidate, task)
+            if not is_queued:  # its result is in, and may decide what comes next
+                return
+
+    def _runs_here(self, candidate: RunningTrial) -> bool:
+        """Whether this process would evaluate a candidate, as no worker is ready."""
+        is_limited = self.fit_deadline.time_limit_s is not None
+        return is_limited and self.context.stand_in_for(candidate.strategy) is not None
 
     def _pending(self) -> list[Future[FoldResult]]:
         """Return everything that occupies a worker, or soon will."""
