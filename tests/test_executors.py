@@ -8,12 +8,13 @@ import sys
 import tempfile
 import time
 from concurrent.futures import Executor, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import pebble.pool.process
 import pytest
 from contracts import ExecutorContract
 from tables import mixed, numeric, problem_of
@@ -66,9 +67,10 @@ class TestWorkerPool(ExecutorContract):
     def test_only_the_task_that_takes_too_long_is_ended(self, pool):
         late = pool.submit_within(0.3, time.sleep, 60)
         others = [pool.submit_within(30, divmod, n, 2) for n in range(4)]
-        error = late.exception(60)
-        assert isinstance(error, FutureTimeoutError)
-        assert describe_failure(error).status == "timeout"
+        assert describe_failure(late.exception(60)) == (
+            "timeout",
+            "one fold took longer than its share of the time budget",
+        )
         assert [f.result(60) for f in others] == [divmod(n, 2) for n in range(4)]
 
     def test_a_task_that_kills_its_process_fails_alone(self, pool):
@@ -79,6 +81,44 @@ class TestWorkerPool(ExecutorContract):
             "its worker process died (out of memory?)",
         )
         assert [f.result(60) for f in others] == [divmod(n, 2) for n in range(4)]
+
+    def test_a_worker_that_dies_without_a_task_harms_no_later_task(self):
+        workers = WorkerPool(1)
+        try:
+            os.kill(workers.submit(os.getpid).result(60), signal.SIGKILL)
+            time.sleep(1.0)  # the pool looks at its processes ten times a second
+            assert workers.submit(divmod, 7, 2).result(60) == (3, 1)
+        finally:
+            workers.shutdown(cancel_futures=True)
+        with pytest.raises(RuntimeError):
+            workers.submit(divmod, 7, 2)
+
+    def test_time_limits_do_not_follow_the_wall_clock(self, pool, monkeypatch):
+        """An hour that passes at once ends nothing, and one back spares nothing."""
+        jump = 0.0
+        clock = SimpleNamespace(time=lambda: time.time() + jump, sleep=time.sleep)
+        monkeypatch.setattr(pebble.pool.process, "time", clock)
+        running = pool.submit_within(30, time.sleep, 1.0)
+        while not running.running():
+            time.sleep(0.05)
+        jump = 3600.0
+        assert running.result(60) is None
+        late = pool.submit_within(1.0, time.sleep, 60)
+        while not late.running():
+            time.sleep(0.05)
+        jump = 0.0
+        assert describe_failure(late.exception(20)).status == "timeout"
+
+    def test_a_time_limit_ends_with_its_task(self, pool):
+        done = [pool.submit_within(0.5, os.getpid).result(60) for _ in range(4)]
+        time.sleep(0.7)
+        assert {pool.submit(os.getpid).result(60) for _ in range(4)} & set(done)
+
+    def test_a_time_limit_holds_in_compiled_code(self, pool):
+        import re
+
+        late = pool.submit_within(0.5, re.match, "(a+)+b", "a" * 40)
+        assert describe_failure(late.exception(20)).status == "timeout"
 
     def test_inside_a_worker_the_default_is_one_job(self, pool):
         assert pool.submit(resolve_n_jobs, None).result(60) == 1
@@ -91,6 +131,38 @@ class TestWorkerPool(ExecutorContract):
             return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
         assert pool.submit(ignores).result(60)
+
+
+def test_this_process_stands_in_until_a_worker_is_ready(pool, free_timer):
+    pool.submit(os.getpid).result(60)
+    assert pool.stand_in is None
+
+
+def test_a_pool_that_starts_has_a_stand_in_with_as_many_threads(slow_start, free_timer):
+    def threads():
+        import threadpoolctl
+
+        counts = [lib["num_threads"] for lib in threadpoolctl.threadpool_info()]
+        return os.getpid(), set(counts)
+
+    before, workers = threads(), WorkerPool(1, n_threads=2)
+    try:
+        assert workers.stand_in.submit_within(30, threads).result() == (
+            os.getpid(),
+            {2},
+        )
+    finally:
+        workers.shutdown(cancel_futures=True)
+    assert threads() == before
+
+
+def test_nothing_stands_in_where_no_timer_can_interrupt_it(starting_pool, free_timer):
+    assert starting_pool.stand_in is not None
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(lambda: starting_pool.stand_in).result() is None
+    signal.setitimer(signal.ITIMER_REAL, 60.0)  # the user's own timer
+    assert starting_pool.stand_in is None
+    assert signal.setitimer(signal.ITIMER_REAL, 0.0)[0] > 0.0
 
 
 SCRIPT = """
