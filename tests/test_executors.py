@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pebble.pool.process
+import psutil
 import pytest
 from contracts import ExecutorContract
 from tables import mixed, numeric, problem_of
@@ -96,7 +97,10 @@ class TestWorkerPool(ExecutorContract):
     def test_time_limits_do_not_follow_the_wall_clock(self, pool, monkeypatch):
         """An hour that passes at once ends nothing, and one back spares nothing."""
         jump = 0.0
-        clock = SimpleNamespace(time=lambda: time.time() + jump, sleep=time.sleep)
+        clock = SimpleNamespace(
+            time=lambda: time.time() + jump,  # noqa: TID251  what Pebble reads
+            sleep=time.sleep,
+        )
         monkeypatch.setattr(pebble.pool.process, "time", clock)
         running = pool.submit_within(30, time.sleep, 1.0)
         while not running.running():
@@ -110,9 +114,9 @@ class TestWorkerPool(ExecutorContract):
         assert describe_failure(late.exception(20)).status == "timeout"
 
     def test_a_time_limit_ends_with_its_task(self, pool):
-        done = [pool.submit_within(0.5, os.getpid).result(60) for _ in range(4)]
-        time.sleep(0.7)
-        assert {pool.submit(os.getpid).result(60) for _ in range(4)} & set(done)
+        process = pool.submit_within(0.5, os.getpid).result(60)
+        time.sleep(0.8)
+        assert psutil.pid_exists(process)
 
     def test_a_time_limit_holds_in_compiled_code(self, pool):
         import re
@@ -147,10 +151,9 @@ def test_a_pool_that_starts_has_a_stand_in_with_as_many_threads(slow_start, free
 
     before, workers = threads(), WorkerPool(1, n_threads=2)
     try:
-        assert workers.stand_in.submit_within(30, threads).result() == (
-            os.getpid(),
-            {2},
-        )
+        process, counts = workers.stand_in.submit_within(30, threads).result()
+        assert process == os.getpid()
+        assert counts == {2}
     finally:
         workers.shutdown(cancel_futures=True)
     assert threads() == before
