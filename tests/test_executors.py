@@ -21,6 +21,7 @@ from contracts import ExecutorContract
 from tables import mixed, numeric, problem_of
 
 from autoimb._evaluate.context import EvaluationContext
+from autoimb._execution import resources
 from autoimb._execution.executors import (
     SequentialExecutor,
     WorkerPool,
@@ -30,6 +31,7 @@ from autoimb._execution.executors import (
 )
 from autoimb._execution.resources import Layout, resolve_n_jobs
 from autoimb._execution.shared_data import Inline, Mapped, share
+from autoimb.exceptions import BadInputError
 
 
 class TestSequentialExecutor(ExecutorContract):
@@ -293,6 +295,23 @@ def test_folders_that_the_dead_left_are_removed_and_no_others(temporary, pool):
             assert Path(outer.path).exists()
             assert Path(inner.path).exists()
     assert set(temporary.iterdir()) == {link, file, elsewhere}
+
+
+def test_data_without_room_on_the_disk_are_refused_before_they_are_written(
+    temporary, pool, monkeypatch
+):
+    usage = SimpleNamespace(free=13_000)
+    monkeypatch.setattr(resources.shutil, "disk_usage", lambda _: usage)
+    with share(np.zeros(1000), pool) as handle:
+        assert handle.get().size == 1000
+    with (
+        pytest.raises(BadInputError, match=f"in {temporary}, where 0.00 GB are free"),
+        share(np.zeros(1250), pool),
+    ):
+        pass
+    assert not list(temporary.iterdir())
+    with share(np.zeros(1250), SequentialExecutor()) as handle:
+        assert isinstance(handle, Inline)
 
 
 def test_other_executors_get_the_value_itself():
