@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from tables import DIAL, context_of, numeric, problem_of
 
-from autoimb import AutoImbalance
 from autoimb._catalogue import CATALOGUE
 from autoimb._catalogue.builtin import suits_users_process
 from autoimb._evaluate import context as context_module
@@ -109,22 +108,3 @@ def test_what_may_be_fitted_in_the_users_process(axis, name, suits):
         catalogue = catalogue.with_entry(axis, replace(entry, name=name))
     names = {**HARMLESS, axis: name}
     assert suits_users_process(catalogue, **names) is suits
-
-
-def test_a_search_scores_all_that_it_may_while_no_worker_gets_ready(
-    slow_start, free_timer
-):
-    X, y = numeric(300, 90)
-    model = AutoImbalance(
-        families=["tabm", "logistic_regression"],
-        n_trials=6,
-        time_budget=9.0,
-        n_jobs=2,
-        cv=2,
-        random_state=0,
-    ).fit(X, y)
-    board = model.leaderboard_
-    print(board[["family", "status", "reason"]].to_string())
-    complete = board[board["status"] == "complete"]
-    assert set(complete["family"]) == {"logistic_regression"}
-    assert len(complete) >= 3

@@ -439,6 +439,30 @@ def test_a_candidate_for_which_there_is_no_memory_is_not_started():
     )
 
 
+# --- while workers start
+
+
+def test_folds_that_wait_for_a_worker_hold_up_none_that_may_run_here(
+    starting_pool, free_timer
+):
+    X, y = numeric()
+    space = space_of(X, y, family=["k_neighbours", "logistic_regression"], **PLAIN)
+    problem = problem_of(X, y, catalogue=space.catalogue)
+    first = space.first_trials(
+        recommend(profile_table(problem.table), catalogue=space.catalogue)
+    )
+    outcome = search(
+        space,
+        sorted(first, key=lambda strategy: strategy.family.name),
+        context=context_of(problem, starting_pool),
+        study_records=StudyRecords.open(None, {}, problem.seed),
+        deadline=Deadline(3.0),
+    )
+    statuses = [(r.strategy.family.name, r.status) for r in outcome.records]
+    assert statuses[0] == ("k_neighbours", "timeout")
+    assert statuses[1:] == [("logistic_regression", "complete")] * (LAG - 1)
+
+
 # --- no end in sight
 
 
