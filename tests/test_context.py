@@ -71,6 +71,11 @@ def test_what_is_too_slow_here_is_left_to_the_workers(context, monkeypatch):
     assert context.submit(LOGISTIC, 2, seconds=30.0).done()
 
 
+def test_what_takes_longer_than_its_own_limit_is_late_here_too(context):
+    future = context.submit(FOREST, 1, seconds=0.02)
+    assert future.result(0).status == "timeout"
+
+
 def test_a_users_own_model_never_runs_here(starting_pool, free_timer):
     catalogue = CATALOGUE.with_entry("family", DIAL)
     context = context_of(problem_of(*numeric(), catalogue=catalogue), starting_pool)
