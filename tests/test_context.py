@@ -1,10 +1,12 @@
 """Evaluations run in this process while the workers start, if that does no harm."""
 
+import time
 import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 from tables import DIAL, context_of, numeric, problem_of
 
 from autoimb._catalogue import CATALOGUE
@@ -69,6 +71,23 @@ def test_what_is_too_slow_here_is_left_to_the_workers(context, monkeypatch):
     monkeypatch.setattr(context_module, "_SECONDS_HERE", 60.0)
     assert is_queued(context.submit(FOREST, 2, seconds=30.0))
     assert context.submit(LOGISTIC, 2, seconds=30.0).done()
+
+
+class Unlucky(LogisticRegression):
+    """A model that turns what interrupts it into an error of its own."""
+
+    def fit(self, X, y):
+        try:
+            time.sleep(60)
+        except TimeoutError as error:
+            raise ValueError("stopped from outside") from error
+
+
+def test_an_interruption_is_no_failure_of_the_candidate(context, monkeypatch):
+    monkeypatch.setattr(context_module, "_SECONDS_HERE", 0.02)
+    entry = replace(CATALOGUE.get("family", "logistic_regression"), make=Unlucky())
+    monkeypatch.setitem(CATALOGUE.entries["family"], "logistic_regression", entry)
+    assert is_queued(context.submit(LOGISTIC, 1, seconds=30.0))
 
 
 def test_what_takes_longer_than_its_own_limit_is_late_here_too(context):

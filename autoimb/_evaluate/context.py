@@ -46,8 +46,8 @@ class EvaluationContext:
     """How tasks on the executor read the problem."""
     scoring: Scoring
     executor: Executor
-    too_slow_here: set[str] = field(default_factory=set)
-    """Families that took too long in this process while the workers were starting."""
+    left_to_workers: set[str] = field(default_factory=set)
+    """Families that took too long in this process, or failed, before one was ready."""
 
     @property
     def n_workers(self) -> int:
@@ -67,7 +67,7 @@ class EvaluationContext:
         """Submit one fold of one strategy, with a limit on its running time.
 
         With a limit it is evaluated in this process if it may be and if no worker is
-        ready. What takes long here, and may take longer, is left to the workers.
+        ready. What fails here, or takes long and may take longer, is left to workers.
         """
         stand_in = self.stand_in_for(strategy)
         if seconds is not None and stand_in is not None:
@@ -81,10 +81,11 @@ class EvaluationContext:
                 row_sample,
                 seconds,
             )
-            was_late = fold_result(number, future).status == "timeout"
-            if not was_late or seconds <= _SECONDS_HERE:
+            # A library may turn the interruption into an error of its own.
+            is_scored = fold_result(number, future).status == "ok"
+            if is_scored or seconds <= _SECONDS_HERE:
                 return future
-            self.too_slow_here.add(strategy.family.name)
+            self.left_to_workers.add(strategy.family.name)
         return submit_task(
             self.executor,
             None if seconds is None else grace(seconds),
@@ -103,7 +104,7 @@ class EvaluationContext:
         harm it nor keep it busy for long once they are ready.
         """
         family = strategy.family.name
-        if not isinstance(self.executor, WorkerPool) or family in self.too_slow_here:
+        if not isinstance(self.executor, WorkerPool) or family in self.left_to_workers:
             return None
         may_run_here = self.problem.table.X.size <= _MOST_CELLS_HERE
         may_run_here &= suits_users_process(

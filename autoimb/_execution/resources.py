@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SHORT_BUDGET_S = 8.0
-"""Time budgets below this run in one process: starting workers takes seconds."""
+"""Time budgets below this run in one process.
+
+To start a worker takes 2 s of a processor, which all of them pay at once and this
+process cannot use meanwhile. From this budget on that is a quarter of the time at most
+on an idle machine; on a busy one this process evaluates until a worker is ready.
+"""
 _LARGE_TABLE_CELLS = 10_000_000
 """From this size on, fits with all threads, one after the other, end sooner than fits
 with one thread each, side by side."""
