@@ -63,18 +63,14 @@ class LimitedExecutor(Executor, ABC):
 
 
 class SequentialExecutor(LimitedExecutor):
-    """Run each task in this process at the moment it is submitted.
-
-    Parameters
-    ----------
-    n_threads : int, default=1
-        Number of threads of a task: one, as ``n_jobs=1`` means one processor.
-    """
+    """Run each task in this process at the moment it is submitted."""
 
     n_workers = 1
+    n_threads = 1
+    """Threads of a task: one, as n_jobs=1 means one processor."""
 
     def __init__(self, n_threads: int = 1) -> None:
-        self._n_threads = n_threads
+        self.n_threads = n_threads
 
     def submit_within(
         self,
@@ -87,7 +83,7 @@ class SequentialExecutor(LimitedExecutor):
         """Run the task within the time limit and return its finished future."""
         future: Future[Any] = Future()
         try:
-            with limited_threads(self._n_threads), interrupt_after(time_limit_s):
+            with limited_threads(self.n_threads), interrupt_after(time_limit_s):
                 result = fn(*args, **kwargs)
         except Exception as error:  # noqa: BLE001  a future holds every error
             future.set_exception(error)
