@@ -26,6 +26,7 @@ from autoimb._execution.process_settings import limited_threads
 from autoimb._execution.resources import (
     SHORT_BUDGET_S,
     Layout,
+    check_memory,
     choose_layout,
     free_memory,
     resolve_device,
@@ -58,7 +59,7 @@ from autoimb._select.time_reserve import (
 )
 from autoimb._strategy.flowchart import recommend
 from autoimb._strategy.search_space import SearchSpace, requested_entries
-from autoimb._table.columns import as_rows
+from autoimb._table.columns import as_rows, bytes_as_floats
 from autoimb._table.folds import make_folds
 from autoimb._table.known_table import (
     check_same_columns,
@@ -822,6 +823,7 @@ default="auto"
         self, X: Any, y: Any, pos_label: Any, *, reset: bool, **rows_of: Any
     ) -> Table:
         """Return the checked table; `reset` sets the names and number of columns."""
+        check_memory(bytes_as_floats(X))
         rows = as_rows(X)
         validate_data(self, rows, skip_check_array=True, reset=reset)
         return check_table(rows, y, pos_label=pos_label, **rows_of)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import time
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +13,7 @@ import sklearn.ensemble  # loads the OpenMP that is to be limited  # noqa: F401
 from hypothesis import settings
 from threadpoolctl import threadpool_limits
 
+from autoimb._execution import executors
 from autoimb._execution.executors import WorkerPool
 
 # Examples take as long as the machine is busy: that is no failure.
@@ -43,5 +47,27 @@ def real_table():
 def pool():
     """Return two worker processes that all tests share: starting them takes seconds."""
     workers = WorkerPool(2)
+    yield workers
+    workers.shutdown(cancel_futures=True)
+
+
+@pytest.fixture
+def free_timer():
+    """Lend the test the timer of this process, which holds pytest's time limit."""
+    left, interval = signal.setitimer(signal.ITIMER_REAL, 0.0)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, left, interval)
+
+
+@pytest.fixture
+def slow_start(monkeypatch):
+    """Make new worker processes take minutes until they are ready."""
+    monkeypatch.setattr(executors, "_warm_up", partial(time.sleep, 300))
+
+
+@pytest.fixture
+def starting_pool(slow_start):
+    """Return a pool of which no worker is ready."""
+    workers = WorkerPool(1)
     yield workers
     workers.shutdown(cancel_futures=True)

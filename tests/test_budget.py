@@ -104,6 +104,37 @@ def test_a_family_that_hangs_in_this_process_is_interrupted():
     assert run_script(HUNG_HERE).split() == ["logistic_regression", "True"]
 
 
+KILLED = """
+import multiprocessing, os, signal, sys, threading, time
+sys.path.insert(0, sys.argv[1])
+from test_budget import X, Y, AutoImbalance
+from pebble.pool.process import WORKERS_NAME
+
+killed = []
+
+def kill_workers():
+    \"\"\"Kill a worker every second from the middle of the search on.\"\"\"
+    time.sleep(5)
+    while True:
+        children = multiprocessing.active_children()
+        for worker in [p for p in children if p.name == WORKERS_NAME][:1]:
+            os.kill(worker.pid, signal.SIGKILL)
+            killed.append(worker.pid)
+        time.sleep(1)
+
+threading.Thread(target=kill_workers, daemon=True).start()
+started = time.monotonic()
+model = AutoImbalance(time_budget=9, n_jobs=2, random_state=0, cv=3).fit(X, Y)
+print(len(killed) > 1, time.monotonic() - started < 12)
+print(model.leaderboard_["status"].eq("complete").any(), model.predict(X).shape)
+"""
+
+
+@pytest.mark.slow
+def test_workers_that_are_killed_leave_a_model():
+    assert run_script(KILLED).splitlines() == ["True True", f"True {Y.shape}"]
+
+
 def test_a_short_budget_stays_in_this_process():
     Witness.pids.clear()
     families = [Witness(), "logistic_regression"]

@@ -8,17 +8,20 @@ import sys
 import tempfile
 import time
 from concurrent.futures import Executor, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import pebble.pool.process
+import psutil
 import pytest
 from contracts import ExecutorContract
 from tables import mixed, numeric, problem_of
 
 from autoimb._evaluate.context import EvaluationContext
+from autoimb._execution import resources
 from autoimb._execution.executors import (
     SequentialExecutor,
     WorkerPool,
@@ -28,6 +31,7 @@ from autoimb._execution.executors import (
 )
 from autoimb._execution.resources import Layout, resolve_n_jobs
 from autoimb._execution.shared_data import Inline, Mapped, share
+from autoimb.exceptions import BadInputError
 
 
 class TestSequentialExecutor(ExecutorContract):
@@ -66,9 +70,10 @@ class TestWorkerPool(ExecutorContract):
     def test_only_the_task_that_takes_too_long_is_ended(self, pool):
         late = pool.submit_within(0.3, time.sleep, 60)
         others = [pool.submit_within(30, divmod, n, 2) for n in range(4)]
-        error = late.exception(60)
-        assert isinstance(error, FutureTimeoutError)
-        assert describe_failure(error).status == "timeout"
+        assert describe_failure(late.exception(60)) == (
+            "timeout",
+            "one fold took longer than its share of the time budget",
+        )
         assert [f.result(60) for f in others] == [divmod(n, 2) for n in range(4)]
 
     def test_a_task_that_kills_its_process_fails_alone(self, pool):
@@ -79,6 +84,47 @@ class TestWorkerPool(ExecutorContract):
             "its worker process died (out of memory?)",
         )
         assert [f.result(60) for f in others] == [divmod(n, 2) for n in range(4)]
+
+    def test_a_worker_that_dies_without_a_task_harms_no_later_task(self):
+        workers = WorkerPool(1)
+        try:
+            os.kill(workers.submit(os.getpid).result(60), signal.SIGKILL)
+            time.sleep(1.0)  # the pool looks at its processes ten times a second
+            assert workers.submit(divmod, 7, 2).result(60) == (3, 1)
+        finally:
+            workers.shutdown(cancel_futures=True)
+        with pytest.raises(RuntimeError):
+            workers.submit(divmod, 7, 2)
+
+    def test_time_limits_do_not_follow_the_wall_clock(self, pool, monkeypatch):
+        """An hour that passes at once ends nothing, and one back spares nothing."""
+        jump = 0.0
+        clock = SimpleNamespace(
+            time=lambda: time.time() + jump,  # noqa: TID251  what Pebble reads
+            sleep=time.sleep,
+        )
+        monkeypatch.setattr(pebble.pool.process, "time", clock)
+        running = pool.submit_within(30, time.sleep, 1.0)
+        while not running.running():
+            time.sleep(0.05)
+        jump = 3600.0
+        assert running.result(60) is None
+        late = pool.submit_within(1.0, time.sleep, 60)
+        while not late.running():
+            time.sleep(0.05)
+        jump = 0.0
+        assert describe_failure(late.exception(20)).status == "timeout"
+
+    def test_a_time_limit_ends_with_its_task(self, pool):
+        process = pool.submit_within(0.5, os.getpid).result(60)
+        time.sleep(0.8)
+        assert psutil.pid_exists(process)
+
+    def test_a_time_limit_holds_in_compiled_code(self, pool):
+        import re
+
+        late = pool.submit_within(0.5, re.match, "(a+)+b", "a" * 40)
+        assert describe_failure(late.exception(20)).status == "timeout"
 
     def test_inside_a_worker_the_default_is_one_job(self, pool):
         assert pool.submit(resolve_n_jobs, None).result(60) == 1
@@ -91,6 +137,37 @@ class TestWorkerPool(ExecutorContract):
             return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
         assert pool.submit(ignores).result(60)
+
+
+def test_this_process_stands_in_until_a_worker_is_ready(pool, free_timer):
+    pool.submit(os.getpid).result(60)
+    assert pool.stand_in is None
+
+
+def test_a_pool_that_starts_has_a_stand_in_with_as_many_threads(slow_start, free_timer):
+    def threads():
+        import threadpoolctl
+
+        counts = [lib["num_threads"] for lib in threadpoolctl.threadpool_info()]
+        return os.getpid(), set(counts)
+
+    before, workers = threads(), WorkerPool(1, n_threads=2)
+    try:
+        process, counts = workers.stand_in.submit_within(30, threads).result()
+        assert process == os.getpid()
+        assert counts == {2}
+    finally:
+        workers.shutdown(cancel_futures=True)
+    assert threads() == before
+
+
+def test_nothing_stands_in_where_no_timer_can_interrupt_it(starting_pool, free_timer):
+    assert starting_pool.stand_in is not None
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(lambda: starting_pool.stand_in).result() is None
+    signal.setitimer(signal.ITIMER_REAL, 60.0)  # the user's own timer
+    assert starting_pool.stand_in is None
+    assert signal.setitimer(signal.ITIMER_REAL, 0.0)[0] > 0.0
 
 
 SCRIPT = """
@@ -218,6 +295,23 @@ def test_folders_that_the_dead_left_are_removed_and_no_others(temporary, pool):
             assert Path(outer.path).exists()
             assert Path(inner.path).exists()
     assert set(temporary.iterdir()) == {link, file, elsewhere}
+
+
+def test_data_without_room_on_the_disk_are_refused_before_they_are_written(
+    temporary, pool, monkeypatch
+):
+    usage = SimpleNamespace(free=13_000)
+    monkeypatch.setattr(resources.shutil, "disk_usage", lambda _: usage)
+    with share(np.zeros(1000), pool) as handle:
+        assert handle.get().size == 1000
+    with (
+        pytest.raises(BadInputError, match=f"in {temporary}, where 0.00 GB are free"),
+        share(np.zeros(1250), pool),
+    ):
+        pass
+    assert not list(temporary.iterdir())
+    with share(np.zeros(1250), SequentialExecutor()) as handle:
+        assert isinstance(handle, Inline)
 
 
 def test_other_executors_get_the_value_itself():

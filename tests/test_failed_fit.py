@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn.callback import ProgressBar
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -171,3 +172,23 @@ def test_an_error_in_the_last_step_undoes_the_others(call):
     with pytest.raises(MemoryError):
         call(model, X, y)
     assert state_of(model) == state
+
+
+# --- tables that are too large
+
+
+@pytest.mark.parametrize("kind", ["array", "float32", "frame"])
+def test_a_table_that_cannot_be_copied_is_refused_at_once(kind):
+    """The cells are all one and the same: the table itself takes no memory."""
+    cell = np.float32(1) if kind == "float32" else np.float64(1)
+    X = np.broadcast_to(cell, (10**9, 1000))
+    if kind == "frame":
+        X = pd.DataFrame(X, copy=False)
+    with pytest.raises(BadInputError, match=r"takes 8,000\.00 GB of memory, and "):
+        AutoImbalance().fit(X, [0, 1])
+
+
+def test_a_sparse_matrix_is_refused_for_what_it_is():
+    X = sparse.csr_matrix((10**9, 1000))
+    with pytest.raises(BadInputError, match="X is a sparse matrix"):
+        AutoImbalance().fit(X, [0, 1])

@@ -2,12 +2,16 @@
 
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from autoimb._execution import resources as resources_module
 from autoimb._execution.resources import (
     Layout,
+    check_disk,
+    check_memory,
     choose_layout,
     free_memory,
     resolve_device,
@@ -132,3 +136,47 @@ def test_files_that_can_be_given_back_are_free(group):
 def test_a_system_without_control_groups_is_asked_itself(tmp_path, monkeypatch):
     monkeypatch.setattr(resources_module, "_OWN_GROUPS", tmp_path / "none")
     assert 1e6 < free_memory() < 1e15
+
+
+# --- room for a table
+
+
+def with_free(monkeypatch, **n_bytes):
+    """Make the machine have so much memory or disk space free."""
+    if "memory" in n_bytes:
+        monkeypatch.setattr(resources_module, "free_memory", lambda: n_bytes["memory"])
+    if "disk" in n_bytes:
+        usage = SimpleNamespace(free=n_bytes["disk"])
+        monkeypatch.setattr(resources_module.shutil, "disk_usage", lambda _: usage)
+
+
+def test_a_copy_that_fits_in_memory_is_no_reason_to_complain(monkeypatch):
+    with_free(monkeypatch, memory=2e9)
+    check_memory(2e9)
+    with pytest.raises(
+        BadInputError,
+        match=r"takes 2\.01 GB of memory, and 2\.00 GB are free\. Pass",
+    ):
+        check_memory(2.01e9)
+
+
+def test_a_file_needs_room_on_its_disk(tmp_path, monkeypatch):
+    with_free(monkeypatch, disk=3e9, memory=1e9)
+    monkeypatch.setattr(resources_module, "_IN_MEMORY", set())
+    check_disk(3e9, tmp_path)
+    with pytest.raises(
+        BadInputError, match=r"3\.10 GB in .*, where 3\.00 GB are free\. Set TMPDIR"
+    ):
+        check_disk(3.1e9, tmp_path)
+
+
+def test_a_file_in_memory_needs_room_there_too(tmp_path, monkeypatch):
+    with_free(monkeypatch, disk=3e9, memory=1e9)
+    mounts = [
+        SimpleNamespace(mountpoint="/", fstype="ext4"),
+        SimpleNamespace(mountpoint=str(tmp_path.resolve()), fstype="tmpfs"),
+    ]
+    monkeypatch.setattr(psutil, "disk_partitions", lambda **_: mounts)
+    with pytest.raises(BadInputError, match=r"where 1\.00 GB are free"):
+        check_disk(2e9, tmp_path / "inner")
+    check_disk(2e9, tmp_path.parent)

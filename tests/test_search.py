@@ -25,6 +25,7 @@ from tables import (
 
 from autoimb import AutoImbalance
 from autoimb._catalogue.entry import Float
+from autoimb._evaluate import context as context_module
 from autoimb._execution.deadline import Deadline
 from autoimb._execution.executors import SequentialExecutor
 from autoimb._search.search import LAG, search
@@ -437,6 +438,35 @@ def test_a_candidate_for_which_there_is_no_memory_is_not_started():
         .str.fullmatch(r"needs about \d+\.\d GB of memory, and 0\.0 GB are free for it")
         .all()
     )
+
+
+# --- while workers start
+
+
+@pytest.mark.parametrize("family", ["k_neighbours", "random_forest"])
+def test_folds_that_wait_for_a_worker_hold_up_none_that_may_run_here(
+    family, starting_pool, free_timer, monkeypatch
+):
+    """Neighbours wait from the start, forests once they took too long here."""
+    monkeypatch.setattr(context_module, "_SECONDS_HERE", 0.3)
+    X, y = numeric(2000, 400)
+    space = space_of(X, y, family=[family, "logistic_regression"], **PLAIN)
+    problem = problem_of(X, y, catalogue=space.catalogue)
+    strategies = space.first_trials(
+        recommend(profile_table(problem.table), catalogue=space.catalogue)
+    )
+    slow = next(s for s in strategies if s.family.name == family)
+    others = [s for s in strategies if s.family.name != family]
+    outcome = search(
+        space,
+        [slow, *others],
+        context=context_of(problem, starting_pool),
+        study_records=StudyRecords.open(None, {}, problem.seed),
+        deadline=Deadline(3.0),
+    )
+    statuses = [(r.strategy.family.name, r.status) for r in outcome.records]
+    assert statuses[0] == (family, "timeout")
+    assert statuses[1:] == [("logistic_regression", "complete")] * (LAG - 1)
 
 
 # --- no end in sight

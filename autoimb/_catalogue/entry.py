@@ -296,6 +296,14 @@ class Family(Entry):
     """Dotted path of a function that predicts at fewer rounds: (model, X, counts)."""
     cut_rounds: str = ""
     """Dotted path of a function that keeps the first rounds alone: (model, count)."""
+    is_interruptible: bool = True
+    """Whether a timer can interrupt it on the way: not what computes for long in one
+    call of compiled code."""
+
+    @property
+    def needs_torch(self) -> bool:
+        """Whether it is a neural net."""
+        return self.loss_kind == "torch"
 
     @property
     def baseline_resampler(self) -> str:

@@ -266,6 +266,7 @@ FAMILIES = (
         },
         needs=(rows_at_most(50_000),),
         cost=0.4,
+        is_interruptible=False,
         auto=False,
         reference="Zou & Hastie 2005, doi:10.1111/j.1467-9868.2005.00503.x",
     ),
@@ -282,6 +283,7 @@ FAMILIES = (
         needs=(UNWEIGHTED_FIT, rows_at_most(20_000)),
         parameter_names={},
         cost=0.3,
+        is_interruptible=False,
         reference="Fix & Hodges 1951, doi:10.2307/1403797",
     ),
     Family(
@@ -295,6 +297,7 @@ FAMILIES = (
         },
         needs=(rows_at_most(10_000),),
         cost=0.5,
+        is_interruptible=False,
         reference="Cortes & Vapnik 1995, doi:10.1007/BF00994018",
     ),
     Family(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from autoimb._catalogue.builtin import CATALOGUE
+from autoimb._catalogue.builtin import BUILT_IN, CATALOGUE
 from autoimb._catalogue.entry import (
     Categorical,
     Float,
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from autoimb._catalogue.entry import Axis, Domain, Entry
     from autoimb._table.encoding import View
 
-_BUILT_IN = {axis: frozenset(named) for axis, named in CATALOGUE.entries.items()}
 _VIEW_OF_READS: dict[str, View | None] = {
     "numbers": "dense",
     "gaps": "native",
@@ -239,7 +238,7 @@ def register_loss(
 
 def _add(axis: Axis, entry: Entry) -> None:
     """Add an entry; it replaces an earlier one of the user's with that name."""
-    if entry.name in _BUILT_IN[axis]:
+    if entry.name in BUILT_IN[axis]:
         raise BadInputError(
             f"{entry.name!r} is the name of a built-in {axis.replace('_', ' ')}: "
             "choose another."

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from concurrent.futures import wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from autoimb._catalogue.builtin import suits_users_process
 from autoimb._evaluate.evaluate import evaluate
 from autoimb._evaluate.fit_predict import grace
 from autoimb._evaluate.out_of_fold import FoldResult
 from autoimb._evaluate.row_sample import ALL_ROWS
-from autoimb._execution.executors import WorkerPool, describe_failure, submit_task
+from autoimb._execution.executors import (
+    SequentialExecutor,
+    WorkerPool,
+    describe_failure,
+    submit_task,
+)
+from autoimb._execution.shared_data import Inline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +34,9 @@ if TYPE_CHECKING:
     from autoimb._strategy.strategy import Strategy
 
 _ASSUMED_WORKERS = 64  # of an executor that does not say how many it has
+_SECONDS_HERE = 2.0  # of an evaluation in this process: workers may be ready by then
+_MOST_CELLS_HERE = 2_000_000
+"""Of larger tables a single tree may take longer, and no timer interrupts it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +50,8 @@ class EvaluationContext:
     executor: Executor
     models: ModelFolder | None = None
     """Where fitted fold models are kept; None keeps none."""
+    left_to_workers: set[str] = field(default_factory=set)
+    """Families that took too long in this process, or failed, before one was ready."""
 
     @property
     def n_workers(self) -> int:
@@ -57,13 +69,27 @@ class EvaluationContext:
         seconds: float | None = None,
         keeps_model: bool = False,
     ) -> Future[FoldResult]:
-        """Submit one fold of one strategy, with a limit on its running time."""
+        """Submit one fold of one strategy, with a limit on its running time.
+
+        With a limit it is evaluated in this process if it may be and if no worker is
+        ready. What fails here, or takes long and may take longer, is left to workers.
+        """
         wanted = partial(
             evaluate,
             row_sample=row_sample,
             seconds=seconds,
             models=self.models if keeps_model else None,
         )
+        stand_in = self.stand_in_for(strategy)
+        if seconds is not None and stand_in is not None:
+            limit = min(_SECONDS_HERE, grace(seconds))
+            here = Inline(self.problem)
+            future = submit_task(stand_in, limit, wanted, strategy, number, here)
+            # A library may turn the interruption into an error of its own.
+            is_scored = fold_result(number, future).status == "ok"
+            if is_scored or seconds <= _SECONDS_HERE:
+                return future
+            self.left_to_workers.add(strategy.family.name)
         return submit_task(
             self.executor,
             None if seconds is None else grace(seconds),
@@ -72,6 +98,24 @@ class EvaluationContext:
             number,
             self.problem_handle,
         )
+
+    def stand_in_for(self, strategy: Strategy) -> SequentialExecutor | None:
+        """Return what may evaluate a strategy in this process; None if workers must.
+
+        While the workers of the pool start, this process evaluates what can neither
+        harm it nor keep it busy for long once they are ready.
+        """
+        family = strategy.family.name
+        if not isinstance(self.executor, WorkerPool) or family in self.left_to_workers:
+            return None
+        may_run_here = self.problem.table.X.size <= _MOST_CELLS_HERE
+        may_run_here &= suits_users_process(
+            self.problem.catalogue,
+            family=family,
+            loss=strategy.loss.name,
+            resampler=strategy.resampler.name,
+        )
+        return self.executor.stand_in if may_run_here else None
 
     def evaluate_all(
         self,

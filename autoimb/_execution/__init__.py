@@ -3,7 +3,7 @@
 ====================  ==================================================================
 ``deadline``          time budgets and deadlines
 ``files``             files written as a whole; harmless CSV
-``resources``         processors, memory, graphics card
+``resources``         processors, memory, disk space, graphics card
 ``process_settings``  settings of the process, put back when all fits are done
 ``executors``         worker processes; what happens when one dies
 ``shared_data``       data that all tasks of an executor read

@@ -64,11 +64,7 @@ def interrupt_after(time_limit_s: float | None) -> Iterator[None]:
     the main thread. In other threads, and while other code uses the timer, the block
     has no limit. Compiled code is interrupted when it returns to Python.
     """
-    if (
-        time_limit_s is None
-        or not can_interrupt()
-        or signal.getitimer(signal.ITIMER_REAL)[0] > 0.0
-    ):
+    if time_limit_s is None or not can_interrupt_now():
         yield
         return
 
@@ -89,6 +85,11 @@ def can_interrupt() -> bool:
     """Whether a timer can interrupt this thread."""
     is_main = threading.current_thread() is threading.main_thread()
     return is_main and hasattr(signal, "setitimer")
+
+
+def can_interrupt_now() -> bool:
+    """Whether a timer can interrupt this thread, and no other code uses the timer."""
+    return can_interrupt() and signal.getitimer(signal.ITIMER_REAL)[0] == 0.0
 
 
 def resolve_time_budget(

@@ -1,12 +1,14 @@
 """Executors: where tasks run, and what happens when a worker dies.
 
 A task is a picklable function on a `concurrent.futures` executor. `WorkerPool` is
-Pebble's pool, which can end one task without harm to the others. loky starts
+Pebble's pool, in which one process can end without harm to the others. loky starts
 its processes as new interpreters that do not import ``__main__``, so that a script
 needs no ``if __name__ == "__main__"``.
 
-If a worker dies, the pool starts another one. `describe_failure` calls the fold
-"killed"; its candidate is recorded with that status and the search continues.
+A task that takes too long ends its own process, by a timer of the operating system:
+Pebble measures time by the wall clock, which may jump. If a worker dies, another one
+is started. `describe_failure` calls the fold "timeout" or "killed"; its candidate is
+recorded with that status and the search continues.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from autoimb._execution.deadline import interrupt_after
+from autoimb._execution.deadline import can_interrupt_now, interrupt_after
 from autoimb._execution.process_settings import kept_settings, limited_threads
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 _THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _PARENT_CHECK_S = 1.0  # between two checks in a worker that its parent is alive
+_ALARM: int | None = getattr(signal, "SIGALRM", None)
+"""The signal that ends a process which is late; None on Windows."""
+_LEAST_LIMIT_S = 0.1  # the pool must have heard first that the task has begun
 
 
 class LimitedExecutor(Executor, ABC):
@@ -61,6 +66,11 @@ class SequentialExecutor(LimitedExecutor):
     """Run each task in this process at the moment it is submitted."""
 
     n_workers = 1
+    n_threads = 1
+    """Threads of a task: one, as n_jobs=1 means one processor."""
+
+    def __init__(self, n_threads: int = 1) -> None:
+        self.n_threads = n_threads
 
     def submit_within(
         self,
@@ -73,8 +83,7 @@ class SequentialExecutor(LimitedExecutor):
         """Run the task within the time limit and return its finished future."""
         future: Future[Any] = Future()
         try:
-            # One thread, as n_jobs=1 means one processor.
-            with limited_threads(1), interrupt_after(time_limit_s):
+            with limited_threads(self.n_threads), interrupt_after(time_limit_s):
                 result = fn(*args, **kwargs)
         except Exception as error:  # noqa: BLE001  a future holds every error
             future.set_exception(error)
@@ -95,19 +104,32 @@ class WorkerPool(LimitedExecutor):
     """
 
     def __init__(self, n_workers: int, n_threads: int = 1) -> None:
+        self.n_workers, self._n_threads = n_workers, n_threads
+        self._here = SequentialExecutor(n_threads)
+        self._is_shut_down = False
+        self._start()
+
+    def _start(self) -> None:
+        """Start the processes: this takes seconds, while the table is profiled."""
         from loky.backend import get_context
         from pebble import ProcessPool
 
-        self.n_workers = n_workers
         self._pool = ProcessPool(
-            max_workers=n_workers,
+            max_workers=self.n_workers,
             initializer=_start_worker,
-            initargs=[n_threads],
+            initargs=[self._n_threads],
             context=get_context("loky"),
         )
-        # Processes take seconds to start: they do so while the table is profiled.
-        for _ in range(n_workers):
-            self._pool.schedule(_warm_up)
+        self._warm_ups = [self._pool.schedule(_warm_up) for _ in range(self.n_workers)]
+
+    @property
+    def stand_in(self) -> SequentialExecutor | None:
+        """What may run tasks in this process while no worker is ready; None after that.
+
+        It is None as well where no timer can interrupt a task in this process.
+        """
+        is_ready = any(warm_up.done() for warm_up in self._warm_ups)
+        return None if is_ready or not can_interrupt_now() else self._here
 
     def submit_within(
         self,
@@ -121,11 +143,22 @@ class WorkerPool(LimitedExecutor):
         import cloudpickle
 
         payload = cloudpickle.dumps((fn, args, kwargs))
-        return self._pool.schedule(_run_payload, args=[payload], timeout=time_limit_s)
+        if not (self._pool.active or self._is_shut_down):
+            # Pebble gives up all workers if one dies while none of them has a task.
+            self._end(at_once=True)
+            self._start()
+        if _ALARM is not None:
+            return self._pool.schedule(_run_within, args=[time_limit_s, payload])
+        return self._pool.schedule(_run, args=[payload], timeout=time_limit_s)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002  the base class's signature
         """End the workers, at once if `cancel_futures`."""
-        end = self._pool.stop if cancel_futures else self._pool.close
+        self._is_shut_down = True
+        self._end(at_once=cancel_futures, wait=wait)
+
+    def _end(self, *, at_once: bool, wait: bool = True) -> None:
+        """End the processes, after the tasks that are queued unless at once."""
+        end = self._pool.stop if at_once else self._pool.close
         end()  # type: ignore[no-untyped-call]
         if wait:
             self._pool.join()
@@ -157,7 +190,23 @@ def _warm_up() -> None:
     import sklearn.ensemble  # noqa: F401
 
 
-def _run_payload(payload: bytes) -> Any:
+def _run_within(time_limit_s: float | None, payload: bytes) -> Any:
+    """Run a pickled task; end this process if it takes too long.
+
+    The system ends it, even in the middle of compiled code. Its timer does not follow
+    the wall clock.
+    """
+    if time_limit_s is None:
+        return _run(payload)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, max(time_limit_s, _LEAST_LIMIT_S))
+    try:
+        return _run(payload)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+
+def _run(payload: bytes) -> Any:
     """Run a pickled task; classes of the user's script travel inside it."""
     fn, args, kwargs = pickle.loads(payload)  # noqa: S301  written by our own parent
     return fn(*args, **kwargs)
@@ -190,11 +239,13 @@ class Failure(NamedTuple):
 
 def describe_failure(error: BaseException) -> Failure:
     """Return why a task has no result, from the error of its future."""
-    if isinstance(error, FutureTimeoutError | TimeoutError):
+    is_expired = type(error).__name__ == "ProcessExpired"
+    was_late = is_expired and -getattr(error, "exitcode", 0) == _ALARM
+    if was_late or isinstance(error, FutureTimeoutError | TimeoutError):
         return Failure(
             "timeout", "one fold took longer than its share of the time budget"
         )
-    if isinstance(error, BrokenExecutor) or type(error).__name__ == "ProcessExpired":
+    if is_expired or isinstance(error, BrokenExecutor):
         return Failure("killed", "its worker process died (out of memory?)")
     return Failure("failed", f"{type(error).__name__}: {error}")
 

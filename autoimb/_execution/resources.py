@@ -1,9 +1,10 @@
-"""What this machine offers: processors, memory, a graphics card."""
+"""What this machine offers: processors, memory, disk space, a graphics card."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,11 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SHORT_BUDGET_S = 8.0
-"""Time budgets below this run in one process: starting workers takes seconds."""
+"""Time budgets below this run in one process.
+
+To start a worker takes 2 s of a processor, which all of them pay at once and this
+process cannot use meanwhile. From this budget on that is a quarter of the time at most
+on an idle machine; on a busy one this process evaluates until a worker is ready.
+"""
 _LARGE_TABLE_CELLS = 10_000_000
 """From this size on, fits with all threads, one after the other, end sooner than fits
 with one thread each, side by side."""
 _DEVICES = ("auto", "cpu", "cuda")
+_IN_MEMORY = {"ramfs", "tmpfs"}
+"""File systems whose files take memory."""
 _CGROUP = Path("/sys/fs/cgroup")
 _OWN_GROUPS = Path("/proc/self/cgroup")
 """Lines of number, controllers and path of the control groups of this process."""
@@ -103,6 +111,46 @@ def free_memory() -> float:
 
     available = float(psutil.virtual_memory().available)
     return min([available, *(_free_in(*group) for group in _memory_groups())])
+
+
+def check_memory(needed_bytes: float) -> None:
+    """Raise `BadInputError` if a table of this size cannot be copied in memory."""
+    free = free_memory()
+    if needed_bytes > free:
+        raise BadInputError(
+            f"X is too large for this machine: a copy of it, as numbers of 8 bytes, "
+            f"takes {_gigabytes(needed_bytes)} of memory, and {_gigabytes(free)} are "
+            "free. Pass fewer rows or columns, or give this process more memory."
+        )
+
+
+def check_disk(needed_bytes: float, folder: Path) -> None:
+    """Raise `BadInputError` if there is no room for a table's file in a folder."""
+    free = float(shutil.disk_usage(folder).free)
+    if _is_in_memory(folder):
+        free = min(free, free_memory())
+    if needed_bytes > free:
+        raise BadInputError(
+            f"X is too large for the folder of temporary files: worker processes read "
+            f"it from a file of {_gigabytes(needed_bytes)} in {folder}, where "
+            f"{_gigabytes(free)} are free. Set TMPDIR to a folder with more room, "
+            "pass fewer rows, or use n_jobs=1, which needs no file."
+        )
+
+
+def _is_in_memory(folder: Path) -> bool:
+    """Whether files in a folder take memory instead of a disk's space."""
+    import psutil
+
+    kinds = {Path(p.mountpoint): p.fstype for p in psutil.disk_partitions(all=True)}
+    path = folder.resolve()
+    mount = next((parent for parent in (path, *path.parents) if parent in kinds), None)
+    return mount is not None and kinds[mount] in _IN_MEMORY
+
+
+def _gigabytes(n_bytes: float) -> str:
+    """Return a number of bytes in words."""
+    return f"{max(0.0, n_bytes) / 1e9:,.2f} GB"
 
 
 def _memory_groups() -> Iterator[tuple[Path, MemoryFiles]]:

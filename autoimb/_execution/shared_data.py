@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 from autoimb._execution.executors import WorkerPool
+from autoimb._execution.resources import check_disk
 
 _PAGE = mmap.ALLOCATIONGRANULARITY
 _PREFIX = "autoimb-data-"
@@ -66,7 +67,13 @@ _MAPPED: dict[str, Any] = {}
 
 @contextlib.contextmanager
 def share(value: Any, executor: Executor) -> Iterator[SharedData]:
-    """Yield a handle whose `get` returns the value in the tasks of this executor."""
+    """Yield a handle whose `get` returns the value in the tasks of this executor.
+
+    Raises
+    ------
+    BadInputError
+        If worker processes read it from a file, and there is no room for that.
+    """
     if not isinstance(executor, WorkerPool):
         yield Inline(value)
         return
@@ -78,7 +85,8 @@ def share(value: Any, executor: Executor) -> Iterator[SharedData]:
     # Each part starts at a multiple of the page size.
     whole_pages = (-(-part.nbytes // _PAGE) * _PAGE for part in parts[:-1])
     starts = list(accumulate(whole_pages, initial=0))
-    with private_folder() as folder:
+    with private_folder() as folder:  # what dead processes left there is gone by now
+        check_disk(starts[-1] + parts[-1].nbytes, folder.parent)
         path = folder / "shared"
         with path.open("wb") as file:
             for start, part in zip(starts, parts, strict=True):

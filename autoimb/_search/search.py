@@ -19,6 +19,7 @@ from collections import deque
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import replace
 from math import ceil, inf, isfinite
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from autoimb._evaluate.row_sample import ALL_ROWS
@@ -329,22 +330,31 @@ class _Search:
 
         One more evaluation than there are workers is submitted, so that no worker
         waits. Folds that may turn out needless are submitted to idle workers only.
+        While no worker is ready, one fold is evaluated in this process, if one may be.
         """
         tasks = [
-            (candidate, task)
+            (task.may_be_needless, not self._runs_here(candidate), candidate, task)
             for candidate in self.queue
             for task in candidate.tasks(can_be_dropped=self.racing.can_drop)
         ]
         self.needless = [future for future in self.needless if not future.done()]
         n_pending, n_workers = len(self._pending()), self.context.n_workers
         n_most = n_workers if n_workers == 1 else n_workers + 1
-        for candidate, task in sorted(tasks, key=lambda pair: pair[1].may_be_needless):
-            n_allowed = n_workers if task.may_be_needless else n_most
+        for is_extra, is_queued, candidate, task in sorted(tasks, key=itemgetter(0, 1)):
+            n_allowed = n_workers if is_extra else n_most
             running = [c.needed_bytes for c in self.queue for _ in c.pending]
             is_too_large = sum(running) + candidate.needed_bytes > self.memory
-            if n_pending >= n_allowed or (running and is_too_large):
+            is_full = n_pending >= n_allowed and (is_extra or is_queued)
+            if is_full or (running and is_too_large):
                 return
             n_pending += self._start(candidate, task)
+            if not is_queued:  # its result is in, and may decide what comes next
+                return
+
+    def _runs_here(self, candidate: RunningTrial) -> bool:
+        """Whether this process would evaluate a candidate, as no worker is ready."""
+        is_limited = self.fit_deadline.time_limit_s is not None
+        return is_limited and self.context.stand_in_for(candidate.strategy) is not None
 
     def _pending(self) -> list[Future[FoldResult]]:
         """Return everything that occupies a worker, or soon will."""

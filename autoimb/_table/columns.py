@@ -40,6 +40,7 @@ CanonicalRows = Any
 
 MANY_CATEGORIES = 40
 """A text column with more categories is of the kind "high-cardinality"."""
+_FLOAT_BYTES = 8
 _N_INSPECTED = 200  # values that decide whether a text column holds dates
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}.*)?")
 _CLOCK_TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?")
@@ -154,6 +155,18 @@ def infer_schema(rows: Any) -> Schema:
             "from. Check how the table was read."
         )
     return Schema(tuple(columns), is_frame=is_frame)
+
+
+def bytes_as_floats(X: Any) -> int:
+    """Return what the cells of a table take as floats; 0 if it has no shape.
+
+    Every fit makes such a copy: of the table in its canonical form or, if that is the
+    user's own array, of the rows of a fold.
+    """
+    shape: tuple[int, ...] = getattr(X, "shape", ())
+    # A sparse matrix is refused for another reason.
+    is_table = len(shape) == 2 and not sparse.issparse(X)
+    return _FLOAT_BYTES * shape[0] * shape[1] if is_table else 0
 
 
 def as_rows(X: Any) -> Any:
