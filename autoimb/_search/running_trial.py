@@ -6,6 +6,7 @@ the incumbent at the time of its proposal: never on which fold happened to finis
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from itertools import product, takewhile
 from typing import TYPE_CHECKING
@@ -69,6 +70,8 @@ class RunningTrial:
     needed_bytes: float = 0.0
     """Memory that one evaluation takes."""
     futures: dict[int, Future[FoldResult]] = field(default_factory=dict)
+    submitted_at: dict[int, float] = field(default_factory=dict)
+    """When the folds were submitted, on the monotonic clock."""
     results: dict[int, FoldResult] = field(default_factory=dict)
     is_promoted: bool = False
     """Whether it was scored on fewer rows before, and is one of the best."""
@@ -113,10 +116,21 @@ class RunningTrial:
 
     def collect(self) -> list[FoldResult]:
         """Take the results that are in, and return them."""
-        done = [n for n, future in self.futures.items() if future.done()]
-        new = [fold_result(number, self.futures.pop(number)) for number in done]
-        self.results.update({result.number: result for result in new})
+        new = []
+        for number in [n for n, future in self.futures.items() if future.done()]:
+            result = fold_result(number, self.futures.pop(number))
+            if not result.seconds:  # its worker was ended, and told nothing
+                spent = time.monotonic() - self.submitted_at.get(
+                    number, time.monotonic()
+                )
+                result = replace(result, seconds=spent)
+            self.results[number] = result
+            new.append(result)
         return new
+
+    def add(self, number: int, future: Future[FoldResult]) -> None:
+        """Keep the future of a fold that was submitted."""
+        self.futures[number], self.submitted_at[number] = future, time.monotonic()
 
     def begin_again(self, row_sample: RowSample) -> None:
         """Forget all results, to run its folds on fewer rows."""

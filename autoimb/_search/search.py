@@ -384,7 +384,7 @@ class _Search:
             seconds=self.fidelity.limit_s(left, n_fits) if is_limited else None,
             keeps_model=True,
         )
-        candidate.futures[task.number] = future
+        candidate.add(task.number, future)
         return True
 
     # --- collect
