@@ -78,17 +78,14 @@ WEIGHTS = {
     "capped": lambda one_over_beta: min(one_over_beta, CAP),
     "root": lambda one_over_beta: one_over_beta**0.5,
 }
-# Most telling first: (seed, rows of the others, weights).
+# Most telling first: seed, and arms of (rows of the others, weights).
 PASSES = (
-    (0, 2_000, ("full", "none", "capped")),
-    (0, 10_000, ("full", "none")),
-    (1, 2_000, ("full", "none", "capped")),
-    (0, 40_000, ("full", "none")),
-    (1, 10_000, ("full", "none")),
-    (2, 2_000, ("full", "none", "capped")),
-    (2, 10_000, ("full", "none")),
-    (0, 2_000, ("root",)),
-    (0, 10_000, ("capped", "root")),
+    (0, *[(n, w) for n in (10_000, 2_000) for w in ("full", "none")]),
+    (0, (2_000, "capped"), (10_000, "capped")),
+    (1, *[(n, w) for n in (10_000, 2_000) for w in ("full", "none")]),
+    (0, (40_000, "full"), (40_000, "none")),
+    (2, *[(n, w) for n in (10_000, 2_000) for w in ("full", "none")]),
+    (0, (2_000, "root"), (10_000, "root")),
 )
 
 
@@ -113,18 +110,18 @@ class Thinned(NamedTuple):
 
 
 TABLES: dict[str, Made | Thinned] = {
-    "34 positives": Made(321_000, 41, 34),
     "34 positives, 100,000 rows": Made(100_000, 41, 34),
-    "34 positives, overlap": Made(100_000, 41, 34, noise=0.5),
-    "34 positives, label noise": Made(100_000, 41, 34, swapped=0.2),
     "1,790 positives": Made(186_000, 10, 1_790),
-    "1,790 positives, overlap": Made(186_000, 10, 1_790, noise=0.5),
-    "1,790 positives, label noise": Made(186_000, 10, 1_790, swapped=0.2),
-    "300 positives, overlap": Made(60_000, 20, 300, noise=0.45),
     "bank_additional, 200": Thinned("bank_additional", 200),
-    "bank_additional, 1,000": Thinned("bank_additional", 1_000),
+    "34 positives, label noise": Made(100_000, 41, 34, swapped=0.2),
     "mammography": Thinned("mammography", 169),
+    "1,790 positives, label noise": Made(186_000, 10, 1_790, swapped=0.2),
+    "bank_additional, 1,000": Thinned("bank_additional", 1_000),
+    "300 positives, overlap": Made(60_000, 20, 300, noise=0.45),
+    "34 positives": Made(321_000, 41, 34),
     "satimage4, 60": Thinned("satimage4", 60),
+    "1,790 positives, overlap": Made(186_000, 10, 1_790, noise=0.5),
+    "34 positives, overlap": Made(100_000, 41, 34, noise=0.5),
 }
 
 
@@ -330,20 +327,19 @@ def is_slow(family, kind, seed, n_others, weights):
     if family == "random_forest":
         if weights == "one fit":
             return isinstance(kind, Made) and kind.n_rows > 70_000
-        return n_others * n_columns > 200_000
+        return n_others * n_columns > 100_000
     if family == "extra_trees" and weights == "one fit" and seed > 0:
         return isinstance(kind, Made) and kind.n_rows > 100_000
     return n_others > 10_000 and family not in QUICK
 
 
-def runs_of_pass(tables, families, seed, n_others, weights):
+def runs_of_pass(tables, families, seed, *arms):
     """Yield the runs of a pass; the references come once a table and seed."""
     for table in tables:
         for family in families:
-            runs = [(0, "one fit"), *((n_others, w) for w in weights), (0, "folds")]
-            for n, chosen in runs:
-                if not is_slow(family, TABLES[table], seed, n, chosen):
-                    yield table, seed, family, n, chosen
+            for n, weights in ((0, "one fit"), *arms, (0, "folds")):
+                if not is_slow(family, TABLES[table], seed, n, weights):
+                    yield table, seed, family, n, weights
 
 
 def measured(run, known, folder):
@@ -443,12 +439,23 @@ def by_family(lines):
         yield CATALOGUE.get("family", family).label, chosen
 
 
-def by_table(lines):
-    """Yield the name of each table, and its lines."""
+def table_by_family(lines, weights):
+    """Yield a table: PR-AUC of the mean on samples less that of one fit."""
+    yield "| | others |" + "".join(f" {label} |" for label, _ in by_family(lines))
+    yield "|:--|--:|" + "--:|" * len(FAMILIES)
     for table in TABLES:
-        yield table, [r for r in lines if r["table"] == table]
+        for n_others in SIZES:
+            cells = []
+            for _, chosen in by_family([r for r in lines if r["table"] == table]):
+                of_table = differences(
+                    chosen, Arm(weights, n_others), Arm("one fit"), [RANKING]
+                )
+                cells += mean_and_error(of_table.values()) or [""]
+            if any(cells):
+                yield f"| {table} | {n_others:,} | " + " | ".join(cells) + " |"
 
 
+RANKING = ("pr_auc", "pr_auc")
 SIZES = (2_000, 10_000, 40_000)
 
 
@@ -466,42 +473,37 @@ def head_of(first, *columns):
 
 def in_markdown(lines):
     """Return the tables of a file of runs."""
-    ranking, loss = ("pr_auc", "pr_auc"), ("log_loss", "log_loss")
-    single = ("pr_auc_single", "pr_auc_single")
+    loss, single = ("log_loss", "log_loss"), ("pr_auc_single", "pr_auc_single")
     mapped = ("log_loss_calibrated", "log_loss_calibrated")
     weighted = [Arm(w, n) for n in SIZES for w in ("none", "capped", "root")]
     every = [Arm(w, n) for n in SIZES for w in WEIGHTS]
-    of_weights = rows_of(
-        lines, weighted, Arm("full"), (single, ranking, loss, mapped), by_family
+    against_full = rows_of(
+        lines, weighted, Arm("full"), (single, RANKING, loss, mapped), by_family
     )
-    on_samples = (ranking, ("pr_auc_single", "pr_auc"), loss)
-    on_samples = (*on_samples, ("log_loss_calibrated", "log_loss"))
+    figures = (RANKING, ("pr_auc_single", "pr_auc"), loss)
+    figures = (*figures, ("log_loss_calibrated", "log_loss"))
+    against_one = rows_of(lines, every, Arm("one fit"), figures, by_family)
+    against_folds = rows_of(lines, every, Arm("folds"), (RANKING, mapped), by_family)
+    losses = ("log loss, shifted", "log loss, calibrated")
     parts = [
-        f"{len(lines):,} runs.",
-        "Against full weights, on the same rows (log loss in shares of that of the "
-        "constant answer):",
-        head_of(
-            "family", "PR-AUC, one model", "PR-AUC, mean of eight",
-            "log loss, shifted", "log loss, calibrated",
-        ),
-        *of_weights,
-    ]  # fmt: skip
-    for first, groups in (("family", by_family), ("table", by_table)):
-        parts += [
-            "",
-            "The mean of eight fold models on samples, less one fit on all rows:",
-            head_of(
-                first, "PR-AUC", "PR-AUC, one model on a sample",
-                "log loss, shifted", "log loss, calibrated",
-            ),
-            *rows_of(lines, every, Arm("one fit"), on_samples, groups),
-        ]  # fmt: skip
-    parts += [
-        "",
-        "The mean of eight fold models on samples, less that of eight on all rows:",
-        head_of("family", "PR-AUC", "log loss, calibrated"),
-        *rows_of(lines, every, Arm("folds"), (ranking, mapped), by_family),
+        f"{len(lines):,} runs. Log losses are in shares of that of the constant "
+        "answer; standard errors are over tables.",
+        "\nAgainst full weights, on the same rows:\n",
+        head_of("family", "PR-AUC, one model", "PR-AUC, mean of eight", *losses),
+        *against_full,
+        "\nEight fold models on samples, less one fit on all rows:\n",
+        head_of("family", "PR-AUC, mean of eight", "PR-AUC, one of them", *losses),
+        *against_one,
+        "\nEight fold models on samples, less eight on all rows:\n",
+        head_of("family", "PR-AUC, mean of eight", losses[1]),
+        *against_folds,
     ]
+    for weights in ("none", "full"):
+        parts += [
+            "\nPR-AUC of the mean of eight fold models on samples, less that of one "
+            f'fit on all rows; weights "{weights}":\n',
+            *table_by_family(lines, weights),
+        ]
     return "\n".join(parts)
 
 
@@ -515,6 +517,7 @@ def main() -> None:
     parser.add_argument(
         "--families", nargs="+", choices=FAMILIES, default=list(FAMILIES)
     )
+    parser.add_argument("--passes", type=int, nargs="+", default=range(len(PASSES)))
     parser.add_argument("--minutes", type=float, default=np.inf)
     parser.add_argument("--table", type=Path, help="print a file of runs, run nothing")
     args = parser.parse_args()
@@ -524,8 +527,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     deadline = time.monotonic() + 60 * args.minutes
     known = {key_of(line): line for line in read_lines(args.out)}
-    for each in PASSES:
-        for run in runs_of_pass(args.tables, args.families, *each):
+    for number in args.passes:
+        for run in runs_of_pass(args.tables, args.families, *PASSES[number]):
             kind = TABLES[run[0]]
             is_there = (
                 isinstance(kind, Made) or (args.folder / f"{kind.name}.csv.gz").exists()
