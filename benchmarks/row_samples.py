@@ -69,7 +69,13 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "catboost": {"iterations": N_TREES, "learning_rate": 0.15},
     "self_paced_ensemble": {},
 }
-QUICK = {"logistic_regression", "extra_trees", "xgboost", "lightgbm"}
+QUICK = {
+    "logistic_regression",
+    "extra_trees",
+    "hist_gradient_boosting",
+    "xgboost",
+    "lightgbm",
+}
 N_COLUMNS = {"bank_additional": 20, "mammography": 6, "satimage4": 36}
 FORESTS = {"extra_trees", "random_forest"}
 WEIGHTS = {
