@@ -334,15 +334,17 @@ def drawn(problem, row_sample=SAMPLE):
     return rows[at], weight
 
 
-def recorded(X, y, row_sample, **axes):
+def recorded(X, y, row_sample, *, weighted=True, **axes):
     """Return the problem, and the rows and weights that a fit and a score saw.
 
     Rows are known again by their first column.
     """
+    SEEN.clear()
     X = np.column_stack([np.arange(len(y)), X])
     model = entry_of_estimator(
         Recorder(), "mine", view=None, parameter_names=TAKES_WEIGHTS
     )
+    model = replace(model, weights_sampled_rows=weighted)
     catalogue = CATALOGUE.with_entry("family", model)
     problem = problem_of(X, y, catalogue=catalogue, as_given=True)
     chosen = Strategy.of(catalogue, family="mine", **axes)
@@ -372,7 +374,7 @@ def test_a_sample_is_fitted_as_by_hand(table, chosen):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         X = take(problem.table.X, rows)
-        takes = CATALOGUE.allows_row_sample(chosen.family.name, "none")
+        takes = CATALOGUE.weights_sampled_rows(chosen.family.name, "none")
         fit_steps(pipeline, X, y[rows], weight if takes else None)
     result = evaluate(chosen, 0, Inline(problem), SAMPLE)
     expected = pipeline.predict_proba(take(problem.table.X, fold.val_idx))
@@ -408,6 +410,17 @@ def test_class_weights_refer_to_the_rows_that_were_sampled_from():
     assert sampled["model"].class_weight == plain
 
 
+def test_a_family_that_ranks_better_without_weights_gets_none():
+    X, y = numeric()
+    _, rows, weight, _ = recorded(X, y, SAMPLE)
+    _, same, none, _ = recorded(X, y, SAMPLE, weighted=False)
+    np.testing.assert_array_equal(rows, same)
+    assert none is None
+    assert weight.sum() == pytest.approx(80)
+    _, _, given, _ = recorded(X, y, SAMPLE, weighted=False, resampler="smote")
+    assert given is None
+
+
 @pytest.mark.parametrize("strength", [0.3, 1.0])
 def test_weighted_class_shares_are_those_of_resampling_all_rows(strength):
     """Whoever under-samples a weighted sample leaves the ratio that was asked for."""
@@ -426,6 +439,7 @@ def test_weights_of_rows_multiply_those_of_the_sample():
     model = entry_of_estimator(
         Recorder(), "mine", view=None, parameter_names=TAKES_WEIGHTS
     )
+    model = replace(model, weights_sampled_rows=True)
     catalogue = CATALOGUE.with_entry("family", model)
     problem = problem_of(X, y, catalogue=catalogue, as_given=True, sample_weight=own)
     evaluate(Strategy.of(catalogue, family="mine"), 0, Inline(problem), SAMPLE)

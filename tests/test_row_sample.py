@@ -99,5 +99,5 @@ def test_each_sample_is_a_quarter_of_the_one_before():
     assert samples[0] == ALL_ROWS
     assert [sample.n_rows for sample in samples[1:]] == [25_000, 6_250]
     assert all(f"{sample.n_rows:,}" in sample.name for sample in samples[1:])
-    assert row_samples(7_999) == (ALL_ROWS,)
-    assert len(row_samples(8_000)) == 2
+    assert row_samples(11_999) == (ALL_ROWS,)
+    assert len(row_samples(12_000)) == 2

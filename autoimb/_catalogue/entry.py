@@ -296,6 +296,9 @@ class Family(Entry):
     """Dotted path of a function that predicts at fewer rounds: (model, X, counts)."""
     cut_rounds: str = ""
     """Dotted path of a function that keeps the first rounds alone: (model, count)."""
+    weights_sampled_rows: bool = False
+    """Whether it ranks better, fitted on a sample of the rows of a large table, with
+    weights that give the classes their original shares (benchmarks/RESULTS.md)."""
     is_interruptible: bool = True
     """Whether a timer can interrupt it on the way: not what computes for long in one
     call of compiled code."""
@@ -338,15 +341,15 @@ class Catalogue:
         """Return one entry."""
         return self.entries[axis][name]
 
-    def allows_row_sample(self, family: str, resampler: str) -> bool:
-        """Whether a weighted sample of rows can stand for all of them in a fit.
+    def weights_sampled_rows(self, family: str, resampler: str) -> bool:
+        """Whether weights give the classes of a sample of rows their original shares.
 
-        It cannot if the model takes no class weights, since the sample is weighted. It
-        cannot if the resampler adds rows, since it would raise small classes to the
-        size of a class that the sample has cut.
+        They do where the family ranks better so. They cannot where the resampler adds
+        rows, since it would raise small classes to the size of a class that the sample
+        has cut.
         """
         chosen: Resampler = self.get("resampler", resampler)
-        is_weighted = "class_weight" in self.get("family", family).parameter_names
+        is_weighted = self.get("family", family).weights_sampled_rows
         return is_weighted and not chosen.adds_rows and UNWEIGHTED not in chosen.needs
 
     def with_entry(self, axis: str, entry: Entry) -> Catalogue:

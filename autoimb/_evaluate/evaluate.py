@@ -96,8 +96,9 @@ def evaluate(
 class _TrainingRows:
     """The rows of a fold that a strategy is fitted on, with their weights.
 
-    The weights make a sample represent all rows. A strategy that takes no weights is
-    fitted on the sample as if it were the whole table.
+    The weights of a sample make it represent all rows. A strategy that ranks as well
+    without them is fitted on the sample as if it were the whole table: calibration
+    corrects its scores.
     """
 
     number: int
@@ -121,7 +122,7 @@ class _TrainingRows:
         at, sample_weight = drawn
         weight = None if weight is None else weight[at]
         names = strategy.family.name, strategy.resampler.name
-        if not problem.catalogue.allows_row_sample(*names):
+        if not problem.catalogue.weights_sampled_rows(*names):
             return cls(number, row_sample, rows[at], weight, None)
         weight = sample_weight if weight is None else sample_weight * weight
         counts = np.bincount(table.y[rows])

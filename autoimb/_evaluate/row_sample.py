@@ -2,7 +2,10 @@
 
 Where a fit on all rows would take too long, a candidate is fitted on a sample of the
 training rows of each fold: as many rows of the small classes as fit into an equal share
-of it, and some of the others. Weights give the sampled classes their original shares.
+of it, and some of the others. Whether weights then give the sampled classes their
+original shares, or calibration alone does, is a property of the family: linear models
+and XGBoost rank better with weights, forests and other boosted models without
+(benchmarks/RESULTS.md).
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _STEP = 4  # each sample is so many times as large as the next
-_SMALLEST = 2_000  # rows of a sample
+_SMALLEST = 3_000  # rows of a sample
 
 
 @dataclass(frozen=True, slots=True)

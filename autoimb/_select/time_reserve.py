@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._metrics.bootstrap import most_draws
 from autoimb._select.ensemble import (
     best_across_families,
@@ -130,11 +131,12 @@ def pace_of(record: TrialRecord, problem: Problem, deadline: Deadline) -> float:
 def refit_seconds(record: TrialRecord, deadline: Deadline, *, refits: bool) -> float:
     """Return the seconds to leave for fitting a candidate on all rows.
 
-    None are left where its fold models can predict, and the fit is not wanted or would
-    take more than its share of the budget.
+    None are left where its fold models can predict, and the fit is not wanted, would
+    take more than its share of the budget, or would be on more rows than was scored.
     """
     share = _REFIT_SHARE * (deadline.time_limit_s or inf)
-    if record.has_models and not (refits and record.refit_seconds <= share):
+    is_quick = record.refit_seconds <= share and record.row_sample == ALL_ROWS
+    if record.has_models and not (refits and is_quick):
         return 0.0
     return record.refit_seconds
 
@@ -147,7 +149,11 @@ def further_refit_seconds(
         return 0.0
     likely = _likely_members(finalists, size)
     # All cores work on a refit, and it may be left out: no more than it took before.
-    needed = sum(member.record.fit_seconds for member in likely[1:])
+    needed = sum(
+        member.record.fit_seconds
+        for member in likely[1:]
+        if member.record.row_sample == ALL_ROWS
+    )
     return min(_REFITS_SHARE * deadline.time_limit_s, needed)
 
 

@@ -21,6 +21,7 @@ from autoimb.exceptions import BadInputError
 _FOLDS_BY_MINORITY = ((60, 8), (251, 5))
 _FOLDS_BY_ROWS = ((20_001, 5), (50_001, 4), (np.inf, 3))  # with a larger minority
 _REPEATS_BY_MINORITY = ((60, 5), (250, 3), (np.inf, 1))
+_REPEATS_BY_ROWS = ((20_001, 5), (50_001, 3), (np.inf, 1))  # the fewer of both
 _HOLD_ROW_NUMBERS = (PredefinedSplit, type(check_cv([])))
 """Splitters that hold the numbers of rows, and look at no table."""
 Kind = Literal["stratified", "grouped", "given"]
@@ -63,8 +64,9 @@ def make_folds(
     random_state : int
         Seed of the shuffling. Repeat r is the same however many repeats there are.
     n_repeats : int, default=None
-        None: 5 below 60 rows of the smallest class, 3 below 250, else 1. Ignored
-        where `cv` is a splitter or an iterable.
+        None: 5 below 60 rows of the smallest class, 3 below 250, else 1; 3 at most
+        above 20,000 rows, and 1 above 50,000. Ignored where `cv` is a splitter or an
+        iterable.
 
     Returns
     -------
@@ -101,7 +103,10 @@ def _stratified_folds(
     minority_count = int(table.class_counts.min())
     n_folds = _resolve_n_folds(table, cv)
     if n_repeats is None:
-        n_repeats = _first_above(minority_count, _REPEATS_BY_MINORITY)
+        n_repeats = min(
+            _first_above(minority_count, _REPEATS_BY_MINORITY),
+            _first_above(len(table.y), _REPEATS_BY_ROWS),
+        )
     if n_repeats < 1:
         raise BadInputError(f"{n_repeats=} must be at least 1.")
     fewest, flaw = n_folds if cv else 2, None
