@@ -53,8 +53,8 @@ from autoimb._search.study import (
 from autoimb._select.ensemble import resolve_ensemble_size
 from autoimb._select.fallback import select_or_fall_back
 from autoimb._select.time_reserve import (
+    LastSteps,
     affordable_size,
-    last_seconds,
     reserved_seconds,
 )
 from autoimb._strategy.flowchart import recommend
@@ -933,8 +933,8 @@ default="auto"
         """Return the selection fitted, calibrated and with its threshold, in time."""
         seconds, n_threads = None, 1
         if deadline.time_limit_s is not None:
-            last = selection.pace * last_seconds(problem, len(selection.members))
-            seconds = max(0.0, deadline.remaining_s - last)
+            last_s = selection.pace * LastSteps.after(selection, problem).rest_s
+            seconds = max(0.0, deadline.remaining_s - last_s)
             n_threads = resolve_n_jobs(self.n_jobs)
         finished = finish(
             selection,

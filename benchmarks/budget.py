@@ -51,7 +51,6 @@ KINDS = {
 }
 HOLD_OUT = 0.35
 N_CLUSTERS, NOISE, MOST_INFORMATIVE = 3, 0.3, 6
-CUT_OFF = {"timeout", "killed"}
 
 
 def class_sizes(kind):
@@ -100,8 +99,7 @@ def measured(kind, budget):
     started = time.perf_counter()
     model = AutoImbalance(time_budget=budget, random_state=0).fit(X, y)
     wall = time.perf_counter() - started
-    board = model.leaderboard_
-    cut_off = board[board.status.isin(CUT_OFF)]
+    board, search = model.leaderboard_, model.report().data.search
     complete = board[board.status == "complete"]
     started = time.perf_counter()
     plain = XGBClassifier(n_estimators=300, n_jobs=-1, random_state=0).fit(X, y)
@@ -113,8 +111,10 @@ def measured(kind, budget):
         "best_out_of_fold": None if complete.empty else float(complete["mean"].max()),
         "complete": len(complete),
         "statuses": board.status.value_counts().to_dict(),
+        "first_complete_at": search.best_so_far[0][0] if search.best_so_far else None,
+        "fold_models": sum(len(member.pipelines) for member in model.ensemble_),
         "unused_seconds": max(0.0, budget - wall),
-        "cut_off_seconds": float((cut_off.fit_seconds * cut_off.folds).sum()),
+        "cut_off_seconds": search.cut_off_seconds,
         "xgboost": mean_average_precision(y_test, plain.predict_proba(X_test)),
         "xgboost_seconds": time.perf_counter() - started,
     }
@@ -134,12 +134,12 @@ def one_core_taken(is_busy):
         process.wait()
 
 
-def line_of(name, budget, is_busy):
+def line_of(code, name, budget, is_busy):
     """Return a run's result line, or its error."""
     command = [sys.executable, __file__, "--one", name, str(budget)]
     with one_core_taken(is_busy):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-    head = {"kind": name, "budget": budget, "busy": is_busy}
+    head = {"code": code, "kind": name, "budget": budget, "busy": is_busy}
     if done.returncode:
         return head | {"error": done.stderr.strip().rpartition("\n")[-1]}
     return head | json.loads(done.stdout.strip().rpartition("\n")[-1])
@@ -155,11 +155,11 @@ def read_lines(path):
 def table_in_markdown(lines):
     """Return the runs as a table."""
     head = (
-        "| table | budget | one core taken | wall s | complete | served | XGBoost "
-        "| unused s | cut off s |\n|:--|--:|:--|--:|--:|--:|--:|--:|--:|"
+        "| code | table | budget | one core taken | wall s | complete | served "
+        "| XGBoost | unused s | cut off s |\n|:--|:--|--:|:--|--:|--:|--:|--:|--:|--:|"
     )
     rows = [
-        f"| {r['kind']} | {r['budget']:g} | {'yes' if r['busy'] else 'no'} "
+        f"| {r['code']} | {r['kind']} | {r['budget']:g} | {'yes' if r['busy'] else 'no'} "
         + (
             f"| {r['error']} |"
             if "error" in r
@@ -178,6 +178,7 @@ def main():
     )
     parser.add_argument("--budgets", type=float, nargs="+", default=[20.0, 60.0])
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--code", default="now", help="what the code is called")
     parser.add_argument("--busy", action="store_true", help="take one core away")
     parser.add_argument("--out", type=Path, default=Path("budget.jsonl"))
     parser.add_argument("--table", type=Path, help="print a file of runs, run nothing")
@@ -190,12 +191,14 @@ def main():
         name, budget = args.one
         print(json.dumps(measured(KINDS[name], float(budget))))
         return
-    known = {(r["kind"], r["budget"], r["busy"]) for r in read_lines(args.out)}
+    known = {
+        (r["code"], r["kind"], r["budget"], r["busy"]) for r in read_lines(args.out)
+    }
     for budget in args.budgets:
         for name in args.kinds:
-            if (name, budget, args.busy) in known:
+            if (args.code, name, budget, args.busy) in known:
                 continue
-            line = line_of(name, budget, args.busy)
+            line = line_of(args.code, name, budget, args.busy)
             with args.out.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
             print(json.dumps(line), flush=True)

@@ -125,7 +125,7 @@ def test_above_the_limit_only_the_best_keeps_its_models(folder):
 
 def test_a_model_that_is_too_large_is_not_kept(tmp_path):
     problem = problem_of(*numeric())
-    small = ModelFolder(tmp_path, 4_000)
+    small = ModelFolder(tmp_path, 10**9, max_model_bytes=1_000)
     assert evaluate(FOREST, 0, Inline(problem), models=small).model is None
     assert evaluate(PLAIN, 0, Inline(problem), models=small).model is None
     assert list(tmp_path.iterdir()) == []

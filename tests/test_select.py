@@ -27,9 +27,8 @@ from autoimb._select.honest_score import honest_score
 from autoimb._select.select import select
 from autoimb._select.selection import Selection
 from autoimb._select.time_reserve import (
+    LastSteps,
     affordable_size,
-    last_seconds,
-    members_seconds,
     pace_of,
     reserved_seconds,
 )
@@ -277,9 +276,9 @@ def test_what_is_planned_fits_the_time_and_is_all_that_fits(
         fits = [option for option in options if options[option] <= seconds]
         planned = plan_repeats(finalists, context, seconds, size=1)
         if not fits:
-            assert planned == RepeatPlan(0, 0.0)
+            assert planned == RepeatPlan(0, 0, 0.0)
             continue
-        assert planned == RepeatPlan(max(fits)[0], options[max(fits)])
+        assert planned == RepeatPlan(*max(fits), options[max(fits)])
         # What was kept back for it is enough for it.
         again = plan_repeats(finalists, context, planned.seconds, size=1)
         assert again == planned
@@ -320,7 +319,7 @@ def test_only_candidates_on_the_same_folds_compete(monkeypatch, size, n_rescored
     """The luckiest of those that were not scored again never wins."""
     monkeypatch.setattr("autoimb._select.ensemble.MAX_OF_A_FAMILY", 12)
     monkeypatch.setattr("autoimb._select.finalists._FEWEST_FINALISTS", 12)
-    plan = RepeatPlan(n_rescored, 1.0)
+    plan = RepeatPlan(n_rescored, 1, 1.0)
     monkeypatch.setattr("autoimb._select.select.plan_repeats", lambda *_, **__: plan)
     catalogue = CATALOGUE.with_entry("family", DIAL)
     problem = problem_of(
@@ -694,14 +693,14 @@ def classes_of(n, k):
     return np.eye(k)[y] + np.arange(n)[:, np.newaxis] / n, y
 
 
-@pytest.mark.parametrize("size", [1, 12])
-@pytest.mark.parametrize("seconds_of", [last_seconds, members_seconds])
-def test_time_kept_grows_with_rows_repeats_classes_and_members(seconds_of, size):
+@pytest.mark.parametrize("n_members", [1, 12])
+@pytest.mark.parametrize("kind", ["rest_s", "choice_s"])
+def test_time_kept_grows_with_rows_repeats_and_classes(kind, n_members):
     def seconds(n=1000, k=3, n_repeats=1):
-        problem = problem_of(*classes_of(n, k), cv=3, repeats=n_repeats)
-        return seconds_of(problem, size)
+        problem = problem_of(*classes_of(n, k), cv=3)
+        return getattr(LastSteps(problem, n_members, 12, n_repeats), kind)
 
-    if seconds_of is members_seconds and size == 1:
+    if kind == "choice_s" and n_members == 1:
         assert seconds() == 0  # there is nothing to choose
         return
     # As long as there are as many draws, it is linear in the rows.
@@ -714,17 +713,19 @@ def test_time_kept_grows_with_rows_repeats_classes_and_members(seconds_of, size)
     assert seconds() < 1.5  # of which one is for any table
 
 
-def test_time_kept_grows_with_the_members():
+def test_time_kept_grows_with_members_and_candidates():
     problem = problem_of(*classes_of(1000, 3), cv=3)
-    for seconds_of in (last_seconds, members_seconds):
-        assert seconds_of(problem, 1) < seconds_of(problem, 12)
-    assert members_seconds(problem, 2) < members_seconds(problem, 12)
+    one, few, many = (LastSteps(problem, size, 5) for size in (1, 2, 12))
+    assert one.choice_s < few.choice_s < many.choice_s
+    assert one.rest_s < few.rest_s == many.rest_s
+    assert few.rest_s < LastSteps(problem, 2, 15).rest_s
+    assert LastSteps(problem, 2, 99).rest_s == LastSteps(problem, 2, 20).rest_s
 
 
 def test_the_threshold_of_many_classes_takes_a_search_for_each():
     """Time for it is kept by the square of the number of classes."""
     few, twice = (
-        last_seconds(problem_of(*classes_of(2400, k), cv=3), 1) for k in (20, 40)
+        LastSteps(problem_of(*classes_of(2400, k), cv=3), 1, 5).rest_s for k in (20, 40)
     )
     assert (twice - 1) / (few - 1) > 2.2
 
@@ -733,7 +734,8 @@ def test_an_ensemble_has_the_members_that_half_of_the_budget_is_enough_for():
     problem = problem_of(*classes_of(3000, 9), cv=3, repeats=3)
 
     def needed(size):
-        return last_seconds(problem, size) + members_seconds(problem, size)
+        steps = LastSteps(problem, size, 20)
+        return steps.rest_s + steps.choice_s
 
     for size in (12, 7, 2):
         enough, less = (Deadline(share * needed(size)) for share in (2.001, 1.999))
@@ -747,9 +749,10 @@ def test_an_ensemble_has_the_members_that_half_of_the_budget_is_enough_for():
 def test_the_search_has_half_of_any_budget_less_what_fits_take(n_complete):
     problem = problem_of(*classes_of(3000, 40), cv=3)
     records = [record(n, 0.5, family=f) for n, f in enumerate(FAMILIES)][:n_complete]
-    assert last_seconds(problem, 12) > 2
-    found = reserved_seconds(records, context_of(problem), Deadline(4.0), size=12)
-    assert found == pytest.approx(2.0)
+    found = reserved_seconds(
+        records, context_of(problem), Deadline(1.0), size=12, refits=True
+    )
+    assert found == pytest.approx(0.5)
 
 
 def slow_calibrations(monkeypatch, factor):

@@ -17,9 +17,15 @@ def strategy(family, **params):
     return Strategy.of(CATALOGUE, family=(family, params))
 
 
-def took(seconds, predict_seconds=0.0):
+def took(seconds, predict_seconds=0.0, *, wall_per_cpu=1.0):
     """Return the result of an evaluation that took so long."""
-    return FoldResult(0, "ok", predict_seconds=predict_seconds, seconds=seconds)
+    return FoldResult(
+        0,
+        "ok",
+        predict_seconds=predict_seconds,
+        seconds=seconds,
+        wall_per_cpu=wall_per_cpu,
+    )
 
 
 def estimate_of(*fits, n_columns=10, n_classes=2):
@@ -88,6 +94,15 @@ def test_a_fit_on_a_sample_tells_of_one_on_all_rows():
     assert seconds == pytest.approx(5.0, rel=1e-3)
 
 
+def test_a_resampler_has_seconds_of_its_own_once_they_are_known():
+    under = Strategy.of(CATALOGUE, family="xgboost", resampler="random_under")
+    estimate = estimate_of(("xgboost", 100, 4.0))
+    assert estimate.seconds(under, 100) == pytest.approx(4.0)
+    estimate.note(under, 100, took(0.1))
+    assert estimate.seconds(under, 100) == pytest.approx(0.1)
+    assert estimate.seconds(strategy("xgboost"), 100) == pytest.approx(4.0)
+
+
 def test_predictions_take_as_long_however_many_rows_were_trained_on():
     estimate = estimate_of()
     estimate.note(strategy("xgboost"), MANY_CELLS, took(9.0, predict_seconds=7.0))
@@ -124,14 +139,32 @@ def test_what_others_took_is_forgotten_once_a_family_is_known():
 # --- a machine that becomes slower, or faster
 
 
+def worked(estimate, factor, *, alone=1.0, n=3):
+    """Note evaluations on a machine where all takes so many times longer."""
+    for family, seconds in (("xgboost", 1.0), ("extra_trees", 2.0)) * n:
+        result = took(factor * seconds, wall_per_cpu=factor * alone)
+        estimate.note(strategy(family), 100, result)
+
+
 @pytest.mark.parametrize("factor", [2.0, 4.0])
-def test_forecasts_follow_the_machine_both_ways(factor):
+@pytest.mark.parametrize(("n_threads", "alone"), [(1, 1.0), (2, 0.6)])
+def test_forecasts_follow_the_machine_both_ways(factor, n_threads, alone):
     """Another program takes the cores for a while: all families are slow, then none."""
-    usual = [("xgboost", 100, 1.0), ("extra_trees", 100, 2.0)] * 4
-    busy = [("xgboost", 100, factor), ("extra_trees", 100, 2 * factor)] * 3
-    met = [*usual, ("tabm", 100, 5.0)]
-    during, after = estimate_of(*met, *busy), estimate_of(*met, *busy, *usual)
-    for family, seconds in (("xgboost", 1.0), ("extra_trees", 2.0), ("tabm", 5.0)):
-        slow = during.seconds(strategy(family), 100)
-        assert slow == pytest.approx(factor * seconds, rel=0.35)
-        assert after.seconds(strategy(family), 100) < 1.6 * seconds
+    estimate = TimeEstimate(CATALOGUE, 10, 2, n_threads)
+    usual = {"xgboost": 1.0, "extra_trees": 2.0, "tabm": 5.0}
+    estimate.note(strategy("tabm"), 100, took(5.0, wall_per_cpu=alone))
+    worked(estimate, 1.0, alone=alone)
+    for slowness in (1.0, factor, 1.0):
+        worked(estimate, slowness, alone=alone)
+        for family, seconds in usual.items():
+            expected = estimate.seconds(strategy(family), 100)
+            assert expected == pytest.approx(slowness * seconds, rel=0.01)
+
+
+def test_a_quick_candidate_does_not_make_the_machine_look_fast():
+    """One of the same family may take a tenth of the time: it sees fewer rows."""
+    estimate = estimate_of(("xgboost", 100, 3.0), *[("extra_trees", 100, 2.0)] * 3)
+    for _ in range(5):
+        estimate.note(strategy("extra_trees"), 100, took(0.2))
+    assert estimate.slowness == 1.0
+    assert estimate.seconds(strategy("xgboost"), 100) == pytest.approx(3.0)

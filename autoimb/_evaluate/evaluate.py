@@ -47,6 +47,7 @@ from autoimb._evaluate.out_of_fold import FoldResult
 
 _STAGES = (0.125, 0.25, 0.35, 0.5, 0.7, 1.0)  # shares of the rounds that are fitted
 _LEAST_ROUNDS = 10
+_LEAST_CPU_S = 1e-3
 
 
 def evaluate(
@@ -89,7 +90,8 @@ def evaluate(
         result = FoldResult(
             number, status, fit_seconds=spent, reason=reason, seconds=spent
         )
-    return replace(result, cpu_seconds=time.process_time() - cpu)
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - started
+    return replace(result, cpu_seconds=cpu, wall_per_cpu=wall / max(cpu, _LEAST_CPU_S))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -58,7 +58,10 @@ class ModelFolder:
 
     path: Path
     max_bytes: int
-    """Of all pipelines together, for each pipeline the fourth part of it."""
+    """Of all pipelines together."""
+    max_model_bytes: int = 2**26
+    """Of one pipeline. To write and read more takes longer than it is worth: a forest
+    of many rows and classes takes gigabytes."""
 
     def keep(self, pipeline: Pipeline, encoded_by: Hashable) -> KeptModel | None:
         """Write a fitted pipeline; None if it is too large or cannot be written."""
@@ -67,19 +70,22 @@ class ModelFolder:
         path = self.path / f"{uuid4().hex}.model"
         try:
             with path.open("wb") as file:
-                limited = _LimitedFile(file, self.max_bytes // 4)
+                limited = _LimitedFile(file, self._limit)
                 _dump(pipeline, limited)
         except Exception:  # noqa: BLE001  it may be too large, or hold what no pickle can
             path.unlink(missing_ok=True)
             return None
         return KeptModel(path, limited.n_bytes, encoded_by)
 
+    @property
+    def _limit(self) -> int:
+        return min(self.max_bytes, self.max_model_bytes)
+
     def _sent(self, pipeline: Pipeline, encoded_by: Hashable) -> KeptModel | None:
         """Return a fitted pipeline that travels with its result; None if too large."""
         buffer = io.BytesIO()
         try:
-            limit = min(self.max_bytes // 4, _MOST_SENT)
-            _dump(pipeline, _LimitedFile(buffer, limit))
+            _dump(pipeline, _LimitedFile(buffer, min(self._limit, _MOST_SENT)))
         except Exception:  # noqa: BLE001  as above
             return None
         content = buffer.getvalue()

@@ -29,21 +29,13 @@ _RIDGE = 1e-3
 """Ridge penalty of the distance to the identity, in rows of the rarest class: decides
 only for separable data, where the likelihood has no maximum."""
 
-_MAX_STEPS = 50
-"""Newton steps: about six are needed, some twenty for separable data."""
-
-_MOST_ROWS = 40_000
-"""Of one class that a fit looks at: of more, half of these are the ones with the lowest
-probability of their class, which matter most, and half stand for all the others."""
-
+_MAX_STEPS = 50  # of Newton: about six are needed, some twenty for separable data
+_MOST_ROWS = 40_000  # of a class that a fit looks at
 _STARTING_ROWS = 20_000
 """With more rows, a fit on about so many is where the fit on all rows starts."""
 
-_ROWS_AT_ONCE = 16_384
-"""Rows whose loss is summed at a time: they stay in the cache."""
-
-_CONVERGED = 1e-10
-"""A step that is expected to gain less than this share of the loss is the last one."""
+_ROWS_AT_ONCE = 16_384  # whose loss is summed at a time: they stay in the cache
+_CONVERGED = 1e-10  # share of the loss that a step gains, below which it is the last
 
 _MIN_SLOPE = 1e-2
 """With a lower slope, scores rank next to nothing or wrongly: they stay as they are."""
@@ -238,7 +230,10 @@ def cross_fitted(  # noqa: PLR0917  (those of `fit_calibration`, and its result)
 
 
 def _thinned(y: IntArray, proba: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Return the rows that a fit looks at, and how many rows each stands for."""
+    """Return the rows that a fit looks at, and how many rows each stands for.
+
+    Of a large class, half of them are those with the lowest probability of their class.
+    """
     places, shares = [], []
     for code in range(proba.shape[1]):
         rows = np.flatnonzero(y == code)
@@ -252,9 +247,7 @@ def _thinned(y: IntArray, proba: FloatArray) -> tuple[IntArray, FloatArray]:
             rows = rows[np.append(low, rest)]
         places.append(rows)
         shares.append(share)
-    at = np.concatenate(places)
-    order = np.argsort(at)
-    return at[order], np.concatenate(shares)[order]
+    return np.concatenate(places), np.concatenate(shares)
 
 
 def _fit(  # noqa: PLR0917  (those of `cross_fitted`)

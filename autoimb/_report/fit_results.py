@@ -11,7 +11,7 @@ from autoimb._metrics.bootstrap import Difference
 from autoimb._search.trials import TrialRecord, complete, leaderboard, with_finalists
 from autoimb._select.ensemble import EnsembleScoring
 from autoimb._select.honest_score import HonestScore, honest_score
-from autoimb._select.time_reserve import report_seconds
+from autoimb._select.time_reserve import LastSteps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,12 +70,12 @@ class FitResults:
     @cached_property
     def honest(self) -> HonestScore:
         """What to expect on new data: of the fitted model, if that is not the best."""
-        report = self.selection.pace * report_seconds(self.problem)
+        report_s = LastSteps.after(self.selection, self.problem).report_s
         return honest_score(
             self.candidates,
             self.selection,
             self._ensemble_scoring,
-            self.deadline.with_reserve(report),
+            self.deadline.with_reserve(self.selection.pace * report_s),
         )
 
     @cached_property

@@ -92,7 +92,7 @@ class Fidelity:
         n_rows = row_sample.n_rows or self.n_rows
         return self.n_rounds * self.estimate.seconds(strategy, n_rows)
 
-    def limit_s(self, left_s: float, n_fits: int) -> float:
+    def limit_s(self, left_s: float, n_fits: float) -> float:
         """Return the seconds after which one of so many fits to come is stopped."""
         planned = _OVERRUN * self.share_s / self.n_rounds
         return min(left_s / n_fits, max(_LEAST_LIMIT_S, planned))
@@ -104,7 +104,7 @@ class Fidelity:
         return samples[place] if place < len(samples) else None
 
     def plan(
-        self, candidate: RunningTrial, left_s: float, n_fits: int, *, is_first: bool
+        self, candidate: RunningTrial, left_s: float, n_fits: float, *, is_first: bool
     ) -> Verdict | None:
         """Choose the rows of a candidate that begins; return why it ends, if it does.
 

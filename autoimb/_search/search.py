@@ -31,6 +31,7 @@ from autoimb._search.study import quiet_optuna
 from autoimb._search.time_estimate import TimeEstimate
 from autoimb._search.trials import (
     CUT_OFF,
+    REFIT_FACTOR,
     WORTH_ANOTHER_TRY,
     Progress,
     SearchOutcome,
@@ -164,6 +165,7 @@ class _Search:
                 problem.catalogue,
                 len(problem.table.schema.columns),
                 problem.table.n_classes,
+                problem.n_threads,
             ),
             fit_deadline,
             n_rows=max(len(problem.folds[n].train_idx) for n in self.numbers),
@@ -363,12 +365,13 @@ class _Search:
     def _start(self, candidate: RunningTrial, task: FoldTask) -> bool:
         """Submit one fold of a candidate; return False if it cannot end in time.
 
-        The time limit of a fold leaves time for the other folds. If the candidate wins,
-        its fold models can predict.
+        The time limit of a fold leaves time for the other folds, and for a refit if its
+        fold models were too large to be kept.
         """
         left = self.deadline.remaining_s
         n_missing = sum(number not in candidate.results for number in self.numbers)
-        n_fits = ceil(n_missing / self.context.n_workers)
+        is_refitted = not all(result.model for result in candidate.results.values())
+        n_fits = ceil(n_missing / self.context.n_workers) + REFIT_FACTOR * is_refitted
         if candidate.verdict is None and not candidate.pending:
             is_first = self.best is None
             candidate.verdict = self.fidelity.plan(

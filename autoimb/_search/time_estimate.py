@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import chain
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _LAST = 8  # fits of a family that are remembered: its parameters drift with the search
 _DISTURBED = 4  # fits of a family of which the slowest is left out
 _MIN_FAMILIES = 3  # with fits: one or two may be slow for their cost on these data
+_TELLING_S = 0.05  # of an evaluation: shorter ones say little of the machine
 _LAST_SPEEDS = 3  # evaluations by which the speed of the machine is known
 _START_S, _PER_CELL_S = 0.2, 4e-6
 """Seconds of a fit of cost 1: of any table, and for each cell of encoded rows (one core
@@ -40,39 +42,65 @@ class TimeEstimate:
     catalogue: Catalogue
     n_columns: int
     n_classes: int
-    _fits: dict[str, deque[tuple[float, float]]] = field(default_factory=dict)
-    """By family: seconds per expected second of a fit, and seconds of the rest, both at
-    the machine's usual speed. Validation rows are the same for all training rows."""
+    n_threads: int = 1
+    """Of one evaluation."""
+    _fits: dict[tuple[str, str], deque[tuple[float, float]]] = field(
+        default_factory=dict
+    )
+    """By family and resampler: seconds per expected second of a fit, and seconds of the
+    rest, both on an idle machine. Validation rows are the same for all training rows.
+    """
     _slowness: deque[float] = field(default_factory=lambda: deque(maxlen=_LAST_SPEEDS))
-    """Seconds of the last evaluations relative to those of their families before."""
+    """How many times longer the last evaluations took than they do alone."""
+    _alone: dict[str, float] = field(default_factory=dict)
+    """By family: seconds of the clock for each of processor time, on an idle machine.
+    """
 
     @property
     def slowness(self) -> float:
-        """How much longer than before everything takes; below 1 for less long."""
+        """How many times longer everything takes, since other programs run as well."""
         is_known = len(self._slowness) == _LAST_SPEEDS
         return median(self._slowness) if is_known else 1.0
 
     def note(self, strategy: Strategy, n_rows: int, result: FoldResult) -> None:
         """Remember an evaluation with so many training rows."""
-        fits = self._fits.setdefault(strategy.family.name, deque(maxlen=_LAST))
+        kind = strategy.family.name, strategy.resampler.name
+        fits = self._fits.setdefault(kind, deque(maxlen=_LAST))
         rest = result.predict_seconds
         fit = max(result.seconds, result.fit_seconds) - rest
         expected = self._expected(strategy, n_rows)
-        if fits:
-            usual = median(ratio * expected + rest for ratio, rest in fits)
-            self._slowness.append((fit + rest) / usual)
+        if fit + rest >= _TELLING_S:
+            self._slowness.append(self._slowness_of(strategy, result))
         fits.append((fit / expected / self.slowness, rest / self.slowness))
+
+    def _slowness_of(self, strategy: Strategy, result: FoldResult) -> float:
+        """Return how many times longer an evaluation took than it does alone.
+
+        One thread alone has all of a processor. How far a family uses several threads
+        is not known: what was seen at best stands for it.
+        """
+        found = max(1 / self.n_threads, result.wall_per_cpu)
+        usual = 1.0 if self.n_threads == 1 else found
+        name = strategy.family.name
+        self._alone[name] = min(self._alone.get(name, usual), found)
+        return max(1.0, found / self._alone[name])
 
     def seconds(self, strategy: Strategy, n_rows: int) -> float:
         """Return the expected seconds of an evaluation with so many training rows."""
-        expected, own = self._expected(strategy, n_rows), strategy.family.name
-        if fits := self._fits.get(own):
+        expected = self._expected(strategy, n_rows)
+        family, resampler = strategy.family.name, strategy.resampler.name
+        of_family = [fits for (name, _), fits in self._fits.items() if name == family]
+        if of_family:
+            fits = self._fits.get((family, resampler)) or list(chain(*of_family))
             usual = sorted(ratio * expected + rest for ratio, rest in fits)
             return usual[-1 if len(fits) < _DISTURBED else -2] * self.slowness
-        if len(self._fits) < _MIN_FAMILIES:
+        others = {
+            name: median(ratio for ratio, _ in fits)
+            for (name, _), fits in self._fits.items()
+        }
+        if len(others) < _MIN_FAMILIES:
             return expected * self.slowness
-        others = [median(ratio for ratio, _ in fits) for fits in self._fits.values()]
-        return expected * median(others) * self.slowness
+        return expected * median(others.values()) * self.slowness
 
     def _expected(self, strategy: Strategy, n_rows: int) -> float:
         """Return the seconds of a fit before any was measured.

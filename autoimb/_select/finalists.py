@@ -45,9 +45,10 @@ def choose_finalists(complete: Sequence[TrialRecord], size: int) -> list[TrialRe
 
 @dataclass(frozen=True, slots=True)
 class RepeatPlan:
-    """How many finalists to score on further repeats, 0 for none, and the seconds."""
+    """How many finalists to score on how many further repeats, and the seconds."""
 
     n_finalists: int
+    n_repeats: int
     seconds: float
 
 
@@ -72,8 +73,8 @@ def plan_repeats(
             for n in range(len(sizes))
         ]
         if in_time := [span for span in spans if span <= seconds]:
-            return RepeatPlan(n_finalists, in_time[-1])
-    return RepeatPlan(0, 0.0)
+            return RepeatPlan(n_finalists, len(in_time), in_time[-1])
+    return RepeatPlan(0, 0, 0.0)
 
 
 def _expected_seconds(

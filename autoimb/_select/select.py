@@ -21,9 +21,8 @@ from autoimb._select.ensemble import (
 from autoimb._select.finalists import choose_finalists, plan_repeats, rescore
 from autoimb._select.selection import Selection
 from autoimb._select.time_reserve import (
+    LastSteps,
     further_refit_seconds,
-    last_seconds,
-    members_seconds,
     pace_of,
     refit_seconds,
 )
@@ -54,7 +53,8 @@ def select(
     """
     problem, usable = context.problem, [r for r in complete if r.results]
     pace = pace_of(usable[0], problem, deadline)
-    last = pace * (last_seconds(problem, size) + members_seconds(problem, size))
+    steps = LastSteps(problem, min(size, len(usable)), len(usable))
+    last = pace * (steps.choice_s + steps.rest_s)
     most = deadline.remaining_s - last
     in_time = [r for r in usable if r.has_models or r.refit_seconds <= most]
     finalists = choose_finalists(in_time or usable, size)

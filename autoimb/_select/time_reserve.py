@@ -8,6 +8,7 @@ of about 1.5 there. A slower or busier machine is noticed by its pace.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from autoimb._execution.deadline import Deadline
     from autoimb._search.trials import TrialRecord
     from autoimb._select.ensemble import Member
+    from autoimb._select.selection import Selection
 
 _REFIT_SHARE = 0.15
 """Of the budget, for fitting the best on all rows; where it takes more, its fold models
@@ -52,51 +54,70 @@ _FASTEST, _SLOWEST = 1.0, 4.0  # pace
 _SURE_SECONDS = 0.02  # of a calibration: shorter ones say nothing of the pace
 
 
-def _n_scores(problem: Problem) -> int:
-    """Return how many scores a candidate has in one repeat."""
-    return len(problem.table.y) * problem.table.n_classes
+@dataclass(frozen=True, slots=True)
+class LastSteps:
+    """What the steps after the search work on, and how long they take but for fits."""
 
+    problem: Problem
+    n_members: int
+    """Of an ensemble, or 1."""
+    n_candidates: int
+    """That hold scores."""
+    n_repeats: int = 1
+    """On which the members were scored."""
 
-def _n_repeats(problem: Problem) -> int:
-    return len({fold.repeat for fold in problem.folds})
+    @classmethod
+    def after(cls, selection: Selection, problem: Problem) -> LastSteps:
+        """Return the steps that follow a selection."""
+        n_repeats = len(
+            {problem.folds[r.number].repeat for r in selection.winner.results}
+        )
+        return cls(
+            problem,
+            len(selection.members),
+            max(_N_COMPARED, len(selection.finalists)),
+            max(1, n_repeats),
+        )
 
+    @property
+    def choice_s(self) -> float:
+        """Seconds to choose the members: all are calibrated on all repeats' folds."""
+        if self.n_members == 1:
+            return 0.0
+        calibrations = self.n_members * _CALIBRATION_SECONDS
+        return (calibrations + _MEAN_SECONDS) * self._n_scores * self.n_repeats
 
-def members_seconds(problem: Problem, size: int) -> float:
-    """Return about how long it takes to choose so many members at most.
+    @property
+    def report_s(self) -> float:
+        """Seconds of the report."""
+        every = self._n_scores * self.n_repeats
+        return _FIXED_SECONDS / 2 + _REPORT_SECONDS * every
 
-    Each is calibrated on the folds of all repeats.
-    """
-    if size == 1:
-        return 0.0
-    every = _n_scores(problem) * _n_repeats(problem)
-    return (size * _CALIBRATION_SECONDS + _MEAN_SECONDS) * every
+    @property
+    def rest_s(self) -> float:
+        """Seconds of calibration, threshold, honest estimate and report.
 
+        Every draw of the honest estimate chooses among candidates, which are calibrated
+        on the first repeat.
+        """
+        n_rows, n_classes = len(self.problem.table.y), self.problem.table.n_classes
+        first, n_draws = self._n_scores, most_draws(n_rows)
+        every = first * self.n_repeats
+        is_binary = self.problem.table.pos is not None
+        of_rule = _CUT_SECONDS if is_binary else _WEIGHTS_SECONDS * n_classes
+        seconds = _FIXED_SECONDS / 2 + self.report_s
+        seconds += (_CALIBRATION_SECONDS + of_rule) * every
+        seconds += n_draws * _RANKING_SECONDS * first
+        if self.n_members > 1:
+            n_compared = min(_N_COMPARED, self.n_candidates)
+            seconds += _MEAN_SECONDS * every
+            seconds += n_compared * _CALIBRATION_SECONDS * first
+            seconds += n_draws * _CHOICE_SECONDS * n_rows
+        return seconds
 
-def report_seconds(problem: Problem) -> float:
-    """Return about how long the report takes."""
-    every = _n_scores(problem) * _n_repeats(problem)
-    return _FIXED_SECONDS / 2 + _REPORT_SECONDS * every
-
-
-def last_seconds(problem: Problem, size: int) -> float:
-    """Return about how long calibration, threshold, honest estimate and report take.
-
-    Every draw of the honest estimate chooses among candidates, which are calibrated on
-    the first repeat. `size` is how many members an ensemble has at most.
-    """
-    n_rows, n_classes = len(problem.table.y), problem.table.n_classes
-    first = _n_scores(problem)
-    every, n_draws = first * _n_repeats(problem), most_draws(n_rows)
-    is_binary = problem.table.pos is not None
-    of_rule = _CUT_SECONDS if is_binary else _WEIGHTS_SECONDS * n_classes
-    seconds = _FIXED_SECONDS / 2 + report_seconds(problem)
-    seconds += (_CALIBRATION_SECONDS + of_rule) * every
-    seconds += n_draws * _RANKING_SECONDS * first
-    if size > 1:
-        seconds += _MEAN_SECONDS * every
-        seconds += _N_COMPARED * _CALIBRATION_SECONDS * first
-        seconds += n_draws * _CHOICE_SECONDS * n_rows
-    return seconds
+    @property
+    def _n_scores(self) -> int:
+        return len(self.problem.table.y) * self.problem.table.n_classes
 
 
 def affordable_size(problem: Problem, size: int, deadline: Deadline) -> int:
@@ -107,8 +128,8 @@ def affordable_size(problem: Problem, size: int, deadline: Deadline) -> int:
     if deadline.time_limit_s is None:
         return size
     for n_members in range(size, 1, -1):
-        seconds = last_seconds(problem, n_members) + members_seconds(problem, n_members)
-        if seconds <= _LAST_SHARE * deadline.time_limit_s:
+        steps = LastSteps(problem, n_members, _N_COMPARED)
+        if steps.choice_s + steps.rest_s <= _LAST_SHARE * deadline.time_limit_s:
             return n_members
     return 1
 
@@ -119,7 +140,7 @@ def pace_of(record: TrialRecord, problem: Problem, deadline: Deadline) -> float:
     The calibration of a candidate, which most of them need, is timed. Without a time
     limit nothing is.
     """
-    expected = _CALIBRATION_SECONDS * _n_scores(problem)
+    expected = _CALIBRATION_SECONDS * len(problem.table.y) * problem.table.n_classes
     if deadline.time_limit_s is None or expected < _SURE_SECONDS or not record.results:
         return 1.0
     started = time.monotonic()
@@ -178,16 +199,14 @@ def reserved_seconds(
     """
     if deadline.time_limit_s is None:
         return 0.0
-    finalists = choose_finalists(complete, size) if complete else []
-    n_members = len(_likely_members(finalists, size)) if complete else size
-    last = last_seconds(context.problem, size)
-    last += members_seconds(context.problem, n_members)
-    last = min(last, _LAST_SHARE * deadline.time_limit_s)
+    budget_s, problem = deadline.time_limit_s, context.problem
     if not complete:
-        return last
-    repeats = plan_repeats(
-        finalists, context, _REPEATS_SHARE * deadline.time_limit_s, size=size
-    )
+        return min(LastSteps(problem, size, size).rest_s, _LAST_SHARE * budget_s)
+    finalists = choose_finalists(complete, size)
+    repeats = plan_repeats(finalists, context, _REPEATS_SHARE * budget_s, size=size)
+    n_members = len(_likely_members(finalists, size))
+    steps = LastSteps(problem, n_members, len(complete), 1 + repeats.n_repeats)
+    last = min(steps.choice_s + steps.rest_s, _LAST_SHARE * budget_s)
     best = refit_seconds(complete[0], deadline, refits=refits)
     further = further_refit_seconds(finalists, size, deadline, refits=refits)
     return last + best + further + _SLACK * repeats.seconds
