@@ -31,7 +31,7 @@ SWITCHES = {
     "everything on": (),
     "no racing": ("racing",),
     "no encoded folds kept": ("cache",),
-    "no sample first": ("sample",),
+    "no samples": ("sample",),
     "rounds not chosen": ("rounds",),
     "all off": ("racing", "cache", "sample", "rounds"),
 }
@@ -49,7 +49,7 @@ def switched_off(names):
     if "cache" in names:
         _estimator._CACHE_BYTES = 0
     if "sample" in names:
-        _row_samples._SAMPLED_ABOVE = float("inf")
+        _row_samples._SMALLEST = float("inf")
     if "rounds" in names:
         for family in CATALOGUE.entries["family"].values():
             object.__setattr__(family, "staged_proba", "")
@@ -148,6 +148,8 @@ def fit_once(args):
         "wall": wall,
         "tail": wall - seen["start-up"] - seen["search"],
         "status": status,
+        "unused": max(0.0, args.time_budget - wall),
+        "cut off": model.report().data.search.cut_off_seconds,
         "judged": sum(status.get(s, 0) for s in ("complete", "dropped", "failed")),
         "best": model.best_score_,
         "winner": str(model.best_strategy_),
@@ -185,6 +187,9 @@ def overhead(args):
             / seen["cpu"],
             "tail s": seen["tail"],
             "candidates": seen["judged"],
+            "unused s": seen["unused"],
+            "cut off s": seen["cut off"],
+            "waste %": 100 * (seen["unused"] + seen["cut off"]) / args.time_budget,
         }
     print_table("data", rows)
 
