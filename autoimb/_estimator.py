@@ -42,6 +42,7 @@ from autoimb._metrics.metrics import resolve_metric
 from autoimb._report.build import build_report, settings_of, with_decision, with_refit
 from autoimb._report.extra_sections import with_extra_sections
 from autoimb._report.fit_results import FitResults
+from autoimb._search.fidelity import affordable_folds
 from autoimb._search.progress import call_callbacks, progress_display
 from autoimb._search.search import search
 from autoimb._search.study import (
@@ -141,7 +142,8 @@ default="auto"
         among the candidates.
     cv : int, splitter, iterable or None, default=None
         Cross-validation folds. None chooses their number by the minority rows, from 3
-        folds on large tables to 8 folds with repeats on small ones. An iterable numbers
+        folds on large tables to 8 folds with repeats on small ones; fewer where
+        `time_budget` is short for the table. An iterable numbers
         all rows that are passed to `fit`; a splitter sees those of positive weight.
     ensemble_size : int or "auto", default="auto"
         The most members of an ensemble, which is the weighted mean of several
@@ -384,7 +386,15 @@ default="auto"
             space = SearchSpace.for_data(
                 profile, table, requested_entries(self.get_params(deep=False))
             )
-            problem = self._problem(X, table, space.catalogue, layout, metric)
+            families = space.names["family"]
+            # A later search in the same storage, for longer, has the same folds.
+            limit = deadline if self.storage is None else Deadline(None)
+            most_folds = affordable_folds(
+                space.catalogue, families, table, limit, layout.n_workers
+            )
+            problem = self._problem(
+                X, table, space.catalogue, layout, metric, most_folds=most_folds
+            )
             size = affordable_size(problem, size, deadline)
             study_records = self._open_study(problem, space)
             with _evaluation_context(problem, metric, executor) as context:
@@ -854,6 +864,8 @@ default="auto"
         catalogue: Catalogue,
         layout: Layout,
         metric: Metric,
+        *,
+        most_folds: int | None = None,
     ) -> Problem:
         """Return what every evaluation shares.
 
@@ -865,7 +877,7 @@ default="auto"
             seed = storage.seed()
         if seed is None:
             seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        folds = make_folds(table, self.cv, random_state=seed)
+        folds = make_folds(table, self.cv, random_state=seed, most=most_folds)
         if self.estimator is not None:
             table = table.with_raw_rows(X)
         return Problem(

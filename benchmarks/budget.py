@@ -159,7 +159,8 @@ def table_in_markdown(lines):
         "| XGBoost | unused s | cut off s |\n|:--|:--|--:|:--|--:|--:|--:|--:|--:|--:|"
     )
     rows = [
-        f"| {r['code']} | {r['kind']} | {r['budget']:g} | {'yes' if r['busy'] else 'no'} "
+        f"| {r['code']} | {r['kind']} | {r['budget']:g} "
+        f"| {'yes' if r['busy'] else 'no'} "
         + (
             f"| {r['error']} |"
             if "error" in r

@@ -1,5 +1,6 @@
 """On how many rows a candidate is fitted follows from the time that it would take."""
 
+import numpy as np
 import pytest
 from tables import numeric, problem_of
 
@@ -7,11 +8,12 @@ from autoimb._catalogue import CATALOGUE
 from autoimb._evaluate.out_of_fold import FoldResult
 from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._execution.deadline import Deadline
-from autoimb._search.fidelity import SHARE, Fidelity
+from autoimb._search.fidelity import SHARE, Fidelity, affordable_folds
 from autoimb._search.running_trial import RunningTrial
 from autoimb._search.time_estimate import TimeEstimate
 from autoimb._search.trials import TrialRecord
 from autoimb._strategy.strategy import Strategy
+from autoimb._table.table import check_table
 
 XGBOOST = Strategy.of(CATALOGUE, family="xgboost")
 LINEAR = Strategy.of(CATALOGUE, family="logistic_regression")
@@ -107,10 +109,46 @@ def test_what_cannot_end_in_time_is_not_begun():
 
 
 def test_a_fit_is_stopped_well_after_its_share():
-    fidelity = fidelity_of(1.0)
-    assert fidelity.limit_s(1e9, 1) == pytest.approx(2.5 * SHARE * BUDGET_S / 2)
-    assert fidelity.limit_s(10.0, 5) == pytest.approx(2.0)
-    assert fidelity_of(1.0, budget=4.0).limit_s(4.0, 1) == pytest.approx(2.0)
+    fidelity, candidate = fidelity_of(1.0), candidate_of()
+    assert fidelity.limit_s(candidate, 1e9, 1) == pytest.approx(2.5 * 15.0 / 2)
+    assert fidelity.limit_s(candidate, 10.0, 5) == pytest.approx(2.0)
+    short = fidelity_of(1.0, budget=4.0)
+    assert short.limit_s(candidate, 4.0, 1) == pytest.approx(2.0)
+    slow = fidelity_of(100.0)  # the smallest sample takes more than the share
+    assert slow.limit_s(candidate, 1e9, 1) == pytest.approx(2.5 * 40.0)
+    assert fidelity_of(1.0, budget=None).limit_s(candidate, 1e9, 1) is None
+
+
+# --- how many folds
+
+
+def table_of(n_rows, n_columns, n_classes):
+    rng = np.random.default_rng(0)
+    y = np.append(np.repeat(np.arange(n_classes), 20), np.zeros(n_rows, dtype=int))
+    return check_table(rng.normal(size=(len(y), n_columns)), y)
+
+
+def folds_of(budget, shape=(6_000, 40, 5), families=("logistic_regression", "xgboost")):
+    table = table_of(*shape)
+    return affordable_folds(CATALOGUE, families, table, Deadline(budget), 2)
+
+
+def test_short_budgets_have_fewer_folds_for_all_candidates():
+    found = [folds_of(budget) for budget in (1e4, 60.0, 20.0, 10.0, 5.0)]
+    assert found == sorted(found, reverse=True)
+    assert found[0] > 8
+    assert found[-1] == 3
+    assert 3 < found[1] < found[0]
+    assert folds_of(None) is None
+
+
+def test_many_classes_have_fewer_folds_and_quick_families_more():
+    assert folds_of(30.0, (6_000, 40, 2)) > folds_of(30.0, (6_000, 40, 8))
+    assert folds_of(30.0, families=["logistic_regression"]) > folds_of(30.0)
+
+
+def test_rows_beyond_a_small_sample_take_no_folds_away():
+    assert folds_of(30.0, (6_000, 10, 3)) == folds_of(30.0, (60_000, 10, 3))
 
 
 # --- more rows for the best

@@ -15,6 +15,7 @@ from sklearn.model_selection import (
     StratifiedKFold,
     StratifiedShuffleSplit,
 )
+from tables import numeric
 
 from autoimb._table.folds import describe_folds, make_folds
 from autoimb._table.table import check_table
@@ -344,3 +345,11 @@ def test_folds_travel_to_workers():
     np.testing.assert_array_equal(
         pickle.loads(pickle.dumps(fold)).val_idx, fold.val_idx
     )
+
+
+def test_where_time_is_short_there_are_fewer_folds_unless_the_user_says_how_many():
+    table = check_table(*numeric(400, 40))
+    assert len(make_folds(table, random_state=0, n_repeats=1)) == 8
+    assert len(make_folds(table, random_state=0, n_repeats=1, most=4)) == 4
+    assert len(make_folds(table, random_state=0, n_repeats=1, most=99)) == 8
+    assert len(make_folds(table, 6, random_state=0, n_repeats=1, most=4)) == 6

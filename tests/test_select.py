@@ -761,7 +761,7 @@ def slow_calibrations(monkeypatch, factor):
     n_scores = 2 * 40_000
 
     def calibrated(*_):
-        now[0] += factor * 5e-7 * n_scores
+        now[0] += factor * 3e-7 * n_scores
 
     monkeypatch.setattr("autoimb._select.time_reserve.calibration_of", calibrated)
     monkeypatch.setattr("autoimb._select.time_reserve.time.monotonic", lambda: now[0])

@@ -18,24 +18,54 @@ from typing import TYPE_CHECKING
 
 from autoimb._evaluate.row_sample import RowSample, row_samples
 from autoimb._search.running_trial import Verdict
+from autoimb._search.time_estimate import TimeEstimate
+from autoimb._strategy.strategy import Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from autoimb._catalogue import Catalogue
     from autoimb._execution.deadline import Deadline
     from autoimb._search.running_trial import RunningTrial
-    from autoimb._search.time_estimate import TimeEstimate
     from autoimb._search.trials import TrialRecord
-    from autoimb._strategy.strategy import Strategy
+    from autoimb._table.table import Table
 
 SHARE = 0.15
 """Of the time budget: the most that one cross-validation is planned to take."""
+_ROWS_FOR_FOLDS = 5_000  # of a sample, whose time limits the number of folds
+_FEWEST_FOLDS = 3
 _FIRST_SHARE = 0.3  # of a share, for a first candidate that begins late
 _OVERRUN = 2.5  # times its planned seconds at which a fit is stopped
 _LEAST_LIMIT_S = 2.0  # of a fit
 _PROMOTED_AFTER = 0.4  # of the time budget: before, more candidates are tried instead
 _PROMOTED_SHARE = 0.5  # of the time that is left, for a cross-validation on more rows
 _N_PROMOTED = 3  # candidates that may be tried on more rows: the best ones
+
+
+def affordable_folds(
+    catalogue: Catalogue,
+    families: Sequence[str],
+    table: Table,
+    deadline: Deadline,
+    n_workers: int,
+) -> int | None:
+    """Return the most folds that there is time for; None for no limit.
+
+    The quickest boosted family, on a small sample, is scored in its share. All
+    candidates have the same folds, so that their number is fixed before the first fit:
+    what it will take is known from rows, columns, classes and rounds only.
+    """
+    if deadline.time_limit_s is None:
+        return None
+    estimate = TimeEstimate(catalogue, len(table.schema.columns), table.n_classes)
+    n_rows = min(len(table.y), _ROWS_FOR_FOLDS)
+    boosted = [f for f in families if catalogue.get("family", f).rounds_parameter]
+    seconds = min(
+        estimate.seconds(Strategy.of(catalogue, family=name), n_rows)
+        for name in boosted or families
+    )
+    rounds = int(SHARE * deadline.time_limit_s / seconds)
+    return max(_FEWEST_FOLDS, n_workers * rounds)
 
 
 @dataclass(slots=True, eq=False)
@@ -92,9 +122,19 @@ class Fidelity:
         n_rows = row_sample.n_rows or self.n_rows
         return self.n_rounds * self.estimate.seconds(strategy, n_rows)
 
-    def limit_s(self, left_s: float, n_fits: float) -> float:
-        """Return the seconds after which one of so many fits to come is stopped."""
-        planned = _OVERRUN * self.share_s / self.n_rounds
+    def limit_s(
+        self, candidate: RunningTrial, left_s: float, n_fits: float
+    ) -> float | None:
+        """Return the seconds after which one of so many fits to come is stopped.
+
+        That is well after its share of the time, and after what it is expected to take
+        where even the smallest sample takes more. None without a time budget.
+        """
+        if self.deadline.time_limit_s is None:
+            return None
+        n_rows = candidate.row_sample.n_rows or self.n_rows
+        expected = self.estimate.seconds(candidate.strategy, n_rows)
+        planned = _OVERRUN * max(self.share_s / self.n_rounds, expected)
         return min(left_s / n_fits, max(_LEAST_LIMIT_S, planned))
 
     def smaller(self, row_sample: RowSample) -> RowSample | None:

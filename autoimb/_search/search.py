@@ -194,12 +194,13 @@ class _Search:
     def deadline(self) -> Deadline:
         """When the search has to stop, so that the steps after it end in time."""
         whole = self.fit_deadline
+        slowness = self.fidelity.estimate.slowness
         if self.best is not None:
-            return whole.with_reserve(self.seconds_after)
+            return whole.with_reserve(slowness * self.seconds_after)
         # Until a fold is scored there may be nothing but a default model to fit.
         is_scored = any(r.model for c in self.queue for r in c.results.values())
         least = 0.0 if is_scored else _FALLBACK_SHARE * (whole.time_limit_s or 0.0)
-        return whole.with_reserve(max(least, self.seconds_after_search(())))
+        return whole.with_reserve(max(least, slowness * self.seconds_after_search(())))
 
     def rounds(self, first: Sequence[Strategy]) -> Iterator[None]:
         """Run the search, and yield after each round."""
@@ -379,12 +380,11 @@ class _Search:
             )
         if candidate.verdict is not None:
             return False
-        is_limited = self.fit_deadline.time_limit_s is not None
         future = self.context.submit(
             candidate.strategy,
             task.number,
             row_sample=candidate.row_sample,
-            seconds=self.fidelity.limit_s(left, n_fits) if is_limited else None,
+            seconds=self.fidelity.limit_s(candidate, left, n_fits),
             keeps_model=True,
         )
         candidate.add(task.number, future)

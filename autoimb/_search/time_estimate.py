@@ -24,7 +24,7 @@ _DISTURBED = 4  # fits of a family of which the slowest is left out
 _MIN_FAMILIES = 3  # with fits: one or two may be slow for their cost on these data
 _TELLING_S = 0.05  # of an evaluation: shorter ones say little of the machine
 _LAST_SPEEDS = 3  # evaluations by which the speed of the machine is known
-_START_S, _PER_CELL_S = 0.2, 4e-6
+_START_S, _PER_CELL_S = 0.2, 2e-6
 """Seconds of a fit of cost 1: of any table, and for each cell of encoded rows (one core
 of 2.5 GHz; the first measured fits replace them)."""
 

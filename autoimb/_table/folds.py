@@ -46,7 +46,12 @@ class Fold:
 
 
 def make_folds(
-    table: Table, cv: Any = None, *, random_state: int, n_repeats: int | None = None
+    table: Table,
+    cv: Any = None,
+    *,
+    random_state: int,
+    n_repeats: int | None = None,
+    most: int | None = None,
 ) -> tuple[Fold, ...]:
     """Return the folds, or raise `BadInputError` if one cannot be fitted or scored.
 
@@ -67,6 +72,8 @@ def make_folds(
         None: 5 below 60 rows of the smallest class, 3 below 250, else 1; 3 at most
         above 20,000 rows, and 1 above 50,000. Ignored where `cv` is a splitter or an
         iterable.
+    most : int, default=None
+        The most folds that there is time for, where `cv` is None.
 
     Returns
     -------
@@ -75,7 +82,7 @@ def make_folds(
     """
     is_number = isinstance(cv, numbers.Integral) and not isinstance(cv, bool)
     if cv is None or is_number:
-        return _stratified_folds(table, cv, random_state, n_repeats)
+        return _stratified_folds(table, cv, random_state, n_repeats, most)
     folds = tuple(_user_folds(table, cv))
     if not folds:
         was_read = isinstance(cv, Iterator)  # possibly by an earlier fit
@@ -97,11 +104,13 @@ def describe_folds(folds: Sequence[Fold]) -> str:
 
 
 def _stratified_folds(
-    table: Table, cv: int | None, seed: int, n_repeats: int | None
+    table: Table, cv: int | None, seed: int, n_repeats: int | None, most: int | None
 ) -> tuple[Fold, ...]:
     """Return folds with an even share of every class in each."""
     minority_count = int(table.class_counts.min())
     n_folds = _resolve_n_folds(table, cv)
+    if cv is None and most is not None:
+        n_folds = min(n_folds, most)
     if n_repeats is None:
         n_repeats = min(
             _first_above(minority_count, _REPEATS_BY_MINORITY),
