@@ -72,7 +72,7 @@ from autoimb._table.table import check_labels, check_table, codes_of
 from autoimb.exceptions import AccuracyWarning, BadInputError, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -84,7 +84,7 @@ if TYPE_CHECKING:
     from autoimb._fit.fitted_model import FittedModel
     from autoimb._metrics.metrics import Metric
     from autoimb._report import Report, ReportData
-    from autoimb._search.trials import Progress, SearchOutcome, TrialRecord
+    from autoimb._search.trials import Progress, SearchOutcome
     from autoimb._select.selection import Selection
     from autoimb._strategy.strategy import Strategy
     from autoimb._table.table import Table
@@ -386,36 +386,20 @@ default="auto"
             space = SearchSpace.for_data(
                 profile, table, requested_entries(self.get_params(deep=False))
             )
-            families = space.names["family"]
-            # A later search in the same storage, for longer, has the same folds.
-            limit = deadline if self.storage is None else Deadline(None)
-            most_folds = affordable_folds(
-                space.catalogue, families, table, limit, layout.n_workers
-            )
+            most = self._most_folds(space, table, layout, deadline)
             problem = self._problem(
-                X, table, space.catalogue, layout, metric, most_folds=most_folds
+                X, table, space.catalogue, layout, metric, most_folds=most
             )
             size = affordable_size(problem, size, deadline)
             study_records = self._open_study(problem, space)
             with _evaluation_context(problem, metric, executor) as context:
                 first = space.first_trials(recommendation)
-                ahead = partial(
-                    reserved_seconds,
-                    context=context,
-                    deadline=deadline,
-                    size=size,
-                    refits=refits,
-                )
+                wishes: dict[str, Any] = {"size": size, "refits": refits}
                 outcome = self._search(
-                    space,
-                    first,
-                    context,
-                    study_records,
-                    deadline,
-                    seconds_after_search=ahead,
+                    space, first, context, study_records, deadline, **wishes
                 )
                 selection = select_or_fall_back(
-                    space, outcome, context, deadline, size=size, refits=refits
+                    space, outcome, context, deadline, **wishes
                 )
                 study_records.update(selection.finalists)
                 finished = self._finish(selection, problem, threshold, deadline)
@@ -857,6 +841,19 @@ default="auto"
             resolve_n_jobs(self.n_jobs), n_cells, deadline.time_limit_s
         )
 
+    def _most_folds(
+        self, space: SearchSpace, table: Table, layout: Layout, deadline: Deadline
+    ) -> int | None:
+        """Return the most folds that there is time for.
+
+        In a storage, a later search with more time must find the same folds.
+        """
+        limit = deadline if self.storage is None else Deadline(None)
+        families = space.names["family"]
+        return affordable_folds(
+            space.catalogue, families, table, limit, layout.n_workers
+        )
+
     def _problem(
         self,
         X: Any,
@@ -904,7 +901,8 @@ default="auto"
         study_records: StudyRecords,
         deadline: Deadline,
         *,
-        seconds_after_search: Callable[[Sequence[TrialRecord]], float],
+        size: int,
+        refits: bool,
     ) -> SearchOutcome:
         """Return what the search found in its share of the time budget."""
         n_trials = self.n_trials
@@ -929,7 +927,13 @@ default="auto"
                 study_records=study_records,
                 deadline=deadline,
                 n_trials=n_trials,
-                seconds_after_search=seconds_after_search,
+                seconds_after_search=partial(
+                    reserved_seconds,
+                    context=context,
+                    deadline=deadline,
+                    size=size,
+                    refits=refits,
+                ),
                 # The user's executor may run tasks on another machine.
                 memory=inf if self.executor else _FREE_SHARE * free_memory(),
                 on_progress=watch,

@@ -28,7 +28,7 @@ def fidelity_of(seconds, budget=BUDGET_S, *, elapsed=0.0, n_folds=4, n_workers=2
     estimate.note(XGBOOST, 1_000_000, result)
     deadline = Deadline(budget)
     deadline = Deadline(budget, deadline.started - elapsed)
-    return Fidelity.of(
+    return Fidelity(
         estimate, deadline, n_rows=N_ROWS, n_folds=n_folds, n_workers=n_workers
     )
 
@@ -81,31 +81,58 @@ def candidate_of(strategy=XGBOOST):
     return RunningTrial(None, strategy, (0, 1, 2, 3))
 
 
+def begun(fidelity, left, ahead=(), *, is_first=False, **more):
+    """Return a candidate that was allowed to begin, or not."""
+    candidate = RunningTrial(None, XGBOOST, (0, 1, 2, 3), **more)
+    fidelity.begin(candidate, left, ahead, is_first=is_first)
+    return candidate
+
+
 def test_the_first_complete_candidate_comes_within_a_share():
     late = fidelity_of(18.0, elapsed=8.0)
-    first, later = candidate_of(), candidate_of()
-    assert late.plan(first, 92.0, 2, is_first=True) is None
-    assert late.plan(later, 92.0, 2, is_first=False) is None
+    first, later = begun(late, 92.0, is_first=True), begun(late, 92.0)
+    assert first.is_begun
     assert later.row_sample == ALL_ROWS
     assert late.seconds(XGBOOST, first.row_sample) <= SHARE * BUDGET_S - 8.0
 
 
 def test_what_is_begun_keeps_its_rows():
-    fidelity, candidate = fidelity_of(18.0), candidate_of()
-    fidelity.plan(candidate, 92.0, 2, is_first=False)
-    fidelity.plan(candidate, 14.9, 2, is_first=False)
+    fidelity = fidelity_of(18.0)
+    candidate = begun(fidelity, 92.0)
+    fidelity.begin(candidate, 14.0, [], is_first=False)
     assert candidate.row_sample == ALL_ROWS
 
 
+def test_those_ahead_are_to_end_first():
+    """Each takes 14.4 s on all rows, and 3.6 s on the next smaller sample."""
+    fidelity = fidelity_of(18.0)
+    ahead = [begun(fidelity, 1e9), begun(fidelity, 1e9)]
+    assert begun(fidelity, 45.0, ahead).row_sample == ALL_ROWS
+    assert begun(fidelity, 40.0, ahead).row_sample.n_rows == 100_000
+    waiting = begun(fidelity, 28.9, ahead)
+    assert not waiting.is_begun
+    fidelity.begin(waiting, 28.9, ahead[:1], is_first=False)
+    assert waiting.is_begun
+    ahead[0].results = {n: FoldResult(n, "ok", seconds=7.2) for n in range(3)}
+    assert begun(fidelity, 35.0, ahead).row_sample == ALL_ROWS
+
+
+def test_a_promoted_candidate_has_the_rows_that_it_was_promoted_to():
+    fidelity = fidelity_of(18.0)
+    sample = fidelity.samples[1]
+    promoted = begun(fidelity, 92.0, row_sample=sample, is_promoted=True)
+    assert (promoted.is_begun, promoted.row_sample) == (True, sample)
+
+
 def test_what_cannot_end_in_time_is_not_begun():
-    fidelity, candidate = fidelity_of(1e6), candidate_of()
-    verdict = fidelity.plan(candidate, 30.0, 2, is_first=False)
+    fidelity = fidelity_of(1e6)
+    verdict = fidelity.verdict(begun(fidelity, 30.0), 30.0, 2)
     assert (verdict.status, verdict.could_not_start) == ("skipped", True)
     candidate = candidate_of()
     candidate.results[0] = FoldResult(0, "ok", seconds=10.0)
-    verdict = fidelity.plan(candidate, 19.0, 2, is_first=False)
+    verdict = fidelity.verdict(candidate, 19.0, 2)
     assert (verdict.status, verdict.could_not_start) == ("timeout", False)
-    assert fidelity.plan(candidate, 21.0, 2, is_first=False) is None
+    assert fidelity.verdict(candidate, 21.0, 2) is None
 
 
 def test_a_fit_is_stopped_well_after_its_share():
@@ -115,7 +142,7 @@ def test_a_fit_is_stopped_well_after_its_share():
     short = fidelity_of(1.0, budget=4.0)
     assert short.limit_s(candidate, 4.0, 1) == pytest.approx(2.0)
     slow = fidelity_of(100.0)  # the smallest sample takes more than the share
-    assert slow.limit_s(candidate, 1e9, 1) == pytest.approx(2.5 * 40.0)
+    assert slow.limit_s(candidate, 1e9, 1) == pytest.approx(2.5 * 40.0, rel=1e-3)
     assert fidelity_of(1.0, budget=None).limit_s(candidate, 1e9, 1) is None
 
 
@@ -203,7 +230,5 @@ def test_tables_that_are_small_have_no_samples():
     problem = problem_of(*numeric())
     n_rows = max(len(fold.train_idx) for fold in problem.folds)
     estimate = TimeEstimate(CATALOGUE, 4, 2)
-    fidelity = Fidelity.of(
-        estimate, Deadline(1e-9), n_rows=n_rows, n_folds=3, n_workers=1
-    )
+    fidelity = Fidelity(estimate, Deadline(1e-9), n_rows=n_rows, n_folds=3, n_workers=1)
     assert fidelity.samples == (ALL_ROWS,)

@@ -28,12 +28,14 @@ from autoimb._select.select import select
 from autoimb._select.selection import Selection
 from autoimb._select.time_reserve import (
     LastSteps,
+    affordable_repeats,
     affordable_size,
     pace_of,
     reserved_seconds,
 )
 from autoimb._strategy.strategy import Strategy
 
+ALL_REPEATS = RepeatPlan(99, 99, 0.0)
 NO_LIMIT = Deadline(None)
 FAMILIES = ("extra_trees", "logistic_regression", "random_forest", "xgboost")
 
@@ -203,7 +205,7 @@ def rescored(executor, deadline=NO_LIMIT, fit_seconds=0.0, last_deadline=None):
         results = [context.submit(strategy, number).result() for number in (0, 1)]
         results = [replace(r, fit_seconds=fit_seconds) for r in results]
         records.append(scored(context, at, strategy, results, fit_seconds=fit_seconds))
-    again = rescore(records, context, deadline, last_deadline or deadline)
+    again = rescore(records, ALL_REPEATS, context, deadline, last_deadline or deadline)
     return records, again, context
 
 
@@ -284,6 +286,24 @@ def test_what_is_planned_fits_the_time_and_is_all_that_fits(
         assert again == planned
 
 
+@pytest.mark.parametrize("seconds", [0.0, 3.0, 4.5, 8.0, 12.0, 1e9])
+def test_repeats_are_as_many_as_there_is_time_for_with_what_follows(
+    seconds, monkeypatch
+):
+    """Every repeat takes 2 s for two finalists, and makes the last steps longer."""
+    monkeypatch.setattr("autoimb._select.finalists._SCORING_SECONDS", 0.0)
+    monkeypatch.setattr(LastSteps, "total_s", property(lambda s: 5.0 + s.n_repeats))
+    problem = problem_of(*numeric(), cv=2, repeats=4)
+    context = context_of(problem, SequentialExecutor())
+    results = tuple(FoldResult(n, "ok", fit_seconds=0.5) for n in (0, 1))
+    finalists = [record(n, 0.5, results=results) for n in range(2)]
+    plan = affordable_repeats(
+        finalists, context, seconds, LastSteps(problem, 2, 2), size=2
+    )
+    n_repeats = min(3, int(seconds / 3))
+    assert plan == RepeatPlan(2 if n_repeats else 0, n_repeats, 3.0 * n_repeats)
+
+
 def test_the_scores_of_further_repeats_take_time_too():
     """They are computed here, for each row, class and draw, while no worker is busy."""
     spans = []
@@ -319,8 +339,9 @@ def test_only_candidates_on_the_same_folds_compete(monkeypatch, size, n_rescored
     """The luckiest of those that were not scored again never wins."""
     monkeypatch.setattr("autoimb._select.ensemble.MAX_OF_A_FAMILY", 12)
     monkeypatch.setattr("autoimb._select.finalists._FEWEST_FINALISTS", 12)
-    plan = RepeatPlan(n_rescored, 1, 1.0)
-    monkeypatch.setattr("autoimb._select.select.plan_repeats", lambda *_, **__: plan)
+    plan = RepeatPlan(n_rescored, 3 if n_rescored else 0, 1.0)
+    name = "autoimb._select.select.affordable_repeats"
+    monkeypatch.setattr(name, lambda *_, **__: plan)
     catalogue = CATALOGUE.with_entry("family", DIAL)
     problem = problem_of(
         *numeric(), cv=2, repeats=4, catalogue=catalogue, as_given=True
@@ -375,7 +396,7 @@ def test_repeats_of_an_earlier_fit_are_not_fitted_again():
     assert [r.mean for r in stored] == [r.mean for r in before]
     assert [len(r.further) for r in stored] == [4, 4, 4]
     executor.numbers.clear()
-    again = rescore(stored, context, NO_LIMIT, NO_LIMIT)
+    again = rescore(stored, ALL_REPEATS, context, NO_LIMIT, NO_LIMIT)
     assert not executor.numbers
     assert [r.score.mean for r in again] == [r.score.mean for r in after]
 

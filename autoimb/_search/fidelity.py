@@ -77,25 +77,17 @@ class Fidelity:
     """That of the whole fit."""
     n_rows: int
     """Training rows of a fold."""
-    n_rounds: int
-    """Evaluations of a cross-validation, one after the other on each worker."""
+    n_folds: int
+    n_workers: int
     promoted: dict[Strategy, RowSample] = field(default_factory=dict)
     """Strategies to be tried again next, and on which rows."""
     _tried: set[tuple[Strategy, RowSample]] = field(default_factory=set)
     """All that were tried again, or will be."""
 
-    @classmethod
-    def of(
-        cls,
-        estimate: TimeEstimate,
-        deadline: Deadline,
-        *,
-        n_rows: int,
-        n_folds: int,
-        n_workers: int,
-    ) -> Fidelity:
-        """Return the choice for folds of so many training rows."""
-        return cls(estimate, deadline, n_rows, ceil(n_folds / n_workers))
+    @property
+    def n_rounds(self) -> int:
+        """Evaluations of a cross-validation, one after the other on each worker."""
+        return ceil(self.n_folds / self.n_workers)
 
     @property
     def samples(self) -> tuple[RowSample, ...]:
@@ -143,27 +135,56 @@ class Fidelity:
         place = samples.index(row_sample) + 1
         return samples[place] if place < len(samples) else None
 
-    def plan(
-        self, candidate: RunningTrial, left_s: float, n_fits: float, *, is_first: bool
-    ) -> Verdict | None:
-        """Choose the rows of a candidate that begins; return why it ends, if it does.
+    def begin(
+        self,
+        candidate: RunningTrial,
+        left_s: float,
+        ahead: Sequence[RunningTrial],
+        *,
+        is_first: bool,
+    ) -> None:
+        """Choose the rows of a candidate that is next, and let it begin if it can.
 
-        `n_fits` of its evaluations are still to come, one after the other. The first
-        complete candidate is to come within a share of the whole time.
+        Those ahead of it are to end first. The first complete candidate is to come
+        within a share of the whole time.
         """
-        strategy, is_new = candidate.strategy, not candidate.results
-        if is_new and not candidate.is_begun:
-            seconds = left_s
-            if is_first:
-                least = _FIRST_SHARE * self.share_s
-                rest = max(least, self.share_s - self.deadline.elapsed_s)
-                seconds = min(left_s, rest)
-            candidate.row_sample = self.choose(strategy, seconds)
-        candidate.is_begun = True
+        if candidate.is_begun:
+            return
+        ahead_s = sum(map(self._rest_s, ahead))
+        seconds = left_s - ahead_s
+        if is_first:
+            least = _FIRST_SHARE * self.share_s
+            rest = max(least, self.share_s - self.deadline.elapsed_s)
+            seconds = min(seconds, rest)
+        if not candidate.is_promoted:
+            candidate.row_sample = self.choose(candidate.strategy, seconds)
+        needed = self.seconds(candidate.strategy, candidate.row_sample)
+        # With none ahead it begins, or `verdict` says that it cannot.
+        candidate.is_begun = needed <= left_s - ahead_s or not ahead_s
+
+    def _rest_s(self, candidate: RunningTrial) -> float:
+        """Return the seconds until the workers have run the rest of a candidate."""
+        if candidate.verdict is not None or not candidate.is_begun:
+            return 0.0
+        n_missing = len(candidate.numbers) - len(candidate.results)
+        return self._fold_s(candidate) * n_missing / self.n_workers
+
+    def _fold_s(self, candidate: RunningTrial) -> float:
+        """Return the expected seconds of a candidate's next evaluation."""
         n_rows = candidate.row_sample.n_rows or self.n_rows
         measured = [result.seconds for result in candidate.results.values()]
-        expected = self.estimate.seconds(strategy, n_rows)
-        needed = n_fits * max(measured, default=expected)
+        expected = self.estimate.seconds(candidate.strategy, n_rows)
+        return max(measured, default=expected)
+
+    def verdict(
+        self, candidate: RunningTrial, left_s: float, n_fits: float
+    ) -> Verdict | None:
+        """Return why a candidate ends for lack of time; None if there is enough.
+
+        `n_fits` of its evaluations are still to come, one after the other.
+        """
+        is_new = not candidate.results
+        needed = n_fits * self._fold_s(candidate)
         if needed <= left_s:
             return None
         return Verdict(

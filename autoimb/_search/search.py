@@ -1,9 +1,8 @@
 """The search: Optuna proposes candidates, an executor evaluates them.
 
 One round of the loop proposes candidates, collects results, submits further folds and
-records the oldest trial if it is decided.
-
-If no candidate finishes, `autoimb._select.fallback` fits a default model.
+records the oldest trial if it is decided. If no candidate finishes,
+`autoimb._select.fallback` fits a default model.
 
 Trial t is proposed, and dropped by the racing rule, with the records of the trials up
 to t - `LAG` only, and trials are recorded in their order. So the leaderboard depends on
@@ -19,6 +18,7 @@ from collections import deque
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import replace
 from math import ceil, inf, isfinite
+from itertools import takewhile
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -160,7 +160,7 @@ class _Search:
         """The folds of the first repeat."""
         self.racing = RacingRule(context.scoring)
         problem = context.problem
-        self.fidelity = Fidelity.of(
+        self.fidelity = Fidelity(
             TimeEstimate(
                 problem.catalogue,
                 len(problem.table.schema.columns),
@@ -366,19 +366,19 @@ class _Search:
     def _start(self, candidate: RunningTrial, task: FoldTask) -> bool:
         """Submit one fold of a candidate; return False if it cannot end in time.
 
-        The time limit of a fold leaves time for the other folds, and for a refit if its
-        fold models were too large to be kept.
+        There must be time for its other folds, and for a refit if its models are not
+        kept.
         """
         left = self.deadline.remaining_s
         n_missing = sum(number not in candidate.results for number in self.numbers)
         is_refitted = not all(result.model for result in candidate.results.values())
         n_fits = ceil(n_missing / self.context.n_workers) + REFIT_FACTOR * is_refitted
+        ahead = list(takewhile(lambda other: other is not candidate, self.queue))
         if candidate.verdict is None and not candidate.pending:
-            is_first = self.best is None
-            candidate.verdict = self.fidelity.plan(
-                candidate, left, n_fits, is_first=is_first
-            )
-        if candidate.verdict is not None:
+            self.fidelity.begin(candidate, left, ahead, is_first=self.best is None)
+            if candidate.is_begun:
+                candidate.verdict = self.fidelity.verdict(candidate, left, n_fits)
+        if candidate.verdict is not None or not candidate.is_begun:
             return False
         future = self.context.submit(
             candidate.strategy,

@@ -97,18 +97,20 @@ def _expected_seconds(
 
 def rescore(
     finalists: Sequence[TrialRecord],
+    plan: RepeatPlan,
     context: EvaluationContext,
     deadline: Deadline,
     last_deadline: Deadline,
 ) -> list[TrialRecord]:
-    """Return finalists scored on as many further repeats as the time allows.
+    """Return the best finalists scored on further repeats, as planned if time allows.
 
     All are scored on the same folds: a repeat counts for all finalists or for none. A
     repeat begins if it is expected to end by `deadline`. It is then given until
     `last_deadline`, since the workers may still have been busy.
     """
+    finalists = finalists[: plan.n_finalists]
     results = {r.number: [*r.results, *r.further] for r in finalists}
-    for numbers in _further_repeats(context.problem):
+    for numbers in _further_repeats(context.problem)[: plan.n_repeats]:
         if _expected_seconds(finalists, len(numbers), context) > deadline.remaining_s:
             break
         try:

@@ -18,10 +18,11 @@ from autoimb._select.ensemble import (
     typical_standard_error,
     weighted_members,
 )
-from autoimb._select.finalists import choose_finalists, plan_repeats, rescore
+from autoimb._select.finalists import choose_finalists, rescore
 from autoimb._select.selection import Selection
 from autoimb._select.time_reserve import (
     LastSteps,
+    affordable_repeats,
     further_refit_seconds,
     pace_of,
     refit_seconds,
@@ -54,7 +55,7 @@ def select(
     problem, usable = context.problem, [r for r in complete if r.results]
     pace = pace_of(usable[0], problem, deadline)
     steps = LastSteps(problem, min(size, len(usable)), len(usable))
-    last = pace * (steps.choice_s + steps.rest_s)
+    last = pace * steps.total_s
     most = deadline.remaining_s - last
     in_time = [r for r in usable if r.has_models or r.refit_seconds <= most]
     finalists = choose_finalists(in_time or usable, size)
@@ -63,14 +64,12 @@ def select(
     # A repeat that takes longer than expected costs a few members, not the ensemble.
     last_deadline = deadline.with_reserve(slowest + last + further / 2)
     first_deadline = last_deadline.with_reserve(further / 2)
-    n_rescored = plan_repeats(
-        finalists, context, first_deadline.remaining_s, size=size
-    ).n_finalists
-    if n_rescored:
+    plan = affordable_repeats(
+        finalists, context, first_deadline.remaining_s, steps, size=size
+    )
+    if plan.n_repeats:
         # Only these compare: the others may have been lucky on the first repeat.
-        finalists = rescore(
-            finalists[:n_rescored], context, first_deadline, last_deadline
-        )
+        finalists = rescore(finalists, plan, context, first_deadline, last_deadline)
     winner = _winner(finalists)
     baselines = [r for r in finalists if not r.strategy.is_handled]
     return Selection(

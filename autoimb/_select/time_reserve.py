@@ -8,7 +8,7 @@ of about 1.5 there. A slower or busier machine is noticed by its pace.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -32,12 +32,14 @@ if TYPE_CHECKING:
     from autoimb._execution.deadline import Deadline
     from autoimb._search.trials import TrialRecord
     from autoimb._select.ensemble import Member
+    from autoimb._select.finalists import RepeatPlan
     from autoimb._select.selection import Selection
 
 _REFIT_SHARE = 0.15
 """Of the budget, for fitting the best on all rows; where it takes more, its fold models
 predict."""
 _REPEATS_SHARE = 0.25  # of the budget, for scoring finalists on further repeats
+_LEAST_LESS = 0.01  # by which a plan that takes too long becomes shorter
 _SLACK = 1.1  # factor on the seconds that further repeats are expected to take
 _REFITS_SHARE = 0.2  # of the budget, for refitting members beside the best
 _FIXED_SECONDS = 1.0  # of the last steps, on any table
@@ -88,6 +90,11 @@ class LastSteps:
         return (calibrations + _MEAN_SECONDS) * self._n_scores * self.n_repeats
 
     @property
+    def total_s(self) -> float:
+        """Seconds of all of them."""
+        return self.choice_s + self.rest_s
+
+    @property
     def report_s(self) -> float:
         """Seconds of the report."""
         every = self._n_scores * self.n_repeats
@@ -120,6 +127,29 @@ class LastSteps:
         return len(self.problem.table.y) * self.problem.table.n_classes
 
 
+def affordable_repeats(
+    finalists: Sequence[TrialRecord],
+    context: EvaluationContext,
+    seconds: float,
+    steps: LastSteps,
+    *,
+    size: int,
+) -> RepeatPlan:
+    """Return what finalists can be scored on in so many seconds, all in all.
+
+    The steps after it take longer the more repeats there are.
+    """
+    plan = plan_repeats(finalists, context, seconds, size=size)
+    while plan.n_repeats:
+        longer = replace(steps, n_repeats=1 + plan.n_repeats)
+        needed = plan.seconds + longer.total_s - steps.total_s
+        if needed <= seconds:
+            return replace(plan, seconds=needed)
+        fewer = plan.seconds - max(needed - seconds, _LEAST_LESS * plan.seconds)
+        plan = plan_repeats(finalists, context, fewer, size=size)
+    return plan
+
+
 def affordable_size(problem: Problem, size: int, deadline: Deadline) -> int:
     """Return how many members an ensemble has at most: so many, or fewer in short time.
 
@@ -129,7 +159,7 @@ def affordable_size(problem: Problem, size: int, deadline: Deadline) -> int:
         return size
     for n_members in range(size, 1, -1):
         steps = LastSteps(problem, n_members, _N_COMPARED)
-        if steps.choice_s + steps.rest_s <= _LAST_SHARE * deadline.time_limit_s:
+        if steps.total_s <= _LAST_SHARE * deadline.time_limit_s:
             return n_members
     return 1
 
@@ -203,10 +233,11 @@ def reserved_seconds(
     if not complete:
         return min(LastSteps(problem, size, size).rest_s, _LAST_SHARE * budget_s)
     finalists = choose_finalists(complete, size)
-    repeats = plan_repeats(finalists, context, _REPEATS_SHARE * budget_s, size=size)
-    n_members = len(_likely_members(finalists, size))
-    steps = LastSteps(problem, n_members, len(complete), 1 + repeats.n_repeats)
-    last = min(steps.choice_s + steps.rest_s, _LAST_SHARE * budget_s)
+    steps = LastSteps(problem, len(_likely_members(finalists, size)), len(complete), 1)
+    repeats = affordable_repeats(
+        finalists, context, _REPEATS_SHARE * budget_s, steps, size=size
+    )
+    last = min(steps.total_s, _LAST_SHARE * budget_s)
     best = refit_seconds(complete[0], deadline, refits=refits)
     further = further_refit_seconds(finalists, size, deadline, refits=refits)
     return last + best + further + _SLACK * repeats.seconds
