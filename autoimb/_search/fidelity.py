@@ -38,7 +38,7 @@ _FIRST_SHARE = 0.3  # of a share, for a first candidate that begins late
 _OVERRUN = 2.5  # times its planned seconds at which a fit is stopped
 _LEAST_LIMIT_S = 2.0  # of a fit
 _PROMOTED_AFTER = 0.4  # of the time budget: before, more candidates are tried instead
-_PROMOTED_SHARE = 0.5  # of the time that is left, for a cross-validation on more rows
+_PROMOTED_SHARE = 0.75  # of the time that is left, for a cross-validation on more rows
 _N_PROMOTED = 3  # candidates that may be tried on more rows: the best ones
 
 

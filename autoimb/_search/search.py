@@ -17,8 +17,8 @@ import logging
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import replace
-from math import ceil, inf, isfinite
 from itertools import takewhile
+from math import ceil, inf, isfinite
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
