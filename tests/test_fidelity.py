@@ -1,24 +1,36 @@
 """On how many rows a candidate is fitted follows from the time that it would take."""
 
+from collections import defaultdict
+from concurrent.futures import Future
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from tables import numeric, problem_of
+from tables import DIAL, context_of, numeric, problem_of, space_of
 
 from autoimb._catalogue import CATALOGUE
+from autoimb._evaluate import row_sample
 from autoimb._evaluate.out_of_fold import FoldResult
 from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._execution.deadline import Deadline
+from autoimb._execution.executors import SequentialExecutor
 from autoimb._search.fidelity import SHARE, Fidelity, affordable_folds
+from autoimb._search.racing import RacingRule
 from autoimb._search.running_trial import RunningTrial
+from autoimb._search.search import search
+from autoimb._search.study import StudyRecords
 from autoimb._search.time_estimate import TimeEstimate
 from autoimb._search.trials import TrialRecord
+from autoimb._strategy.flowchart import recommend
 from autoimb._strategy.strategy import Strategy
+from autoimb._table.profile import profile_table
 from autoimb._table.table import check_table
 
 XGBOOST = Strategy.of(CATALOGUE, family="xgboost")
 LINEAR = Strategy.of(CATALOGUE, family="logistic_regression")
 N_ROWS = 400_000
 BUDGET_S = 100.0
+RACING = RacingRule(context_of(problem_of(*numeric())).scoring)
 
 
 def fidelity_of(seconds, budget=BUDGET_S, *, elapsed=0.0, n_folds=4, n_workers=2):
@@ -135,14 +147,27 @@ def test_what_cannot_end_in_time_is_not_begun():
     assert fidelity.verdict(candidate, 21.0, 2) is None
 
 
+def test_of_an_unknown_family_one_fold_shows_what_the_others_take():
+    fidelity, racing = fidelity_of(1.0), RACING
+    unknown = RunningTrial(None, LINEAR, (0, 1, 2, 3))
+    assert [task.number for task in fidelity.tasks(unknown, racing)] == [0]
+    unknown.add(0, Future())
+    assert fidelity.tasks(unknown, racing) == []
+    fidelity.estimate.note(LINEAR, 100, FoldResult(0, "ok", seconds=1.0))
+    assert [task.number for task in fidelity.tasks(unknown, racing)] == [1, 2, 3]
+    no_clock = fidelity_of(1.0, budget=None)
+    unknown = RunningTrial(None, LINEAR, (0, 1, 2, 3))
+    assert len(no_clock.tasks(unknown, racing)) == 4
+
+
 def test_a_fit_is_stopped_well_after_its_share():
     fidelity, candidate = fidelity_of(1.0), candidate_of()
-    assert fidelity.limit_s(candidate, 1e9, 1) == pytest.approx(2.5 * 15.0 / 2)
+    assert fidelity.limit_s(candidate, 1e9, 1) == pytest.approx(2 * 15.0 / 2)
     assert fidelity.limit_s(candidate, 10.0, 5) == pytest.approx(2.0)
     short = fidelity_of(1.0, budget=4.0)
     assert short.limit_s(candidate, 4.0, 1) == pytest.approx(2.0)
     slow = fidelity_of(100.0)  # the smallest sample takes more than the share
-    assert slow.limit_s(candidate, 1e9, 1) == pytest.approx(2.5 * 40.0, rel=1e-3)
+    assert slow.limit_s(candidate, 1e9, 1) == pytest.approx(2 * 40.0, rel=1e-3)
     assert fidelity_of(1.0, budget=None).limit_s(candidate, 1e9, 1) is None
 
 
@@ -232,3 +257,76 @@ def test_tables_that_are_small_have_no_samples():
     estimate = TimeEstimate(CATALOGUE, 4, 2)
     fidelity = Fidelity(estimate, Deadline(1e-9), n_rows=n_rows, n_folds=3, n_workers=1)
     assert fidelity.samples == (ALL_ROWS,)
+
+
+# --- in a search
+
+
+class SlowOnAllRows(SequentialExecutor):
+    """Fits on all rows are stopped at their time limit; those on samples end."""
+
+    def submit_within(self, time_limit_s, fn, /, *args, **kwargs):
+        if fn.keywords["row_sample"] != ALL_ROWS:
+            return super().submit_within(None, fn, *args, **kwargs)
+        future = Future()
+        future.set_exception(TimeoutError())
+        return future
+
+
+def searched(monkeypatch, seconds, executor=None, **options):
+    """Return the records of a search over quick models that samples small tables."""
+    monkeypatch.setattr(row_sample, "_SMALLEST", 10)
+    X, y = numeric(400, 100)
+    space = space_of(X, y, family=DIAL, resampler=[], class_weight=[], loss=[])
+    problem = problem_of(X, y, catalogue=space.catalogue, as_given=True)
+    return search(
+        space,
+        space.first_trials(recommend(profile_table(problem.table))),
+        context=context_of(problem, executor),
+        study_records=StudyRecords.open(None, {}, 0),
+        deadline=Deadline(seconds),
+        **options,
+    )
+
+
+def test_a_candidate_that_takes_too_long_begins_again_on_fewer_rows(monkeypatch):
+    executor = SlowOnAllRows()
+    outcome = searched(monkeypatch, 30.0, executor, n_trials=3)
+    assert [r.status for r in outcome.records] == ["complete"] * 3
+    assert {r.row_sample.n_rows for r in outcome.records} == {66}
+    assert all(r.n_folds == 3 for r in outcome.records)
+
+
+class SlowOnMoreRows(SequentialExecutor):
+    """Every result says that a fit on all rows takes 0.12 s, on a sample 0.03."""
+
+    def submit_within(self, time_limit_s, fn, /, *args, **kwargs):
+        result = super().submit_within(time_limit_s, fn, *args, **kwargs).result()
+        seconds = 0.12 if fn.keywords["row_sample"] == ALL_ROWS else 0.03
+        future = Future()
+        future.set_result(replace(result, seconds=seconds, predict_seconds=0.0))
+        return future
+
+
+def test_the_best_are_tried_again_on_more_rows(monkeypatch):
+    """All rows would take 0.36 s: more than a share of 2 s, and less than is left."""
+    outcome = searched(monkeypatch, 2.0, SlowOnMoreRows())
+    of = defaultdict(list)
+    for record in outcome.records:
+        if record.status == "complete":
+            of[record.proposed or record.strategy].append(record)
+    again = [records for records in of.values() if len(records) > 1]
+    assert 1 <= len(again) <= 3
+    for records in again:
+        rows = [record.row_sample.n_rows or 267 for record in records]
+        assert rows == sorted(set(rows))
+        assert len({record.score.folds for record in records}) == 1
+        assert all(record.finished_at >= 0.8 for record in records[1:])
+    assert any(records[-1].row_sample == ALL_ROWS for records in again)
+    once = [records[0] for records in of.values() if len(records) == 1]
+    assert ALL_ROWS not in {record.row_sample for record in once}
+
+
+def test_without_a_clock_no_candidate_is_sampled(monkeypatch):
+    outcome = searched(monkeypatch, None, n_trials=6)
+    assert {r.row_sample for r in outcome.records} == {ALL_ROWS}

@@ -15,6 +15,7 @@ from autoimb._evaluate.fold_models import FoldModels
 from autoimb._evaluate.refit import EncodedRows, refit
 from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._execution.deadline import Deadline
+from autoimb._search.trials import WORTH_THREADS
 from autoimb.exceptions import (
     BadInputError,
     BudgetTooSmallWarning,
@@ -36,7 +37,6 @@ logger = logging.getLogger(__name__)
 FinalFit = Literal["auto"] | bool
 """Whether candidates are fitted on all rows: if there is time, always, or never."""
 _MAX_REASONS = 3  # of refits that failed, in an error
-_WORTH_THREADS = 0.5  # seconds of a fit by one thread from which on more are used
 _LEAST_SECONDS = 1.0  # of a refit without which there would be no model
 
 
@@ -211,7 +211,7 @@ class _FinalFits:
         wait for each other thousands of times in a fit: a boosted model of 0.2 s took
         3 s with two threads on a busy machine.
         """
-        is_quick = 0 < record.fit_seconds < _WORTH_THREADS
+        is_quick = 0 < record.fit_seconds < WORTH_THREADS
         return refit(
             record.strategy,
             self.problem,

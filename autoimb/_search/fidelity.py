@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from autoimb._catalogue import Catalogue
     from autoimb._execution.deadline import Deadline
-    from autoimb._search.running_trial import RunningTrial
+    from autoimb._search.racing import RacingRule
+    from autoimb._search.running_trial import FoldTask, RunningTrial
     from autoimb._search.trials import TrialRecord
     from autoimb._table.table import Table
 
@@ -35,7 +36,7 @@ SHARE = 0.15
 _ROWS_FOR_FOLDS = 5_000  # of a sample, whose time limits the number of folds
 _FEWEST_FOLDS = 3
 _FIRST_SHARE = 0.3  # of a share, for a first candidate that begins late
-_OVERRUN = 2.5  # times its planned seconds at which a fit is stopped
+_OVERRUN = 2.0  # times its planned seconds at which a fit is stopped
 _LEAST_LIMIT_S = 2.0  # of a fit
 _PROMOTED_AFTER = 0.4  # of the time budget: before, more candidates are tried instead
 _PROMOTED_SHARE = 0.75  # of the time that is left, for a cross-validation on more rows
@@ -128,6 +129,17 @@ class Fidelity:
         expected = self.estimate.seconds(candidate.strategy, n_rows)
         planned = _OVERRUN * max(self.share_s / self.n_rounds, expected)
         return min(left_s / n_fits, max(_LEAST_LIMIT_S, planned))
+
+    def tasks(self, candidate: RunningTrial, racing: RacingRule) -> list[FoldTask]:
+        """Return the folds of a candidate that may be submitted now.
+
+        Where nothing is known of its family, one fold shows what the others will take.
+        """
+        tasks = list(candidate.tasks(can_be_dropped=racing.can_drop))
+        is_known = self.estimate.knows(candidate.strategy)
+        if is_known or self.deadline.time_limit_s is None:
+            return tasks
+        return [] if candidate.pending else tasks[:1]
 
     def smaller(self, row_sample: RowSample) -> RowSample | None:
         """Return the next smaller sample, None if there is none."""

@@ -338,7 +338,7 @@ class _Search:
         tasks = [
             (task.may_be_needless, not self._runs_here(candidate), candidate, task)
             for candidate in self.queue
-            for task in candidate.tasks(can_be_dropped=self.racing.can_drop)
+            for task in self.fidelity.tasks(candidate, self.racing)
         ]
         self.needless = [future for future in self.needless if not future.done()]
         n_pending, n_workers = len(self._pending()), self.context.n_workers

@@ -62,6 +62,10 @@ class TimeEstimate:
         is_known = len(self._slowness) == _LAST_SPEEDS
         return median(self._slowness) if is_known else 1.0
 
+    def knows(self, strategy: Strategy) -> bool:
+        """Whether an evaluation of the strategy's family was noted."""
+        return any(family == strategy.family.name for family, _ in self._fits)
+
     def note(self, strategy: Strategy, n_rows: int, result: FoldResult) -> None:
         """Remember an evaluation with so many training rows."""
         kind = strategy.family.name, strategy.resampler.name

@@ -24,8 +24,11 @@ CUT_OFF = frozenset({"timeout", "killed"})
 """Statuses of trials that took time and gave no score."""
 WORTH_ANOTHER_TRY = frozenset({"skipped", "timeout"})
 """Statuses of trials that are tried again with more time or memory."""
-REFIT_FACTOR = 1.5
-"""Expected seconds of a refit on all rows, per second of a fit on a fold."""
+REFIT_FACTOR = 1.25
+"""Expected seconds of a refit on all rows, per second of a fit on a fold: it has more
+rows, and often more threads."""
+WORTH_THREADS = 0.5
+"""Seconds of a fit by one thread from which on a refit has more."""
 _MOST_WITH_MODELS = 12  # records that keep their fold models: as many as members
 _COLUMNS = (
     "rank",

@@ -59,8 +59,10 @@ def select(
     most = deadline.remaining_s - last
     in_time = [r for r in usable if r.has_models or r.refit_seconds <= most]
     finalists = choose_finalists(in_time or usable, size)
-    slowest = max(refit_seconds(r, deadline, refits=refits) for r in finalists)
-    further = further_refit_seconds(finalists, size, deadline, refits=refits)
+    slowest = max(refit_seconds(r, context, deadline, refits=refits) for r in finalists)
+    further = further_refit_seconds(
+        finalists, context, deadline, size=size, refits=refits
+    )
     # A repeat that takes longer than expected costs a few members, not the ensemble.
     last_deadline = deadline.with_reserve(slowest + last + further / 2)
     first_deadline = last_deadline.with_reserve(further / 2)

@@ -16,6 +16,7 @@ import numpy as np
 
 from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._metrics.bootstrap import most_draws
+from autoimb._search.trials import WORTH_THREADS
 from autoimb._select.ensemble import (
     best_across_families,
     calibration_of,
@@ -41,6 +42,7 @@ predict."""
 _REPEATS_SHARE = 0.25  # of the budget, for scoring finalists on further repeats
 _LEAST_LESS = 0.01  # by which a plan that takes too long becomes shorter
 _SLACK = 1.1  # factor on the seconds that further repeats are expected to take
+_THREADED = 0.7  # of the seconds of one thread, that a fit by several takes
 _REFITS_SHARE = 0.2  # of the budget, for refitting members beside the best
 _FIXED_SECONDS = 1.0  # of the last steps, on any table
 _REPORT_SECONDS = 6e-7  # of the report, for each score: an entry and a class
@@ -179,31 +181,42 @@ def pace_of(record: TrialRecord, problem: Problem, deadline: Deadline) -> float:
     return float(np.clip(elapsed / expected, _FASTEST, _SLOWEST))
 
 
-def refit_seconds(record: TrialRecord, deadline: Deadline, *, refits: bool) -> float:
+def refit_seconds(
+    record: TrialRecord,
+    context: EvaluationContext,
+    deadline: Deadline,
+    *,
+    refits: bool,
+) -> float:
     """Return the seconds to leave for fitting a candidate on all rows.
 
     None are left where its fold models can predict, and the fit is not wanted, would
     take more than its share of the budget, or would be on more rows than was scored.
+    A slow fit has the threads of all workers.
     """
     share = _REFIT_SHARE * (deadline.time_limit_s or inf)
     is_quick = record.refit_seconds <= share and record.row_sample == ALL_ROWS
     if record.has_models and not (refits and is_quick):
         return 0.0
-    return record.refit_seconds
+    has_threads = context.n_workers > 1 and record.fit_seconds >= WORTH_THREADS
+    return record.refit_seconds * (_THREADED if has_threads else 1.0)
 
 
 def further_refit_seconds(
-    finalists: Sequence[TrialRecord], size: int, deadline: Deadline, *, refits: bool
+    finalists: Sequence[TrialRecord],
+    context: EvaluationContext,
+    deadline: Deadline,
+    *,
+    size: int,
+    refits: bool,
 ) -> float:
     """Return the seconds to leave for refitting the likely members beside the best."""
     if deadline.time_limit_s is None or not refits:
         return 0.0
     likely = _likely_members(finalists, size)
-    # All cores work on a refit, and it may be left out: no more than it took before.
     needed = sum(
-        member.record.fit_seconds
+        refit_seconds(member.record, context, deadline, refits=refits)
         for member in likely[1:]
-        if member.record.row_sample == ALL_ROWS
     )
     return min(_REFITS_SHARE * deadline.time_limit_s, needed)
 
@@ -238,6 +251,8 @@ def reserved_seconds(
         finalists, context, _REPEATS_SHARE * budget_s, steps, size=size
     )
     last = min(steps.total_s, _LAST_SHARE * budget_s)
-    best = refit_seconds(complete[0], deadline, refits=refits)
-    further = further_refit_seconds(finalists, size, deadline, refits=refits)
+    best = refit_seconds(complete[0], context, deadline, refits=refits)
+    further = further_refit_seconds(
+        finalists, context, deadline, size=size, refits=refits
+    )
     return last + best + further + _SLACK * repeats.seconds
