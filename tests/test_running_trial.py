@@ -2,6 +2,8 @@
 
 import random
 from concurrent.futures import Future
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -188,6 +190,19 @@ def test_a_cancelled_task_is_a_result():
     candidate.futures = {0: Future()}
     candidate.futures[0].cancel()
     assert candidate.collect()[0].status == "timeout"
+
+
+def test_a_fit_with_fewer_rounds_is_expected_to_take_less():
+    """It is fitted again, on further repeats and on all rows, with those rounds."""
+    candidate = candidate_of(strategy=STRATEGY)
+    for number in NUMBERS:
+        best_early = staged(number, (0.1, 0.2, 5.0))
+        candidate.results[number] = replace(best_early, fit_seconds=6.0)
+    candidate.trial = SimpleNamespace(number=3)
+    record = candidate.complete_record(RULE.scoring, CATALOGUE, 1.0)
+    n_rounds = dict(record.strategy.family.params)["n_estimators"]
+    assert n_rounds < 30
+    assert record.fit_seconds == pytest.approx(6.0 * n_rounds / 30)
 
 
 def test_a_candidate_that_begins_again_on_fewer_rows_has_no_results():

@@ -267,7 +267,10 @@ def test_what_is_planned_fits_the_time_and_is_all_that_fits(
     takes = [10.0 if at == slow else 1.0 for at in range(3)]
     finalists = [
         record(
-            at, 0.5, results=tuple(FoldResult(n, "ok", fit_seconds=s) for n in (0, 1))
+            at,
+            0.5,
+            results=tuple(FoldResult(n, "ok") for n in (0, 1)),
+            fit_seconds=s,
         )
         for at, s in enumerate(takes)
     ]
@@ -295,8 +298,8 @@ def test_repeats_are_as_many_as_there_is_time_for_with_what_follows(
     monkeypatch.setattr(LastSteps, "total_s", property(lambda s: 5.0 + s.n_repeats))
     problem = problem_of(*numeric(), cv=2, repeats=4)
     context = context_of(problem, SequentialExecutor())
-    results = tuple(FoldResult(n, "ok", fit_seconds=0.5) for n in (0, 1))
-    finalists = [record(n, 0.5, results=results) for n in range(2)]
+    results = tuple(FoldResult(n, "ok") for n in (0, 1))
+    finalists = [record(n, 0.5, results=results, fit_seconds=0.5) for n in range(2)]
     plan = affordable_repeats(
         finalists, context, seconds, LastSteps(problem, 2, 2), size=2
     )

@@ -82,8 +82,8 @@ class Fidelity:
     n_workers: int
     promoted: dict[Strategy, RowSample] = field(default_factory=dict)
     """Strategies to be tried again next, and on which rows."""
-    _tried: set[tuple[Strategy, RowSample]] = field(default_factory=set)
-    """All that were tried again, or will be."""
+    _tried: dict[Strategy, RowSample] = field(default_factory=dict)
+    """All that were tried again, or will be, and on which rows last."""
 
     @property
     def n_rounds(self) -> int:
@@ -218,20 +218,18 @@ class Fidelity:
             row_sample = self._promotion(strategy, record.row_sample, left_s)
             if row_sample is not None:
                 self.promoted[strategy] = row_sample
-                self._tried.add((strategy, row_sample))
+                self._tried[strategy] = row_sample
                 return strategy
         return None
 
     def _promotion(
         self, strategy: Strategy, before: RowSample, left_s: float
     ) -> RowSample | None:
-        """Return the most rows that there is time for, if more than before."""
-        if before.n_rows is None:
-            return None
+        """Return the most rows that there is time for, if more than ever before."""
+        before = self._tried.get(strategy, before)
         for row_sample in self.samples:
-            is_larger = (row_sample.n_rows or self.n_rows) > before.n_rows
-            is_new = is_larger and (strategy, row_sample) not in self._tried
-            seconds = self.seconds(strategy, row_sample)
-            if is_new and seconds <= _PROMOTED_SHARE * left_s:
+            if row_sample == before:
+                return None
+            if self.seconds(strategy, row_sample) <= _PROMOTED_SHARE * left_s:
                 return row_sample
         return None

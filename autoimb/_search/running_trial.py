@@ -170,6 +170,13 @@ class RunningTrial:
         results = best_stage(every, scoring, self.stages)
         strategy = self.final_strategy(results, catalogue)
         score = scoring.score(results)
+        seconds = sum(r.fit_seconds for r in results) / len(results)
+        if strategy != self.strategy:  # it is fitted again with fewer rounds
+            rounds = catalogue.get("family", strategy.family.name).rounds_parameter
+            fewer, all_ = (
+                dict(s.family.params)[rounds] for s in (strategy, self.strategy)
+            )
+            seconds *= fewer / all_
         return TrialRecord(
             number=self.trial.number,
             strategy=strategy,
@@ -179,7 +186,7 @@ class RunningTrial:
             reported_value=score.mean,
             results=tuple(results),
             n_folds=len(results),
-            fit_seconds=sum(r.fit_seconds for r in results) / len(results),
+            fit_seconds=seconds,
             finished_at=finished_at,
             row_sample=self.row_sample,
         )

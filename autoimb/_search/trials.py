@@ -65,7 +65,7 @@ class TrialRecord:
     """Folds of further repeats that an earlier search scored, not part of `score`."""
     n_folds: int = 0
     fit_seconds: float = 0.0
-    """Mean seconds of one fit."""
+    """Mean seconds of one fit, in proportion to the rounds that were chosen."""
     finished_at: float = 0.0
     """Seconds from the start of the fit to the end of the trial."""
     reported_value: float | None = None

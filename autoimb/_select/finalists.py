@@ -82,8 +82,8 @@ def _expected_seconds(
 ) -> float:
     """Return the expected seconds of scoring each finalist on so many folds."""
     fold_seconds = [
-        sum(r.fit_seconds + r.predict_seconds for r in record.results)
-        / max(1, len(record.results))
+        record.fit_seconds
+        + sum(r.predict_seconds for r in record.results) / max(1, len(record.results))
         for record in finalists
     ]
     n_workers = context.n_workers

@@ -41,7 +41,7 @@ _REFIT_SHARE = 0.15
 predict."""
 _REPEATS_SHARE = 0.25  # of the budget, for scoring finalists on further repeats
 _LEAST_LESS = 0.01  # by which a plan that takes too long becomes shorter
-_SLACK = 1.1  # factor on the seconds that further repeats are expected to take
+_SLACK = 1.05  # factor on the seconds that further repeats are expected to take
 _THREADED = 0.7  # of the seconds of one thread, that a fit by several takes
 _REFITS_SHARE = 0.2  # of the budget, for refitting members beside the best
 _FIXED_SECONDS = 1.0  # of the last steps, on any table
