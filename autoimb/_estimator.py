@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -38,7 +38,7 @@ from autoimb._fit.decision import check_threshold
 from autoimb._fit.final_fit import check_final_fit
 from autoimb._fit.finish import finish
 from autoimb._fit.refit_on_new_rows import refit_members
-from autoimb._metrics.metrics import resolve_metric
+from autoimb._metrics.metrics import ScorerMetric, resolve_metric
 from autoimb._report.build import build_report, settings_of, with_decision, with_refit
 from autoimb._report.extra_sections import with_extra_sections
 from autoimb._report.fit_results import FitResults
@@ -745,7 +745,9 @@ default="auto"
         Raises
         ------
         BadInputError
-            If an object of your own cannot be written as code; the message names it.
+            If an object of your own cannot be written as code; the message names it. If
+            the model was fitted on samples of the rows (column `rows` of
+            `leaderboard_`), for lack of time.
 
         Notes
         -----
@@ -841,6 +843,10 @@ default="auto"
             resolve_n_jobs(self.n_jobs), n_cells, deadline.time_limit_s
         )
 
+    def _calibrates(self, metric: Metric) -> bool:
+        """Whether probabilities are calibrated before anything depends on them."""
+        return self.calibrate and not isinstance(metric, ScorerMetric)
+
     def _most_folds(
         self, space: SearchSpace, table: Table, layout: Layout, deadline: Deadline
     ) -> int | None:
@@ -934,6 +940,7 @@ default="auto"
                     size=size,
                     refits=refits,
                 ),
+                has_samples=self._calibrates(context.scoring.metric),
                 # The user's executor may run tasks on another machine.
                 memory=inf if self.executor else _FREE_SHARE * free_memory(),
                 on_progress=watch,
@@ -1080,6 +1087,11 @@ def _evaluation_context(
 ) -> Iterator[EvaluationContext]:
     """Yield what evaluations need beside a strategy, with the problem in workers."""
     scoring = Scoring.of(metric, problem.table, problem.folds, problem.seed)
-    with share(problem, executor) as handle, private_folder() as folder:
-        models = ModelFolder(folder, int(_DISK_SHARE * shutil.disk_usage(folder).free))
+    with ExitStack() as stack:
+        handle = stack.enter_context(share(problem, executor))
+        models = None
+        with suppress(OSError):  # where nothing can be written, no models are kept
+            folder = stack.enter_context(private_folder())
+            free = shutil.disk_usage(folder).free
+            models = ModelFolder(folder, int(_DISK_SHARE * free))
         yield EvaluationContext(problem, handle, scoring, executor, models)

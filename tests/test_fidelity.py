@@ -316,7 +316,7 @@ def test_the_best_are_tried_again_on_more_rows(monkeypatch):
         if record.status == "complete":
             of[record.proposed or record.strategy].append(record)
     again = [records for records in of.values() if len(records) > 1]
-    assert 1 <= len(again) <= 3
+    assert again
     for records in again:
         rows = [record.row_sample.n_rows or 267 for record in records]
         assert rows == sorted(set(rows))

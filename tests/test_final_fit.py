@@ -85,11 +85,11 @@ def test_one_strategy_s_threshold_holds_on_the_soft_vote():
 
 def test_the_report_says_that_fold_models_predict():
     model, *_ = fitted(final_fit=False)
-    said = " ".join(model.report().data.outcome.sentences)
+    said = " ".join(model.report().data.sentences)
     assert "mean of fold models" in said
     assert "final_fit=False" in said
     refitted, *_ = fitted()
-    assert "fold models" not in " ".join(refitted.report().data.outcome.sentences)
+    assert "fold models" not in " ".join(refitted.report().data.sentences)
 
 
 @pytest.mark.parametrize("ensemble_size", [1, 3])
@@ -100,7 +100,7 @@ def test_a_refit_that_raises_ends_with_the_best_candidate(monkeypatch, ensemble_
         model, *_ = fitted(ensemble_size=ensemble_size)
     assert model.best_strategy_ == expected.best_strategy_
     np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
-    assert "a constant column" in " ".join(model.report().data.outcome.sentences)
+    assert "a constant column" in " ".join(model.report().data.sentences)
 
 
 def test_ctrl_c_in_the_refit_ends_with_the_best_candidate(monkeypatch):
@@ -116,9 +116,7 @@ def test_where_rows_are_ordered_in_time_only_the_last_fold_s_model_may_predict()
     model, X, _ = fitted(final_fit=False, cv=TimeSeriesSplit(3), ensemble_size=1)
     assert n_pipelines(model) == [1]
     assert not model.ensemble_[0].is_refit
-    assert "the model of its last fold" in " ".join(
-        model.report().data.outcome.sentences
-    )
+    assert "the model of one fold" in " ".join(model.report().data.sentences)
     assert model.predict_proba(X).shape == (len(X), 2)
 
 

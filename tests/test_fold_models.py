@@ -21,7 +21,7 @@ from autoimb._search.running_trial import best_stage
 from autoimb._search.trials import TrialRecord, keep_best_models
 from autoimb._select.ensemble import Member
 from autoimb._select.selection import Selection
-from autoimb._strategy.strategy import Strategy
+from autoimb._strategy.strategy import Choice, Strategy
 from autoimb._table.columns import take
 from autoimb.exceptions import BudgetTooSmallWarning, RefitFailedWarning
 
@@ -108,11 +108,17 @@ def test_models_of_a_fold_share_the_encoder_of_its_rows(folder):
 # --- which are kept
 
 
-def test_the_best_few_keep_their_models(folder):
+def test_the_best_few_keep_their_models_three_of_a_family_at_most(folder):
     problem = problem_of(*numeric())
-    records = [record_of(PLAIN, problem, folder, number=n) for n in range(14)]
+
+    def named(number, family):
+        kept = record_of(PLAIN, problem, folder, number=number)
+        return replace(kept, strategy=replace(PLAIN, family=Choice.of(family, {})))
+
+    records = [named(n, family) for n, family in enumerate("AAAABBCCDDEEFFG")]
     keep_best_models(records, max_bytes=10**9)
-    assert [r.has_models for r in records] == [True] * 12 + [False] * 2
+    expected = [*[True] * 3, False, *[True] * 9, False, False]
+    assert [r.has_models for r in records] == expected
     assert len(list(folder.path.iterdir())) == 12 * len(problem.folds)
 
 

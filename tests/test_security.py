@@ -123,7 +123,7 @@ def with_default(factory, **items):
     return node("DefaultDictNode", "collections", "defaultdict", content=parts)
 
 
-RUN = ("autoimb._execution.executors", "_run_payload")
+RUN = ("autoimb._execution.executors", "_run_within")
 RESOLVE = ("autoimb._catalogue.entry", "resolve")
 PAYLOAD = "payload.bin"
 
@@ -659,7 +659,7 @@ def test_no_callable_of_autoimb_can_be_named_but_the_listed_classes():
 
     names = set(reachable())
     assert len(names) > 2000
-    assert ("autoimb._execution.executors", "_run_payload") in names
+    assert ("autoimb._execution.executors", "_run_within") in names
     assert ("autoimb._execution.shared_data.Mapped", "get") in names
     full = {f"{module}.{name}" for module, name in names}
     for loader in _KINDS:

@@ -147,10 +147,10 @@ def worked(estimate, factor, *, alone=1.0, n=3):
 
 
 @pytest.mark.parametrize("factor", [2.0, 4.0])
-@pytest.mark.parametrize(("n_threads", "alone"), [(1, 1.0), (2, 0.6)])
-def test_forecasts_follow_the_machine_both_ways(factor, n_threads, alone):
+@pytest.mark.parametrize("alone", [1.0, 0.6, 9.0], ids=["one", "threads", "waits"])
+def test_forecasts_follow_the_machine_both_ways(factor, alone):
     """Another program takes the cores for a while: all families are slow, then none."""
-    estimate = TimeEstimate(CATALOGUE, 10, 2, n_threads)
+    estimate = TimeEstimate(CATALOGUE, 10, 2)
     usual = {"xgboost": 1.0, "extra_trees": 2.0, "tabm": 5.0}
     estimate.note(strategy("tabm"), 100, took(5.0, wall_per_cpu=alone))
     worked(estimate, 1.0, alone=alone)

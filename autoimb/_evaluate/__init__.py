@@ -3,6 +3,7 @@
 ==================  ====================================================================
 ``problem``         what every evaluation of one fit shares
 ``row_sample``      which training rows a candidate is fitted on
+``training_rows``   the rows of a fold or of the table that it is fitted on
 ``encoding_cache``  rows of a fold, encoded once
 ``fit_predict``     fit the steps of a pipeline; score rows with it
 ``kept_models``     fitted fold models on disk

@@ -10,7 +10,7 @@ Nothing outside the training part of the fold is ever fitted or resampled.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,16 +18,15 @@ from sklearn import config_context
 
 from autoimb._evaluate.encoding_cache import EncodedFold, encoded_folds
 from autoimb._evaluate.row_sample import ALL_ROWS
+from autoimb._evaluate.training_rows import TrainingRows
 from autoimb._execution.executors import describe_failure
 from autoimb._execution.process_settings import quiet_warnings
 from autoimb._table.columns import take
 from autoimb._table.weighted_encoding import fit_encoder
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
     from typing import Any
 
-    from numpy.typing import NDArray
     from sklearn.pipeline import Pipeline
 
     from autoimb._catalogue.entry import Family
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from autoimb._evaluate.row_sample import RowSample
     from autoimb._execution.shared_data import SharedData
     from autoimb._strategy.strategy import Strategy
-    from autoimb._table.encoding import View
 from autoimb._evaluate.fit_predict import (
     fit_before_model,
     fit_function,
@@ -82,8 +80,8 @@ def evaluate(
     try:
         # Convergence and constant columns show in the scores.
         with quiet_warnings(), config_context(transform_output="default"):
-            training = _TrainingRows.of(problem, number, row_sample, strategy)
-            result = _scored(strategy, training, problem, seconds, models)
+            training = TrainingRows.of_fold(strategy, problem, number, row_sample)
+            result = _scored(strategy, number, training, problem, seconds, models)
     except Exception as error:  # noqa: BLE001  a candidate's failure is a result
         status, reason = describe_failure(error)
         spent = time.perf_counter() - started
@@ -94,65 +92,25 @@ def evaluate(
     return replace(result, cpu_seconds=cpu, wall_per_cpu=wall / max(cpu, _LEAST_CPU_S))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _TrainingRows:
-    """The rows of a fold that a strategy is fitted on, with their weights.
-
-    The weights of a sample make it represent all rows. A strategy that ranks as well
-    without them is fitted on the sample as if it were the whole table: calibration
-    corrects its scores.
-    """
-
-    number: int
-    """Position of the fold among the problem's folds."""
-    row_sample: RowSample
-    rows: NDArray[np.intp]
-    weight: NDArray[np.float64] | None
-    full_counts: NDArray[np.intp] | None
-    """Class counts of all training rows, where a weighted sample represents them."""
-
-    @classmethod
-    def of(
-        cls, problem: Problem, number: int, row_sample: RowSample, strategy: Strategy
-    ) -> _TrainingRows:
-        """Return the rows of a fold in a sample, for a strategy."""
-        table, rows = problem.table, problem.folds[number].train_idx
-        weight = None if table.sample_weight is None else table.sample_weight[rows]
-        drawn = row_sample.draw(table.y[rows], problem.fold_seed(number))
-        if drawn is None:
-            return cls(number, row_sample, rows, weight, None)
-        at, sample_weight = drawn
-        weight = None if weight is None else weight[at]
-        names = strategy.family.name, strategy.resampler.name
-        if not problem.catalogue.weights_sampled_rows(*names):
-            return cls(number, row_sample, rows[at], weight, None)
-        weight = sample_weight if weight is None else sample_weight * weight
-        counts = np.bincount(table.y[rows])
-        return cls(number, row_sample, rows[at], weight, counts)
-
-    def key(self, view: View | None) -> Hashable:
-        """Return what the encoded rows and their encoder depend on."""
-        return self.number, self.row_sample, self.full_counts is not None, view
-
-
-def _scored(
+def _scored(  # noqa: PLR0917  (those of `evaluate`)
     strategy: Strategy,
-    training: _TrainingRows,
+    number: int,
+    training: TrainingRows,
     problem: Problem,
     seconds: float | None,
     models: ModelFolder | None,
 ) -> FoldResult:
     """Fit a strategy on the training rows and score the validation rows."""
-    n_classes, weight = problem.table.n_classes, training.weight
-    y, seed = problem.table.y[training.rows], problem.fold_seed(training.number)
+    n_classes = problem.table.n_classes
+    y, seed = problem.table.y[training.rows], problem.fold_seed(number)
     pipeline = problem.build(strategy, y, seed, full_counts=training.full_counts)
     # Loading a library for the first time, here and below, is in none of the times.
     begun = time.perf_counter()
-    fold, pipeline = _encoded(pipeline, strategy, problem, training)
+    fold, pipeline = _encoded(pipeline, strategy, problem, number, training)
     encoded_s = time.perf_counter() - begun
     fit = fit_function(strategy, problem, seconds)
     started = time.perf_counter()
-    X, y, weights = fit_before_model(pipeline, fold.train, y, weight)
+    X, y, weights = fit_before_model(pipeline, fold.train, y, training.weight)
     left = max(0.0, (seconds or 0.0) - (time.perf_counter() - started))
     if not fit(pipeline[-1], X, y, left, **weights):
         raise TimeoutError
@@ -161,7 +119,7 @@ def _scored(
     stages = _stages(family, strategy)
     probas = predict_stages(pipeline, fold.val, n_classes, family.staged_proba, stages)
     result = FoldResult(
-        training.number,
+        number,
         "ok",
         probas[-1],
         fitted - started + fold.seconds,
@@ -170,9 +128,8 @@ def _scored(
         fitted_counts=tuple(np.bincount(y, minlength=n_classes).tolist()),
     )
     if models is not None:
-        encoded_by = training.key(strategy.view(problem.catalogue))
-        model = models.keep(_whole(pipeline, fold.encoder), encoded_by)
-        result = replace(result, model=model)
+        key = number, *training.key(strategy.view(problem.catalogue))
+        result = replace(result, model=models.keep(_whole(pipeline, fold.encoder), key))
     return replace(result, seconds=encoded_s + time.perf_counter() - started)
 
 
@@ -184,7 +141,11 @@ def _whole(pipeline: Pipeline, encoder: Any) -> Pipeline:
 
 
 def _encoded(
-    pipeline: Pipeline, strategy: Strategy, problem: Problem, training: _TrainingRows
+    pipeline: Pipeline,
+    strategy: Strategy,
+    problem: Problem,
+    number: int,
+    training: TrainingRows,
 ) -> tuple[EncodedFold, Pipeline]:
     """Return both parts of a fold as the strategy reads them, and the further steps."""
     view, encoder = strategy.view(problem.catalogue), None
@@ -193,7 +154,7 @@ def _encoded(
 
     def encode() -> EncodedFold:
         X, rows = problem.table.X, training.rows
-        train, val = take(X, rows), take(X, problem.folds[training.number].val_idx)
+        train, val = take(X, rows), take(X, problem.folds[number].val_idx)
         if encoder is None:
             return EncodedFold(train, val, None, 0.0)
         started = time.perf_counter()
@@ -203,7 +164,7 @@ def _encoded(
 
     if view is None:  # not cached: the user's model may modify these rows
         return encode(), pipeline
-    key = training.key(view if encoder else None)
+    key = number, *training.key(view if encoder else None)
     return encoded_folds(problem, problem.cache_bytes).get(key, encode), pipeline
 
 

@@ -43,8 +43,8 @@ class FoldModels:
             raise LookupError("no fold model was kept")
         try:
             return tuple(self._pipeline(strategy, result) for result in chosen)
-        except OSError as error:
-            raise LookupError("a fold model is gone") from error
+        except Exception as error:  # unpickling may raise any
+            raise LookupError("a fold model cannot be read") from error
 
     def _comparable(self, results: Sequence[FoldResult]) -> list[FoldResult]:
         """Return the results whose models have seen about the same rows.

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import operator
 import pickle
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import uuid4
@@ -39,7 +41,7 @@ class KeptModel:
         return self.path.exists() if self.content is None else bool(self.content)
 
     def load(self) -> Pipeline:
-        """Return the pipeline; raise `OSError` if its file is gone."""
+        """Return the pipeline; raise an error if it is gone or cannot be read."""
         content = self.path.read_bytes() if self.content is None else self.content
         return pickle.loads(content)  # noqa: S301  written by this fit's own workers
 
@@ -93,10 +95,35 @@ class ModelFolder:
 
 
 def _dump(pipeline: Pipeline, file: Any) -> None:
-    """Pickle a pipeline, classes of the user's script by value."""
+    """Pickle a pipeline; what has no name in a module is written by value."""
     import cloudpickle
 
-    cloudpickle.dump(pipeline, file, protocol=pickle.HIGHEST_PROTOCOL)
+    start = file.n_bytes
+    try:
+        _ByName(file, protocol=pickle.HIGHEST_PROTOCOL).dump(pipeline)
+    except (AttributeError, TypeError, pickle.PicklingError):
+        if file.n_bytes > start:
+            file.restart()
+        cloudpickle.dump(pipeline, file, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+class _ByName(pickle.Pickler):
+    """Writes the classes of the user's script by name, also in a worker.
+
+    There they are copies, and to read a copy would change the user's own class.
+    """
+
+    def reducer_override(self, value: Any) -> Any:
+        """Return how a class of the script is found again; others as usual."""
+        is_of_script = isinstance(value, type) and value.__module__ == "__main__"
+        if is_of_script and "<locals>" not in value.__qualname__:
+            return _class_of_script, (value.__qualname__,)
+        return NotImplemented
+
+
+def _class_of_script(name: str) -> Any:
+    """Return a class of the user's script."""
+    return operator.attrgetter(name)(sys.modules["__main__"])
 
 
 class _LimitedFile:
@@ -104,6 +131,12 @@ class _LimitedFile:
 
     def __init__(self, file: BinaryIO, limit: int) -> None:
         self._file, self._limit, self.n_bytes = file, limit, 0
+
+    def restart(self) -> None:
+        """Forget what was written."""
+        self._file.seek(0)
+        self._file.truncate()
+        self.n_bytes = 0
 
     def write(self, part: Any) -> int:
         """Write a part; raise `OSError` above the limit."""

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from sklearn import config_context
 
+from autoimb._evaluate.row_sample import ALL_ROWS
+from autoimb._evaluate.training_rows import TrainingRows
 from autoimb._execution.deadline import interrupt_after
 from autoimb._execution.process_settings import limited_threads, quiet_warnings
+from autoimb._table.columns import take
 from autoimb._table.weighted_encoding import fit_encoder
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
     from autoimb._catalogue.entry import Family
     from autoimb._evaluate.problem import Problem
+    from autoimb._evaluate.row_sample import RowSample
     from autoimb._strategy.strategy import Strategy
 from autoimb._evaluate.fit_predict import (
     fit_before_model,
@@ -23,26 +27,36 @@ from autoimb._evaluate.fit_predict import (
     grace,
 )
 
-EncodedRows = dict[str, tuple[Any, Any]]
-"""By view, a fitted encoder and all training rows as it encodes them."""
+EncodedRows = dict[Any, tuple[Any, Any]]
+"""By view and sample, a fitted encoder and the training rows as it encodes them."""
 
 
 def refit(
     strategy: Strategy,
     problem: Problem,
     *,
+    row_sample: RowSample = ALL_ROWS,
     n_threads: int = 1,
     seconds: float | None = None,
     encoded: EncodedRows | None = None,
 ) -> tuple[Pipeline, bool]:
     """Return the strategy's pipeline fitted on all rows, and whether it is complete.
 
-    A model that can stop by itself does so after `seconds` and is then incomplete.
-    Others are interrupted where that is possible, which raises `TimeoutError`. Refits
-    that are given the same `encoded` share their fitted encoders.
+    One that was scored on samples is fitted on such a sample of all rows: its
+    calibration and its threshold hold for no other. A model that can stop by itself
+    does so after `seconds` and is then incomplete. Others are interrupted where that is
+    possible, which raises `TimeoutError`. Refits that are given the same `encoded`
+    share their fitted encoders.
     """
-    table = problem.table
-    pipeline = problem.build(strategy, table.y, problem.seed, n_threads=n_threads)
+    training = TrainingRows.of_table(strategy, problem, row_sample)
+    y, weight = problem.table.y[training.rows], training.weight
+    pipeline = problem.build(
+        strategy,
+        y,
+        problem.seed,
+        n_threads=n_threads,
+        full_counts=training.full_counts,
+    )
     fit = fit_function(strategy, problem, seconds)
     limit, started = seconds, time.perf_counter()
     if seconds is not None and problem.can_stop(strategy):
@@ -54,8 +68,8 @@ def refit(
         limited_threads(n_threads),
         interrupt_after(limit),
     ):
-        rest, X = _encoded_once(pipeline, strategy, problem, encoded)
-        X, y, weights = fit_before_model(rest, X, table.y, table.sample_weight)
+        rest, X = _encoded_once(pipeline, strategy, problem, training, encoded)
+        X, y, weights = fit_before_model(rest, X, y, weight)
         left = max(0.0, (seconds or 0.0) - (time.perf_counter() - started))
         is_complete = fit(pipeline[-1], X, y, left, **weights)
     family: Family = problem.catalogue.get("family", strategy.family.name)
@@ -69,6 +83,7 @@ def _encoded_once(
     pipeline: Pipeline,
     strategy: Strategy,
     problem: Problem,
+    training: TrainingRows,
     encoded: EncodedRows | None,
 ) -> tuple[Pipeline, Any]:
     """Return the steps that are still to be fitted, and the rows that they take.
@@ -76,13 +91,15 @@ def _encoded_once(
     If `encoded` holds the strategy's view, its encoder becomes that of the pipeline:
     all encoders of a view are fitted alike.
     """
-    table, view = problem.table, strategy.view(problem.catalogue)
+    view, X = strategy.view(problem.catalogue), problem.table.X
+    if training.row_sample != ALL_ROWS:
+        X = take(X, training.rows)
     if encoded is None or view is None or pipeline.steps[0][0] != "encode":
-        return pipeline, table.X
-    if view not in encoded:
-        encoder = pipeline[0]
-        X = fit_encoder(encoder, table.X, table.y, table.sample_weight)
-        encoded[view] = encoder, X
-    encoder, X = encoded[view]
+        return pipeline, X
+    key = training.key(view)
+    if key not in encoded:
+        encoder, y = pipeline[0], problem.table.y[training.rows]
+        encoded[key] = encoder, fit_encoder(encoder, X, y, training.weight)
+    encoder, X = encoded[key]
     pipeline.steps[0] = ("encode", encoder)
     return type(pipeline)(pipeline.steps[1:]), X

@@ -68,7 +68,11 @@ def interrupt_after(time_limit_s: float | None) -> Iterator[None]:
         yield
         return
 
+    has_fired = False
+
     def interrupt(*_: Any) -> None:
+        nonlocal has_fired
+        has_fired = True
         raise TimeoutError
 
     previous_handler = signal.signal(signal.SIGALRM, interrupt)
@@ -76,6 +80,11 @@ def interrupt_after(time_limit_s: float | None) -> Iterator[None]:
     signal.setitimer(signal.ITIMER_REAL, max(time_limit_s, 1e-3), 1.0)
     try:
         yield
+    except KeyboardInterrupt as error:
+        if not has_fired:
+            raise
+        # CatBoost takes any signal in its callbacks for Ctrl-C.
+        raise TimeoutError from error
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, previous_handler)

@@ -17,6 +17,7 @@ from autoimb._export.script_names import ScriptNames
 from autoimb._export.value_code import Written, code_of
 from autoimb._metrics.calibration import Calibration, Identity
 from autoimb._threshold.rules import Argmax, ClassWeights, Cut
+from autoimb.exceptions import BadInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,8 +62,15 @@ def prediction_script(model: FittedModel, schema: Schema, decision: Decision) ->
     Raises
     ------
     BadInputError
-        If a part of the model cannot be written as code.
+        If a part of the model cannot be written as code, or was fitted on samples.
     """
+    if any(member.n_sampled is not None for member in model.members):
+        raise BadInputError(
+            "the model was fitted on samples of the rows, as a fit on all of them "
+            "would have taken too long, and its calibration holds for those: a script "
+            "that fits on all rows would predict otherwise. Fit with n_trials= and no "
+            "time_budget, with more time, or call refit(X, y) first."
+        )
     names = ScriptNames()
     if decision.row_weights == "uneven":
         names.of(fit_weighted)  # what it imports must not be named otherwise
@@ -114,8 +122,8 @@ def _about_fold_models(model: FittedModel) -> Iterator[str]:
     if not all(member.is_refit for member in model.members):
         yield _comment(
             f"autoimb's own model predicts by the mean of {n_folds} fold models. Here "
-            "each pipeline is fitted on all rows once, so probabilities differ a "
-            "little."
+            "each pipeline is fitted on all rows once, so that it does not predict "
+            "quite the same."
         )
 
 

@@ -7,6 +7,7 @@ members are left out if they have neither.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
@@ -54,7 +55,7 @@ class RefitFailure:
     winner: Strategy
     used: Strategy
     """The strategy that predicts: a substitute, or the winner itself."""
-    error: BaseException | None = None
+    error: Exception | None = None
     """None if the refit was stopped early."""
     by_fold_models: bool = False
     """Whether fold models predict."""
@@ -97,7 +98,7 @@ class RefitFailure:
         )
 
 
-def _named(error: BaseException | None) -> str:
+def _named(error: Exception | None) -> str:
     """Return an error's name and the first line of its message."""
     first_line = str(error).partition("\n")[0]
     return f"{type(error).__name__}: {first_line}".removesuffix(": ")
@@ -111,7 +112,9 @@ class Fitted:
     """One that is fitted on all rows, or fold models."""
     unfitted: Pipeline | None = None
     """The pipeline for a fit on all rows, where fold models predict in its place."""
-    error: BaseException | None = None
+    reason: str = ""
+    """Why they do, in words."""
+    error: Exception | None = None
     """Why the refit on all rows, which was tried, did not end."""
     is_whole: bool = True
     """Whether it was not stopped early."""
@@ -144,43 +147,53 @@ class _FinalFits:
         A whole fit on all rows comes before fold models, and these before a fit that
         was stopped early. The error of the refit is raised if there is none of them.
         """
-        part: Pipeline | None = None
-        error: BaseException | None = None
-        if self._is_refitted(record):
+        if not self._is_refitted(record):
             try:
-                pipeline, is_whole = self.refit(record, self._limit(record))
-            except Exception as raised:  # noqa: BLE001  its fold models take its place
-                error = raised
-            except KeyboardInterrupt as raised:
-                if not record.has_models:
-                    raise
-                error, self.deadline = raised, Deadline(0.0)
-            else:
-                if is_whole:
-                    return Fitted((pipeline,))
-                part = pipeline
+                return self._by_folds(record, self._reason(record))
+            except LookupError:
+                pass  # they cannot be read
         try:
-            models = self.fold_models.load(record.strategy, record.results)
-        except LookupError:
-            if part is not None:
-                return Fitted((part,), is_whole=False)
-            raise error or TimeoutError from None
+            pipeline, is_whole = self.refit(record, self._limit(record))
+        except KeyboardInterrupt:
+            if not record.has_models:
+                raise
+            self.deadline = Deadline(0.0)
+            return self._by_folds(record, "the fit on all rows was interrupted")
+        except Exception as raised:  # noqa: BLE001  its fold models take its place
+            try:
+                return self._by_folds(record, self._reason(record, raised), raised)
+            except LookupError:
+                raise raised from None
+        if not is_whole:
+            with contextlib.suppress(LookupError):
+                late = TimeoutError()
+                return self._by_folds(record, self._reason(record, late), late)
+        return Fitted((pipeline,), is_whole=is_whole)
+
+    def _by_folds(
+        self, record: TrialRecord, reason: str, error: Exception | None = None
+    ) -> Fitted:
+        """Return a candidate's fold models.
+
+        That there was no time for a refit is what "auto" means, and no error.
+        """
+        models = self.fold_models.load(record.strategy, record.results)
         unfitted = self.problem.build(
             record.strategy, self.problem.table.y, self.problem.seed, n_threads=1
         )
-        return Fitted(models, unfitted, self._complaint(error, part))
+        if isinstance(error, TimeoutError) and self.final_fit is not True:
+            error = None
+        return Fitted(models, unfitted, reason, error)
 
-    def _complaint(
-        self, error: BaseException | None, part: Pipeline | None
-    ) -> BaseException | None:
-        """Return the error that the user should hear of, if fold models predict.
-
-        That there was no time is what "auto" means, and no error.
-        """
-        if error is None and part is not None:
-            error = TimeoutError()
-        is_late = isinstance(error, TimeoutError | KeyboardInterrupt)
-        return None if is_late and self.final_fit is not True else error
+    def _reason(self, record: TrialRecord, error: Exception | None = None) -> str:
+        """Return why fold models predict, as the report says it."""
+        if error is not None and not isinstance(error, TimeoutError):
+            return f"the fit on all rows failed ({_named(error)})"
+        if self.final_fit is False:
+            return "final_fit=False asks for it"
+        if error is None and record.row_sample != ALL_ROWS:
+            return "they were fitted on samples of the rows, and so were scored"
+        return "the time budget left too little to fit on all rows"
 
     def _is_refitted(self, record: TrialRecord) -> bool:
         """Whether a candidate is fitted on all rows."""
@@ -198,7 +211,7 @@ class _FinalFits:
         a second at least.
         """
         left = self.deadline.timeout_s
-        if left is None or record.has_models:
+        if left is None or (record.has_models and self._is_refitted(record)):
             return left
         return max(_LEAST_SECONDS, left)
 
@@ -215,6 +228,7 @@ class _FinalFits:
         return refit(
             record.strategy,
             self.problem,
+            row_sample=record.row_sample,
             n_threads=1 if is_quick else self.n_threads,
             seconds=seconds,
             encoded=self.encoded,
@@ -251,6 +265,9 @@ def fit_selection(
             continue
         try:
             fitted = fits.fit(record)
+        except KeyboardInterrupt:  # the winner is there
+            fits.deadline = Deadline(0.0)
+            continue
         except Exception as error:  # noqa: BLE001  an ensemble can spare a member
             logger.info("%s is no member: %s", member.strategy, error or "no time")
             continue

@@ -34,8 +34,6 @@ class FittedSelection:
     """The members that predict: a substitute if the winner failed."""
     refit_failure: RefitFailure | None
     """Why the winner was not fitted as a whole and as planned; None if it was."""
-    final_fit: FinalFit = "auto"
-    """Whether members were to be fitted on all rows."""
 
 
 def finish(
@@ -71,7 +69,13 @@ def finish(
     )
     fitted = tuple(
         FittedMember(
-            member.strategy, member.weight, of.pipelines, calibration, of.unfitted
+            member.strategy,
+            member.weight,
+            of.pipelines,
+            calibration,
+            of.unfitted,
+            of.reason,
+            member.record.row_sample.n_rows,
         )
         for member, of, calibration in zip(
             members, final.fitted, scores.calibrations, strict=True
@@ -80,7 +84,7 @@ def finish(
     model = FittedModel(
         fitted, decision.rule, problem.table.n_classes, calibration=scores.calibration
     )
-    return FittedSelection(model, decision, final.selection, final.failure, final_fit)
+    return FittedSelection(model, decision, final.selection, final.failure)
 
 
 def _training_scores(pipeline: Pipeline, problem: Problem) -> EnsembleScores:

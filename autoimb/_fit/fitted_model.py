@@ -9,9 +9,11 @@ import numpy as np
 from sklearn import config_context
 from sklearn.ensemble import VotingClassifier
 from sklearn.preprocessing import LabelEncoder
+from sklearn.utils import gen_batches
 
 from autoimb._evaluate.fit_predict import predict_codes
 from autoimb._metrics.calibration import Calibration, Identity
+from autoimb._table.columns import take
 from autoimb._threshold.prior_shift import PriorShift, shifted
 from autoimb._threshold.rules import Cut, Threshold
 
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
     from autoimb._strategy.strategy import Strategy
     from autoimb._table.columns import CanonicalRows
+
+
+_BLOCK = 65_536
+"""Rows that are predicted at a time: each fold's encoder makes a copy of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +45,10 @@ class FittedMember:
     calibration: Calibration
     unfitted: Pipeline | None = None
     """The pipeline for a fit on all rows, where fold models predict in its place."""
+    reason: str = ""
+    """Why fold models predict, in words; empty if none do."""
+    n_sampled: int | None = None
+    """Rows of each sample that it was fitted on; None if that was all rows."""
 
     @property
     def is_refit(self) -> bool:
@@ -70,9 +80,13 @@ class FittedMember:
 
 
 def soft_vote(pipelines: Sequence[Pipeline]) -> VotingClassifier:
-    """Return a fitted scikit-learn estimator of the pipelines' mean probability."""
+    """Return a fitted scikit-learn estimator of the pipelines' mean probability.
+
+    Models without probabilities vote by their labels.
+    """
     names = [f"fold_{place}" for place in range(1, len(pipelines) + 1)]
-    vote = VotingClassifier(list(zip(names, pipelines, strict=True)), voting="soft")
+    voting = "soft" if hasattr(pipelines[0], "predict_proba") else "hard"
+    vote = VotingClassifier(list(zip(names, pipelines, strict=True)), voting=voting)
     vote.estimators_ = list(pipelines)
     vote.named_estimators_ = dict(zip(names, pipelines, strict=True))
     vote.classes_ = pipelines[0].classes_
@@ -94,6 +108,9 @@ class FittedModel:
 
     def proba(self, X: CanonicalRows) -> NDArray[np.float64]:
         """Return the calibrated mean of the members' calibrated probabilities."""
+        if len(X) > _BLOCK:
+            rows, parts = np.arange(len(X)), gen_batches(len(X), _BLOCK)
+            return np.concatenate([self.proba(take(X, rows[part])) for part in parts])
         weights = [member.weight for member in self.members]
         encoded: dict[int, Any] = {}
         # As in the fit: the encoders pass on arrays, whatever the user's settings.

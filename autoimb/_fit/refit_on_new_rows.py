@@ -38,7 +38,8 @@ def refit_members(
     NoCandidateError
         If a member cannot be fitted on these rows.
     """
-    records = _scored([member.strategy for member in members], context)
+    strategies = [member.strategy for member in members]
+    records = _scored(strategies, context, keeps_models=final_fit is False)
     selected = tuple(map(Member, records, [member.weight for member in members]))
     refitted = finish(
         Selection(
@@ -64,14 +65,14 @@ def refit_members(
 
 
 def _scored(
-    strategies: Sequence[Strategy], context: EvaluationContext
+    strategies: Sequence[Strategy], context: EvaluationContext, *, keeps_models: bool
 ) -> list[TrialRecord]:
     """Return the strategies with their out-of-fold scores on every fold."""
     n_folds = len(context.problem.folds)
     evaluated = context.evaluate_all(
         [(s, number, ALL_ROWS) for s in strategies for number in range(n_folds)],
         Deadline(None),
-        keeps_models=True,
+        keeps_models=keeps_models,
     )
     records = []
     for place, strategy in enumerate(strategies):

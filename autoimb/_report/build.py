@@ -22,7 +22,7 @@ from autoimb._report.data import (
 )
 from autoimb._report.fit_results import difference_of
 from autoimb._report.search_section import search_section
-from autoimb._report.sentences import answer_name, sentences
+from autoimb._report.sentences import about_fold_models, answer_name, sentences
 from autoimb._report.winner_section import decision_fields, winner_section
 from autoimb._strategy.flowchart import FLOWCHART, Question
 from autoimb._table.folds import describe_folds
@@ -102,7 +102,10 @@ def with_refit(data: ReportData, finished: FittedSelection, table: Table) -> Rep
         "those of the first fit",
     }
     label = finished.decision.calibrated.label
-    winner = data.winner and replace(data.winner, calibration_name=label)
+    final_fit = tuple(about_fold_models(finished.model))
+    winner = data.winner and replace(
+        data.winner, calibration_name=label, final_fit=final_fit
+    )
     return replace(data, settings=settings, winner=winner)
 
 

@@ -347,6 +347,8 @@ class WinnerSection(Value):
     Curves are drawn point by point: pass some hundred points, not one a row.
     """
 
+    final_fit: tuple[str, ...] = ()
+    """Which models predict by their fold models, and why, in sentences."""
     threshold_objective: str = ""
     """The objective that the threshold maximises, such as ``"F1"``."""
     threshold: float | tuple[float, ...] | None = None
@@ -460,6 +462,7 @@ class ReportData(Value):
     @property
     def sentences(self) -> tuple[str, ...]:
         """All sentences of the report, the outcome first."""
-        return (self.outcome.sentences if self.outcome else ()) + (
-            self.winner.sentences if self.winner else ()
-        )
+        of_outcome = self.outcome.sentences if self.outcome else ()
+        if self.winner is None:
+            return of_outcome
+        return (*of_outcome, *self.winner.final_fit, *self.winner.sentences)

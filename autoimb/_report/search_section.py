@@ -108,13 +108,16 @@ def comparisons_of(
 ) -> dict[str, list[Comparison]]:
     """Return, by entry of an axis, the comparisons that differ in nothing else.
 
-    Alike are candidates of the same family and the same entries of the other axes; the
-    parameters of these may differ.
+    Alike are candidates of the same family, the same entries of the other axes and the
+    same sample of rows; the parameters of these may differ.
     """
     alike: dict[tuple[str, ...], dict[str, list[TrialRecord]]] = defaultdict(dict)
     for record in records:
         name = record.strategy.choice(axis).name
-        others = tuple(record.strategy.choice(a).name for a in AXES if a != axis)
+        others = (
+            record.row_sample.name,
+            *(record.strategy.choice(a).name for a in AXES if a != axis),
+        )
         alike[others].setdefault(name, []).append(record)
     comparisons: dict[str, list[Comparison]] = defaultdict(list)
     for by_name in alike.values():

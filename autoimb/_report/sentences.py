@@ -12,6 +12,7 @@ from autoimb._threshold.rules import Cut
 if TYPE_CHECKING:
     from autoimb._fit.decision import Decision, DecisionScores
     from autoimb._fit.final_fit import RefitFailure
+    from autoimb._fit.fitted_model import FittedModel
     from autoimb._metrics.bootstrap import Difference
     from autoimb._report.fit_results import FitResults
 
@@ -43,28 +44,25 @@ def sentences(results: FitResults) -> list[str]:
             f"{n_handled} of which handle the imbalance. Its score less that of the "
             f"best of them alone is {in_words(gain)}."
         )
-    return [*about, *_about_fold_models(results), _about_flowchart(results)]
+    return [*about, _about_flowchart(results)]
 
 
-def _about_fold_models(results: FitResults) -> list[str]:
+def about_fold_models(model: FittedModel) -> list[str]:
     """Return which members predict by their fold models, and why, if any do."""
-    finished = results.finished
-    members = finished.model.members
-    by_folds = [member for member in members if not member.is_refit]
-    if not by_folds:
-        return []
-    failure = finished.refit_failure
-    why = "the time budget left too little to fit on all rows"
-    if failure is not None and not failure.is_late:
-        why = f"the fit on all rows failed ({failure.cause})"
-    elif finished.final_fit is False:
-        why = "final_fit=False asks for it"
-    who = "The model" if len(members) == 1 else f"{len(by_folds)} of the members"
-    n_models = sum(len(member.pipelines) for member in by_folds)
-    what = "the model of its last fold"
-    if n_models > len(by_folds):
-        what = f"the mean of fold models ({n_models} in all)"
-    return [f"{who} predict{'s' if len(members) == 1 else ''} by {what}, as {why}."]
+    n_of: dict[str, int] = {}
+    for member in model.members:
+        if not member.is_refit:
+            n_of[member.reason] = n_of.get(member.reason, 0) + 1
+    is_mean = any(len(m.pipelines) > 1 for m in model.members if not m.is_refit)
+    what = "the mean of fold models" if is_mean else "the model of one fold"
+    n_members = len(model.members)
+    return [
+        f"{n} of {n_members} members {'predicts' if n == 1 else 'predict'} by {what}, "
+        f"as {why}."
+        if n_members > 1
+        else f"The model predicts by {what}, as {why}."
+        for why, n in n_of.items()
+    ]
 
 
 def _about_refit_failure(results: FitResults, refit_failure: RefitFailure) -> str:

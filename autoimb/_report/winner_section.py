@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._fit.decision import DecisionScores
 from autoimb._metrics.confusion import f_beta, precision, recall
 from autoimb._metrics.metrics import METRICS
 from autoimb._report.curves import Bands, bins_of, curves_of, histogram
 from autoimb._report.data import FoldRows, PerClass, WinnerSection
 from autoimb._report.explorer_section import explorer_of
-from autoimb._report.sentences import about_prior, about_threshold
+from autoimb._report.sentences import (
+    about_fold_models,
+    about_prior,
+    about_threshold,
+)
 
 if TYPE_CHECKING:
     from autoimb._fit.decision import Decision
@@ -34,6 +39,7 @@ def winner_section(results: FitResults, code: str) -> WinnerSection | None:
             if len(members) > 1
         ),
         fold_rows=_fold_rows(results),
+        final_fit=tuple(about_fold_models(results.finished.model)),
         code=code,
         **decision_fields(results.decision),
     )
@@ -42,8 +48,10 @@ def winner_section(results: FitResults, code: str) -> WinnerSection | None:
 def _fold_rows(results: FitResults) -> tuple[FoldRows, ...]:
     """Return rows of each class before and after resampling, in the first repeat.
 
-    It is empty if the best single strategy does not resample.
+    It is empty if the best single strategy does not resample, or was fitted on samples.
     """
+    if results.selection.winner.row_sample != ALL_ROWS:
+        return ()
     y, folds = results.problem.table.y, results.problem.folds
     n_classes = len(results.profile.classes)
     rows = [

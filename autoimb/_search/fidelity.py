@@ -82,6 +82,8 @@ class Fidelity:
     n_workers: int
     promoted: dict[Strategy, RowSample] = field(default_factory=dict)
     """Strategies to be tried again next, and on which rows."""
+    has_samples: bool = True
+    """Whether candidates may be fitted on samples."""
     _tried: dict[Strategy, RowSample] = field(default_factory=dict)
     """All that were tried again, or will be, and on which rows last."""
 
@@ -94,7 +96,8 @@ class Fidelity:
     def samples(self) -> tuple[RowSample, ...]:
         """All rows, then smaller and smaller samples; without a clock only all rows."""
         every = row_samples(self.n_rows)
-        return every[:1] if self.deadline.time_limit_s is None else every
+        is_sampled = self.has_samples and self.deadline.time_limit_s is not None
+        return every if is_sampled else every[:1]
 
     @property
     def share_s(self) -> float:
@@ -205,13 +208,17 @@ class Fidelity:
             could_not_start=is_new,
         )
 
-    def promote(self, ranked: Sequence[TrialRecord], left_s: float) -> Strategy | None:
+    def promote(
+        self, ranked: Sequence[TrialRecord], left_s: float, *, is_last: bool = False
+    ) -> Strategy | None:
         """Return one of the best candidates, to be tried on more rows; None if none is.
 
         Boosted models are tried with all the rounds that were proposed for them.
         """
         budget_s = self.deadline.time_limit_s
-        if budget_s is None or self.deadline.elapsed_s < _PROMOTED_AFTER * budget_s:
+        if budget_s is None:
+            return None
+        if self.deadline.elapsed_s < _PROMOTED_AFTER * budget_s and not is_last:
             return None
         for record in ranked[:_N_PROMOTED]:
             strategy = record.proposed or record.strategy

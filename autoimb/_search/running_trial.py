@@ -16,7 +16,7 @@ import numpy as np
 from autoimb._evaluate.context import fold_result
 from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._search.racing import MIN_FOLDS, is_clear
-from autoimb._search.trials import TrialRecord
+from autoimb._search.trials import TrialRecord, delete_models
 from autoimb._strategy.strategy import Choice
 
 if TYPE_CHECKING:
@@ -43,6 +43,15 @@ class Verdict:
     """The value that replaces its score in the study, if it was dropped."""
     could_not_start: bool = False
     """Whether there was too little time to start it."""
+
+    @classmethod
+    def too_large(cls, needed: float, free: float) -> Verdict:
+        """Return the verdict of a candidate that needs more bytes than are free."""
+        return cls(
+            "skipped",
+            f"needs about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are "
+            "free for it",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +162,12 @@ class RunningTrial:
     def give_up(
         self, cancel: Callable[[Future[FoldResult]], bool]
     ) -> list[Future[FoldResult]]:
-        """Cancel what can be cancelled; return the futures that go on needlessly.
+        """Cancel what can be cancelled; return the futures whose results are needless.
 
         Ending a running fold means ending its worker, and starting another one takes
         longer than most folds.
         """
-        left = [f for f in self.pending if not (f.done() or cancel(f))]
+        left = [f for f in self.pending if f.done() or not cancel(f)]
         self.futures.clear()
         return left
 
@@ -167,6 +176,9 @@ class RunningTrial:
     ) -> TrialRecord:
         """Return the record of a candidate that has run all its folds."""
         every = [self.results[number] for number in self.numbers]
+        if not all(result.model for result in every):  # a part of them is no mean
+            delete_models(every)
+            every = [replace(result, model=None) for result in every]
         results = best_stage(every, scoring, self.stages)
         strategy = self.final_strategy(results, catalogue)
         score = scoring.score(results)
@@ -217,6 +229,17 @@ class RunningTrial:
             fit_seconds=sum(r.fit_seconds for r in scored) / max(1, len(scored)),
             finished_at=finished_at,
             row_sample=self.row_sample,
+        )
+
+    def duplicate_record(self, first: TrialRecord, finished_at: float) -> TrialRecord:
+        """Return the record of a candidate that was tried before."""
+        return TrialRecord(
+            number=self.trial.number,
+            strategy=self.strategy,
+            status="duplicate",
+            reason=f"the same as trial {first.number}",
+            reported_value=first.reported_value,
+            finished_at=finished_at,
         )
 
     def final_strategy(

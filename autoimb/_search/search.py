@@ -22,6 +22,7 @@ from math import ceil, inf, isfinite
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from autoimb._evaluate.context import fold_result
 from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._search.fidelity import Fidelity
 from autoimb._search.memory_estimate import needed_bytes
@@ -74,6 +75,7 @@ def search(
     deadline: Deadline,
     n_trials: int | None = None,
     seconds_after_search: Callable[[Sequence[TrialRecord]], float] = lambda _: 0.0,
+    has_samples: bool = True,
     memory: float = inf,
     on_progress: Callable[[Progress], bool | None] | None = None,
 ) -> SearchOutcome:
@@ -98,6 +100,8 @@ def search(
     seconds_after_search : callable
         Seconds that the steps after the search need. It takes the complete records,
         best first (`autoimb._select.time_reserve.reserved_seconds`).
+    has_samples : bool, default=True
+        Whether candidates may be fitted on samples, whose scores must be calibrated.
     memory : float, default=inf
         Bytes that all evaluations together may take.
     on_progress : callable, default=None
@@ -114,6 +118,7 @@ def search(
             seconds_after_search=seconds_after_search,
             memory=memory,
         )
+        run.fidelity.has_samples = has_samples and len(run.numbers) > 1
         was_interrupted = False
         try:
             for _ in run.rounds(first):
@@ -165,7 +170,6 @@ class _Search:
                 problem.catalogue,
                 len(problem.table.schema.columns),
                 problem.table.n_classes,
-                problem.n_threads,
             ),
             fit_deadline,
             n_rows=max(len(problem.folds[n].train_idx) for n in self.numbers),
@@ -210,6 +214,9 @@ class _Search:
             self._promote()
             while self._may_propose():
                 self.queue.append(self._propose())
+            has_trials = self.n_trials is None or len(self.records) < self.n_trials
+            if not self.queue and has_trials and self._promote(is_last=True):
+                self.queue.append(self._propose())
             if not self.queue or self.deadline.is_over:
                 return
             for candidate in self.queue:
@@ -246,16 +253,7 @@ class _Search:
 
     def progress(self) -> Progress:
         """Return the state of the search."""
-        best = self.best
-        return Progress(
-            n_done=len(self.records),
-            n_failed=sum(r.status in ("failed", "killed") for r in self.records),
-            best=None if best is None else best.mean,
-            best_strategy=None if best is None else best.strategy,
-            elapsed=self.fit_deadline.elapsed_s,
-            n_trials=self.n_trials,
-            time_budget=self.fit_deadline.time_limit_s,
-        )
+        return Progress.of(self.records, self.best, self.n_trials, self.fit_deadline)
 
     # --- propose
 
@@ -276,17 +274,18 @@ class _Search:
         n_proposed = len(self.records) + len(self.queue)
         return self.n_trials is None or n_proposed < self.n_trials
 
-    def _promote(self) -> None:
+    def _promote(self, *, is_last: bool = False) -> bool:
         """Let one of the best that were fitted on a sample be tried on more rows next.
 
-        One at a time: what it scores decides about the next.
+        One at a time. Return whether there is one; the last to try comes at any time.
         """
         if self.fidelity.promoted or any(c.is_promoted for c in self.queue):
-            return
+            return True
         left = self.deadline.remaining_s
-        strategy = self.fidelity.promote(complete(self.records), left)
+        strategy = self.fidelity.promote(complete(self.records), left, is_last=is_last)
         if strategy is not None:
             self.study_records.enqueued.appendleft(self.space.to_params(strategy))
+        return strategy is not None
 
     def _propose(self) -> RunningTrial:
         """Return the next trial, with its verdict if it need not be evaluated."""
@@ -295,8 +294,9 @@ class _Search:
         records = self.records[: max(0, place - LAG + 1)]
         incumbent = next(iter(complete(records)), None)
         behind = self.racing.families_behind(records, incumbent)
+        is_promoted = bool(self.fidelity.promoted)
         trial = self.study_records.ask(
-            place, lambda params: params.get("family") not in behind
+            place, lambda params: is_promoted or params.get("family") not in behind
         )
         strategy = self.space.suggest(trial)
         row_sample = self.fidelity.promoted.pop(strategy, None)
@@ -309,16 +309,12 @@ class _Search:
             is_promoted=row_sample is not None,
             needed_bytes=needed_bytes(strategy, problem.table, problem.catalogue),
         )
-        is_known = self._is_known(strategy) and not candidate.is_promoted
+        is_known = not candidate.is_promoted and self._is_known(strategy)
         if is_known or strategy in {c.strategy for c in self.queue}:
             # The first of them is recorded before this one.
             candidate.verdict = Verdict("duplicate", "")
         elif candidate.needed_bytes > self.memory:
-            candidate.verdict = Verdict(
-                "skipped",
-                f"needs about {candidate.needed_bytes / 1e9:.1f} GB of memory, and "
-                f"{self.memory / 1e9:.1f} GB are free for it",
-            )
+            candidate.verdict = Verdict.too_large(candidate.needed_bytes, self.memory)
         return candidate
 
     def _is_known(self, strategy: Strategy) -> bool:
@@ -340,7 +336,7 @@ class _Search:
             for candidate in self.queue
             for task in self.fidelity.tasks(candidate, self.racing)
         ]
-        self.needless = [future for future in self.needless if not future.done()]
+        self._forget_needless()
         n_pending, n_workers = len(self._pending()), self.context.n_workers
         n_most = n_workers if n_workers == 1 else n_workers + 1
         for is_extra, is_queued, candidate, task in sorted(tasks, key=itemgetter(0, 1)):
@@ -354,6 +350,12 @@ class _Search:
             if not is_queued:  # its result is in, and may decide what comes next
                 return
 
+    def _forget_needless(self) -> None:
+        """Delete the models of needless evaluations that have ended."""
+        done = [future for future in self.needless if future.done()]
+        self.needless = [future for future in self.needless if not future.done()]
+        delete_models(fold_result(0, future) for future in done)
+
     def _runs_here(self, candidate: RunningTrial) -> bool:
         """Whether this process would evaluate a candidate, as no worker is ready."""
         is_limited = self.fit_deadline.time_limit_s is not None
@@ -366,8 +368,7 @@ class _Search:
     def _start(self, candidate: RunningTrial, task: FoldTask) -> bool:
         """Submit one fold of a candidate; return False if it cannot end in time.
 
-        There must be time for its other folds, and for a refit if its models are not
-        kept.
+        Its other folds must, too, and a refit if its models are not kept.
         """
         left = self.deadline.remaining_s
         n_missing = sum(number not in candidate.results for number in self.numbers)
@@ -436,14 +437,7 @@ class _Search:
         if verdict.status != "duplicate":
             return self._ended(candidate, verdict)
         first = self.by_strategy[candidate.strategy]
-        return TrialRecord(
-            number=candidate.trial.number,
-            strategy=candidate.strategy,
-            status="duplicate",
-            reason=f"the same as trial {first.number}",
-            reported_value=first.reported_value,
-            finished_at=finished_at,
-        )
+        return candidate.duplicate_record(first, finished_at)
 
     def _now(self) -> float:
         """Return the seconds since the fit began, after those of earlier searches."""
@@ -490,7 +484,10 @@ class _Search:
         if record.status == "duplicate":
             return
         for strategy in (record.proposed or record.strategy, record.strategy):
-            self.by_strategy[strategy] = record
+            before = self.by_strategy.get(strategy)
+            is_complete = before is not None and before.status == "complete"
+            if record.status == "complete" or not is_complete:
+                self.by_strategy[strategy] = record
         if record.status == "complete":
             if self.best is None or record.mean > self.best.mean:
                 self.best = record

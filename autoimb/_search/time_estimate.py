@@ -23,6 +23,7 @@ _LAST = 8  # fits of a family that are remembered: its parameters drift with the
 _DISTURBED = 4  # fits of a family of which the slowest is left out
 _MIN_FAMILIES = 3  # with fits: one or two may be slow for their cost on these data
 _TELLING_S = 0.05  # of an evaluation: shorter ones say little of the machine
+_SLOWEST = 4.0  # times: more is no busy machine, but a model that waits
 _LAST_SPEEDS = 3  # evaluations by which the speed of the machine is known
 _START_S, _PER_CELL_S = 0.2, 2e-6
 """Seconds of a fit of cost 1: of any table, and for each cell of encoded rows (one core
@@ -42,8 +43,6 @@ class TimeEstimate:
     catalogue: Catalogue
     n_columns: int
     n_classes: int
-    n_threads: int = 1
-    """Of one evaluation."""
     _fits: dict[tuple[str, str], deque[tuple[float, float]]] = field(
         default_factory=dict
     )
@@ -80,14 +79,12 @@ class TimeEstimate:
     def _slowness_of(self, strategy: Strategy, result: FoldResult) -> float:
         """Return how many times longer an evaluation took than it does alone.
 
-        One thread alone has all of a processor. How far a family uses several threads
-        is not known: what was seen at best stands for it.
+        How far a family uses several threads, or waits for something else, is not
+        known: what was seen at best stands for it.
         """
-        found = max(1 / self.n_threads, result.wall_per_cpu)
-        usual = 1.0 if self.n_threads == 1 else found
-        name = strategy.family.name
-        self._alone[name] = min(self._alone.get(name, usual), found)
-        return max(1.0, found / self._alone[name])
+        found, name = result.wall_per_cpu, strategy.family.name
+        self._alone[name] = min(self._alone.get(name, found), found)
+        return min(_SLOWEST, max(1.0, found / self._alone[name]))
 
     def seconds(self, strategy: Strategy, n_rows: int) -> float:
         """Return the expected seconds of an evaluation with so many training rows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from autoimb._catalogue import Catalogue
     from autoimb._evaluate.out_of_fold import FoldResult
     from autoimb._evaluate.scoring import Scoring
+    from autoimb._execution.deadline import Deadline
     from autoimb._metrics.bootstrap import Score
     from autoimb._strategy.strategy import Strategy
 
@@ -29,6 +31,7 @@ REFIT_FACTOR = 1.25
 rows, and often more threads."""
 WORTH_THREADS = 0.5
 """Seconds of a fit by one thread from which on a refit has more."""
+_MOST_OF_A_FAMILY = 3
 _MOST_WITH_MODELS = 12  # records that keep their fold models: as many as members
 _COLUMNS = (
     "rank",
@@ -118,13 +121,37 @@ class Progress:
     n_trials: int | None
     time_budget: float | None
 
+    @classmethod
+    def of(
+        cls,
+        records: Sequence[TrialRecord],
+        best: TrialRecord | None,
+        n_trials: int | None,
+        deadline: Deadline,
+    ) -> Progress:
+        """Return the state after some records."""
+        return cls(
+            n_done=len(records),
+            n_failed=sum(r.status in {"failed", "killed"} for r in records),
+            best=None if best is None else best.mean,
+            best_strategy=None if best is None else best.strategy,
+            elapsed=deadline.elapsed_s,
+            n_trials=n_trials,
+            time_budget=deadline.time_limit_s,
+        )
+
 
 def complete(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Return records with a score, best first; equal scores in trial order."""
-    return sorted(
-        (record for record in records if record.status == "complete"),
-        key=lambda record: (-record.mean, record.number),
-    )
+    """Return records with a score, best first; equal scores in trial order.
+
+    A strategy that was tried again on more rows is there with its last record alone.
+    """
+    last = {
+        record.proposed or record.strategy: record
+        for record in sorted(records, key=lambda record: record.number)
+        if record.status == "complete"
+    }
+    return sorted(last.values(), key=lambda record: (-record.mean, record.number))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -145,14 +172,20 @@ class SearchOutcome:
 def keep_best_models(ranked: Sequence[TrialRecord], max_bytes: float) -> None:
     """Delete the fold models of all records but the best few, up to a number of bytes.
 
-    The best record keeps its models in any case.
+    The best record keeps its models in any case. An ensemble has two members of a
+    family at most; a third may be its baseline.
     """
-    left = max_bytes
-    for place, record in enumerate(ranked):
+    left, n_kept, n_of = max_bytes, 0, Counter[str]()
+    for record in ranked:
+        family = record.strategy.family.name
         models = [r.model for r in record.results if r.model is not None]
-        left -= sum(model.n_bytes for model in models if model.is_there)
-        if place and (place >= _MOST_WITH_MODELS or left < 0):
+        size = sum(model.n_bytes for model in models if model.is_there)
+        is_one_too_many = n_of[family] >= _MOST_OF_A_FAMILY or size > left
+        if n_kept and (n_kept >= _MOST_WITH_MODELS or is_one_too_many):
             delete_models(record.results)
+            continue
+        left, n_kept = left - size, n_kept + 1
+        n_of[family] += 1
 
 
 def delete_models(results: Iterable[FoldResult]) -> None:

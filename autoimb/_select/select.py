@@ -58,6 +58,8 @@ def select(
     last = pace * steps.total_s
     most = deadline.remaining_s - last
     in_time = [r for r in usable if r.has_models or r.refit_seconds <= most]
+    if deadline.is_over:  # after Ctrl-C as well: then the best is fitted all the same
+        in_time = usable
     finalists = choose_finalists(in_time or usable, size)
     slowest = max(refit_seconds(r, context, deadline, refits=refits) for r in finalists)
     further = further_refit_seconds(
