@@ -8,6 +8,7 @@ import pytest
 from autoimb._execution.deadline import (
     DEFAULT_TIME_BUDGET_S,
     Deadline,
+    interrupt_after,
     resolve_time_budget,
 )
 from autoimb.exceptions import BudgetError
@@ -73,3 +74,29 @@ def test_limits_are_read_as_seconds(time_budget, n_trials, seconds):
 def test_limits_that_make_no_sense_are_refused(time_budget, n_trials, message):
     with pytest.raises(BudgetError, match=message):
         resolve_time_budget(time_budget, n_trials)
+
+
+def interrupted():
+    """Turn the timer's error into that of Ctrl-C, as CatBoost does in its callbacks."""
+    try:
+        while True:
+            time.sleep(0.01)
+    except TimeoutError:
+        raise KeyboardInterrupt from None
+
+
+def ctrl_c():
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("code", "seconds", "error"),
+    [(interrupted, 0.05, TimeoutError), (ctrl_c, 30.0, KeyboardInterrupt)],
+)
+def test_the_timer_is_no_ctrl_c(code, seconds, error):
+    def run():
+        with interrupt_after(seconds):
+            code()
+
+    with pytest.raises(error):
+        run()

@@ -554,7 +554,7 @@ def test_a_class_may_be_called_as_what_a_weighted_fit_imports(monkeypatch):
     )
     (member,) = model.members
     steps = Pipeline([*member.pipeline.steps[:-1], ("model", other())])
-    model = replace(model, members=(replace(member, pipeline=steps),))
+    model = replace(model, members=(replace(member, pipelines=(steps,)),))
     code = prediction_script(model, schema, decision)
     assert "from sklearn.preprocessing import StandardScaler" in code
     assert "from tables import StandardScaler as TablesStandardScaler" in code

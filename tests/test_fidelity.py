@@ -325,6 +325,30 @@ def test_the_best_are_tried_again_on_more_rows(monkeypatch):
     assert any(records[-1].row_sample == ALL_ROWS for records in again)
 
 
+def test_a_space_that_is_exhausted_leaves_no_candidate_on_a_sample(monkeypatch):
+    """The time is not over, and all rows can be afforded."""
+    only = {"family": DIAL, "resampler": [], "class_weight": [], "loss": []}
+    monkeypatch.setattr(row_sample, "_SMALLEST", 10)
+    X, y = numeric(400, 100)
+    space = space_of(X, y, **only)
+    problem = problem_of(X, y, catalogue=space.catalogue, as_given=True)
+    space = replace(space, catalogue=problem.catalogue)
+    monkeypatch.setattr(
+        type(space), "suggest", lambda self, trial: self.portfolio()[0], raising=True
+    )
+    outcome = search(
+        space,
+        space.first_trials(recommend(profile_table(problem.table))),
+        context=context_of(problem),
+        study_records=StudyRecords.open(None, {}, 0),
+        deadline=Deadline(4.0),
+    )
+    found = [r for r in outcome.records if r.status == "complete"]
+    assert found[0].row_sample != ALL_ROWS
+    assert found[-1].row_sample == ALL_ROWS
+    assert outcome.seconds < 3.0
+
+
 def test_without_a_clock_no_candidate_is_sampled(monkeypatch):
     outcome = searched(monkeypatch, None, n_trials=6)
     assert {r.row_sample for r in outcome.records} == {ALL_ROWS}

@@ -1,18 +1,32 @@
 """What `final_fit` promises: the best candidate predicts, by a refit or fold models."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.ensemble import VotingClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss, make_scorer
 from sklearn.model_selection import TimeSeriesSplit
-from tables import five_classes, mixed, numeric
+from tables import context_of, five_classes, mixed, numeric, problem_of
 
 import autoimb
 from autoimb import AutoImbalance
+from autoimb._catalogue import CATALOGUE
+from autoimb._evaluate.evaluate import evaluate
+from autoimb._evaluate.kept_models import ModelFolder
+from autoimb._evaluate.row_sample import ALL_ROWS, RowSample
+from autoimb._execution.shared_data import Inline
+from autoimb._export import prediction_script
 from autoimb._fit import final_fit as final_module
-from autoimb.exceptions import BadInputError, RefitFailedWarning
+from autoimb._fit.finish import finish
+from autoimb._metrics.metrics import resolve_metric
+from autoimb._search.trials import TrialRecord
+from autoimb._select.ensemble import Member
+from autoimb._select.selection import Selection
+from autoimb._strategy.strategy import Strategy
+from autoimb.exceptions import BadInputError, NoCandidateError, RefitFailedWarning
 
 QUICK = {
     "families": ["logistic_regression", "xgboost"],
@@ -132,3 +146,129 @@ def test_a_model_of_one_s_own_is_kept_too():
 def test_other_values_are_refused(final_fit):
     with pytest.raises(BadInputError, match="final_fit"):
         fitted(final_fit=final_fit)
+
+
+# --- candidates that were scored on samples
+
+
+def sampled(problem, folder, strategy, n_rows):
+    """Return the record of a candidate whose fold models saw samples."""
+    row_sample = RowSample("a sample", n_rows)
+    results = tuple(
+        evaluate(strategy, n, Inline(problem), row_sample, models=folder)
+        for n in range(len(problem.folds))
+    )
+    return TrialRecord(
+        number=0,
+        strategy=strategy,
+        status="complete",
+        score=context_of(problem).scoring.score(results),
+        results=results,
+        n_folds=len(results),
+        row_sample=row_sample,
+    )
+
+
+def finished(problem, record, **options):
+    selection = Selection(
+        winner=record,
+        baseline=None,
+        finalists=(record,),
+        members=(Member(record),),
+    )
+    return finish(selection, problem, "f1", calibrates_output=True, **options)
+
+
+@pytest.mark.parametrize("family", ["extra_trees", "logistic_regression"])
+def test_a_refit_of_what_was_scored_on_samples_is_on_a_sample(family, tmp_path):
+    """Its calibration and threshold are for models of as many rows of each class."""
+    X, y = numeric(4_000, 120)
+    problem = problem_of(X, y)
+    strategy = Strategy.of(CATALOGUE, family=family)
+    folder = ModelFolder(tmp_path, 10**9)
+    record = sampled(problem, folder, strategy, 400)
+    by_folds = finished(problem, record)
+    assert not by_folds.model.members[0].is_refit
+    assert by_folds.model.members[0].n_sampled == 400
+    refitted = finished(problem, record, final_fit=True)
+    bare = [replace(result, model=None) for result in record.results]
+    without = finished(problem, replace(record, results=tuple(bare)))
+    new, _ = numeric(4_000, 120, seed=1)
+    expected = by_folds.model.proba(new)[:, 1].mean()
+    for found in (refitted, without):
+        assert found.model.members[0].is_refit
+        mean = found.model.proba(new)[:, 1].mean()
+        assert mean == pytest.approx(expected, rel=0.3)
+
+
+def test_a_script_of_a_model_on_samples_is_refused(tmp_path):
+    problem = problem_of(*numeric(4_000, 120))
+    strategy = Strategy.of(CATALOGUE, family="extra_trees")
+    record = sampled(problem, ModelFolder(tmp_path, 10**9), strategy, 400)
+    found = finished(problem, record)
+    with pytest.raises(BadInputError, match="samples of the rows"):
+        prediction_script(found.model, problem.table.schema, found.decision)
+
+
+def test_without_calibration_there_are_no_samples():
+    model, *_ = fitted()
+    ranking, scorer = (
+        resolve_metric("average_precision", 2),
+        resolve_metric(make_scorer(log_loss, response_method="predict_proba"), 2),
+    )
+    assert model._calibrates(ranking)
+    assert not model._calibrates(scorer)
+    assert not AutoImbalance(calibrate=False)._calibrates(ranking)
+
+
+# --- what cannot be read, and Ctrl-C
+
+
+def test_a_model_that_cannot_be_read_is_fitted_again(tmp_path):
+    problem = problem_of(*numeric())
+    strategy = Strategy.of(CATALOGUE, family="logistic_regression")
+    record = sampled(problem, ModelFolder(tmp_path, 10**9), strategy, 10**6)
+    record = replace(record, row_sample=ALL_ROWS)
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"junk")
+    (member,) = finished(problem, record, final_fit=False).model.members
+    assert member.is_refit
+
+
+def test_ctrl_c_in_a_later_member_leaves_the_winner(monkeypatch):
+    problem, right = problem_of(*numeric()), final_module.refit
+    names = ("logistic_regression", "extra_trees")
+    records = [
+        replace(
+            sampled(problem, None, Strategy.of(CATALOGUE, family=name), 10**6),
+            number=number,
+            row_sample=ALL_ROWS,
+        )
+        for number, name in enumerate(names)
+    ]
+
+    def refit(strategy, *args, **kwargs):
+        if strategy.family.name == names[1]:
+            raise KeyboardInterrupt
+        return right(strategy, *args, **kwargs)
+
+    monkeypatch.setattr(final_module, "refit", refit)
+    selection = Selection(
+        winner=records[0],
+        baseline=None,
+        finalists=tuple(records),
+        members=tuple(map(Member, records)),
+    )
+    found = finish(selection, problem, "f1", calibrates_output=True)
+    assert [m.strategy.family.name for m in found.model.members] == [names[0]]
+
+
+def test_a_refit_on_new_rows_that_raises_leaves_the_model(monkeypatch):
+    model, X, y = fitted(ensemble_size=1)
+    before = model.predict_proba(X)
+    for error in (ValueError("a constant column"), KeyboardInterrupt()):
+        raising(monkeypatch, error)
+        expected = KeyboardInterrupt if error.args == () else NoCandidateError
+        with pytest.raises(expected):
+            model.refit(X, y)
+        np.testing.assert_array_equal(model.predict_proba(X), before)

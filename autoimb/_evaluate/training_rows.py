@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autoimb._evaluate.row_sample import RowSample
+
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from numpy.typing import NDArray
 
     from autoimb._evaluate.problem import Problem
-    from autoimb._evaluate.row_sample import RowSample
     from autoimb._strategy.strategy import Strategy
     from autoimb._table.encoding import View
 
@@ -45,9 +46,17 @@ class TrainingRows:
     def of_table(
         cls, strategy: Strategy, problem: Problem, row_sample: RowSample
     ) -> TrainingRows:
-        """Return all rows, or a sample of them, for a strategy."""
-        rows = np.arange(len(problem.table.y))
-        return cls._of(strategy, problem, rows, problem.seed, row_sample)
+        """Return all rows, or a sample of them, for a strategy.
+
+        The sample is larger than that of a fold by as much as the table is, so that it
+        has the same shares of the classes.
+        """
+        rows, n_rows = np.arange(len(problem.table.y)), row_sample.n_rows
+        if n_rows is not None:
+            n_train = max(len(fold.train_idx) for fold in problem.folds)
+            n_rows = round(n_rows * len(rows) / n_train)
+        sample = RowSample(row_sample.name, n_rows)
+        return cls._of(strategy, problem, rows, problem.seed, sample)
 
     @classmethod
     def _of(

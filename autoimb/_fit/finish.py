@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
     from autoimb._evaluate.problem import Problem
-    from autoimb._fit.final_fit import FinalFit, RefitFailure
+    from autoimb._fit.final_fit import FinalFit, FinalSelection, RefitFailure
     from autoimb._select.selection import Selection
 
 
@@ -67,24 +67,30 @@ def finish(
         problem,
         is_out_of_fold=is_out_of_fold,
     )
-    fitted = tuple(
-        FittedMember(
-            member.strategy,
-            member.weight,
-            of.pipelines,
-            calibration,
-            of.unfitted,
-            of.reason,
-            member.record.row_sample.n_rows,
-        )
-        for member, of, calibration in zip(
-            members, final.fitted, scores.calibrations, strict=True
-        )
-    )
+    fitted = _fitted_members(final, scores)
     model = FittedModel(
         fitted, decision.rule, problem.table.n_classes, calibration=scores.calibration
     )
     return FittedSelection(model, decision, final.selection, final.failure)
+
+
+def _fitted_members(
+    final: FinalSelection, scores: EnsembleScores
+) -> tuple[FittedMember, ...]:
+    """Return the members with their pipelines and calibrations."""
+    every = zip(final.selection.members, final.fitted, scores.calibrations, strict=True)
+    return tuple(
+        FittedMember(
+            member.strategy,
+            member.weight,
+            fitted.pipelines,
+            calibration,
+            fitted.unfitted,
+            fitted.reason,
+            member.record.row_sample.n_rows,
+        )
+        for member, fitted, calibration in every
+    )
 
 
 def _training_scores(pipeline: Pipeline, problem: Problem) -> EnsembleScores:

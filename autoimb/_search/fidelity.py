@@ -94,7 +94,7 @@ class Fidelity:
 
     @property
     def samples(self) -> tuple[RowSample, ...]:
-        """All rows, then smaller and smaller samples; without a clock only all rows."""
+        """All rows, then smaller and smaller samples, where there is a time budget."""
         every = row_samples(self.n_rows)
         is_sampled = self.has_samples and self.deadline.time_limit_s is not None
         return every if is_sampled else every[:1]

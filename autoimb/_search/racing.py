@@ -4,10 +4,7 @@ The rule is cautious. On the folds that both have run, the candidate's score mus
 more than two standard errors of their paired difference below the incumbent's, and
 those folds must hold enough positives. The incumbent is the best of several candidates,
 so its score is a little too high, and the rule is a little stricter for the candidate.
-`RunningTrial.decide` applies it.
-
-Folds are compared from the second on. On the sample of a large table one fold is
-enough: it has tens of thousands of validation rows.
+`RunningTrial.decide` applies it. Folds are compared from the second on.
 """
 
 from __future__ import annotations
