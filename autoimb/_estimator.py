@@ -402,7 +402,13 @@ default="auto"
                     space, outcome, context, deadline, **wishes
                 )
                 study_records.update(selection.finalists)
-                finished = self._finish(selection, problem, threshold, deadline)
+                finished = self._finish(
+                    selection,
+                    problem,
+                    threshold,
+                    deadline,
+                    was_interrupted=outcome.was_interrupted,
+                )
         return self._set_fitted(
             FitResults(
                 profile=profile,
@@ -952,6 +958,8 @@ default="auto"
         problem: Problem,
         threshold: Any,
         deadline: Deadline,
+        *,
+        was_interrupted: bool,
     ) -> FittedSelection:
         """Return the selection fitted, calibrated and with its threshold, in time."""
         seconds, n_threads = None, 1
@@ -967,6 +975,7 @@ default="auto"
             final_fit=check_final_fit(self.final_fit),
             n_threads=n_threads,
             seconds=seconds,
+            was_interrupted=was_interrupted,
         )
         if failure := finished.refit_failure:
             warn(failure.message(self.time_budget), failure.warning_category)

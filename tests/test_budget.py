@@ -114,7 +114,7 @@ killed = []
 
 def kill_workers():
     \"\"\"Kill a worker every second from the middle of the search on.\"\"\"
-    time.sleep(5)
+    time.sleep(3)
     while True:
         children = multiprocessing.active_children()
         for worker in [p for p in children if p.name == WORKERS_NAME][:1]:

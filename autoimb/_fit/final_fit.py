@@ -139,6 +139,8 @@ class _FinalFits:
     n_threads: int
     deadline: Deadline
     fold_models: FoldModels
+    was_interrupted: bool = False
+    """Whether Ctrl-C came before: once more, and the whole fit ends."""
     encoded: EncodedRows = field(default_factory=dict)
 
     def fit(self, record: TrialRecord) -> Fitted:
@@ -155,7 +157,7 @@ class _FinalFits:
         try:
             pipeline, is_whole = self.refit(record, self._limit(record))
         except KeyboardInterrupt:
-            if not record.has_models:
+            if self.was_interrupted or not record.has_models:
                 raise
             self.deadline = Deadline(0.0)
             return self._by_folds(record, "the fit on all rows was interrupted")
@@ -242,6 +244,7 @@ def fit_selection(
     final_fit: FinalFit,
     n_threads: int,
     seconds: float | None,
+    was_interrupted: bool = False,
 ) -> FinalSelection:
     """Return what predicts for each member of a selection.
 
@@ -254,7 +257,12 @@ def fit_selection(
         If the winner and all its substitutes fail.
     """
     fits = _FinalFits(
-        problem, final_fit, n_threads, Deadline(seconds), FoldModels(problem)
+        problem,
+        final_fit,
+        n_threads,
+        Deadline(seconds),
+        FoldModels(problem),
+        was_interrupted,
     )
     first = _fit_winner(selection, fits)
     members, every = [first.selection.members[0]], [*first.fitted]
@@ -266,6 +274,8 @@ def fit_selection(
         try:
             fitted = fits.fit(record)
         except KeyboardInterrupt:  # the winner is there
+            if was_interrupted:
+                raise
             fits.deadline = Deadline(0.0)
             continue
         except Exception as error:  # noqa: BLE001  an ensemble can spare a member

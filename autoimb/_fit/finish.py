@@ -45,6 +45,7 @@ def finish(
     final_fit: FinalFit = "auto",
     n_threads: int = 1,
     seconds: float | None = None,
+    was_interrupted: bool = False,
 ) -> FittedSelection:
     """Return the selection fitted, calibrated and with its threshold.
 
@@ -52,7 +53,12 @@ def finish(
     it is never calibrated.
     """
     final = fit_selection(
-        selection, problem, final_fit=final_fit, n_threads=n_threads, seconds=seconds
+        selection,
+        problem,
+        final_fit=final_fit,
+        n_threads=n_threads,
+        seconds=seconds,
+        was_interrupted=was_interrupted,
     )
     members = final.selection.members
     is_out_of_fold = bool(final.selection.winner.results)
