@@ -256,14 +256,8 @@ def fit_selection(
     NoCandidateError
         If the winner and all its substitutes fail.
     """
-    fits = _FinalFits(
-        problem,
-        final_fit,
-        n_threads,
-        Deadline(seconds),
-        FoldModels(problem),
-        was_interrupted,
-    )
+    models, limit = FoldModels(problem), Deadline(seconds)
+    fits = _FinalFits(problem, final_fit, n_threads, limit, models, was_interrupted)
     first = _fit_winner(selection, fits)
     members, every = [first.selection.members[0]], [*first.fitted]
     for member in first.selection.members[1:]:
