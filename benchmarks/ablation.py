@@ -27,6 +27,7 @@ from autoimb._evaluate.evaluate import evaluate
 from autoimb._evaluate.problem import Problem
 from autoimb._evaluate.scoring import Scoring
 from autoimb._execution.executors import open_executor, submit_task
+from autoimb._execution.resources import Layout
 from autoimb._execution.shared_data import share
 from autoimb._metrics.metrics import resolve_metric
 from autoimb._strategy.strategy import Strategy
@@ -129,7 +130,7 @@ def run_set(path, chosen, args, known):
     scoring = Scoring.of(metric, problem.table, problem.folds, args.seed)
     name = path.name.split(".")[0]
     with (
-        open_executor(None, args.jobs) as executor,
+        open_executor(None, Layout(args.jobs)) as executor,
         share(problem, executor) as handle,
     ):
         pending = {}

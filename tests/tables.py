@@ -10,12 +10,16 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from autoimb._catalogue import AXES, CATALOGUE
 from autoimb._catalogue.entry import Family, Float
 from autoimb._evaluate.context import EvaluationContext
+from autoimb._evaluate.evaluate import evaluate
 from autoimb._evaluate.problem import Problem
+from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._evaluate.scoring import Scoring
 from autoimb._execution.executors import SequentialExecutor
 from autoimb._execution.shared_data import Inline
 from autoimb._metrics.metrics import resolve_metric
+from autoimb._search.running_trial import best_stage
 from autoimb._search.trials import TrialRecord
+from autoimb._select.ensemble import Member
 from autoimb._select.selection import Selection
 from autoimb._strategy.search_space import SearchSpace
 from autoimb._table.folds import make_folds
@@ -49,6 +53,36 @@ def problem_of(
 def unscored(strategy):
     """Return the selection of a strategy that there was no time to score."""
     return Selection.alone(TrialRecord(number=0, strategy=strategy, status="skipped"))
+
+
+def scored(strategy, problem, folder=None, *, row_sample=ALL_ROWS, number=0, **more):
+    """Return the record of a candidate, whose fold models are kept in a folder."""
+    results = [
+        evaluate(strategy, n, Inline(problem), row_sample, models=folder)
+        for n in range(len(problem.folds))
+    ]
+    scoring = context_of(problem).scoring
+    results = tuple(best_stage(results, scoring))
+    return TrialRecord(
+        number=number,
+        strategy=strategy,
+        status="complete",
+        score=scoring.score(results),
+        results=results,
+        n_folds=len(results),
+        row_sample=row_sample,
+        **more,
+    )
+
+
+def selection_of(*records):
+    """Return the selection of candidates, the winner first, that all are members."""
+    return Selection(
+        winner=records[0],
+        baseline=records[0],
+        finalists=records,
+        members=tuple(map(Member, records)),
+    )
 
 
 def profile_of(X, y):

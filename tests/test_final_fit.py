@@ -9,22 +9,17 @@ from sklearn.ensemble import VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, make_scorer
 from sklearn.model_selection import TimeSeriesSplit
-from tables import context_of, five_classes, mixed, numeric, problem_of
+from tables import five_classes, mixed, numeric, problem_of, scored, selection_of
 
 import autoimb
 from autoimb import AutoImbalance
 from autoimb._catalogue import CATALOGUE
-from autoimb._evaluate.evaluate import evaluate
 from autoimb._evaluate.kept_models import ModelFolder
-from autoimb._evaluate.row_sample import ALL_ROWS, RowSample
-from autoimb._execution.shared_data import Inline
+from autoimb._evaluate.row_sample import RowSample
 from autoimb._export import prediction_script
 from autoimb._fit import final_fit as final_module
 from autoimb._fit.finish import finish
 from autoimb._metrics.metrics import resolve_metric
-from autoimb._search.trials import TrialRecord
-from autoimb._select.ensemble import Member
-from autoimb._select.selection import Selection
 from autoimb._strategy.strategy import Strategy
 from autoimb.exceptions import BadInputError, NoCandidateError, RefitFailedWarning
 
@@ -106,6 +101,12 @@ def test_the_report_says_that_fold_models_predict():
     assert "fold models" not in " ".join(refitted.report().data.sentences)
 
 
+def test_names_keep_their_capitals_in_sentences():
+    model, *_ = fitted(lambda: numeric(1_300, 10), n_trials=1)
+    said = " ".join(model.report().data.sentences)
+    assert "The flowchart advised: SMOTE" in said
+
+
 @pytest.mark.parametrize("ensemble_size", [1, 3])
 def test_a_refit_that_raises_ends_with_the_best_candidate(monkeypatch, ensemble_size):
     expected, X, _ = fitted(final_fit=False, ensemble_size=ensemble_size)
@@ -153,29 +154,12 @@ def test_other_values_are_refused(final_fit):
 
 def sampled(problem, folder, strategy, n_rows):
     """Return the record of a candidate whose fold models saw samples."""
-    row_sample = RowSample("a sample", n_rows)
-    results = tuple(
-        evaluate(strategy, n, Inline(problem), row_sample, models=folder)
-        for n in range(len(problem.folds))
-    )
-    return TrialRecord(
-        number=0,
-        strategy=strategy,
-        status="complete",
-        score=context_of(problem).scoring.score(results),
-        results=results,
-        n_folds=len(results),
-        row_sample=row_sample,
-    )
+    sample = RowSample("a sample", n_rows)
+    return scored(strategy, problem, folder, row_sample=sample)
 
 
 def finished(problem, record, **options):
-    selection = Selection(
-        winner=record,
-        baseline=None,
-        finalists=(record,),
-        members=(Member(record),),
-    )
+    selection = selection_of(record)
     return finish(selection, problem, "f1", calibrates_output=True, **options)
 
 
@@ -227,8 +211,7 @@ def test_without_calibration_there_are_no_samples():
 def test_a_model_that_cannot_be_read_is_fitted_again(tmp_path):
     problem = problem_of(*numeric())
     strategy = Strategy.of(CATALOGUE, family="logistic_regression")
-    record = sampled(problem, ModelFolder(tmp_path, 10**9), strategy, 10**6)
-    record = replace(record, row_sample=ALL_ROWS)
+    record = scored(strategy, problem, ModelFolder(tmp_path, 10**9))
     for path in tmp_path.iterdir():
         path.write_bytes(b"junk")
     (member,) = finished(problem, record, final_fit=False).model.members
@@ -239,11 +222,7 @@ def test_ctrl_c_in_a_later_member_leaves_the_winner(monkeypatch):
     problem, right = problem_of(*numeric()), final_module.refit
     names = ("logistic_regression", "extra_trees")
     records = [
-        replace(
-            sampled(problem, None, Strategy.of(CATALOGUE, family=name), 10**6),
-            number=number,
-            row_sample=ALL_ROWS,
-        )
+        scored(Strategy.of(CATALOGUE, family=name), problem, number=number)
         for number, name in enumerate(names)
     ]
 
@@ -253,12 +232,7 @@ def test_ctrl_c_in_a_later_member_leaves_the_winner(monkeypatch):
         return right(strategy, *args, **kwargs)
 
     monkeypatch.setattr(final_module, "refit", refit)
-    selection = Selection(
-        winner=records[0],
-        baseline=None,
-        finalists=tuple(records),
-        members=tuple(map(Member, records)),
-    )
+    selection = selection_of(*records)
     found = finish(selection, problem, "f1", calibrates_output=True)
     assert [m.strategy.family.name for m in found.model.members] == [names[0]]
 

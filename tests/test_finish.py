@@ -4,13 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tables import context_of, five_classes, mixed, numeric, problem_of, unscored
+import tables
+from tables import five_classes, mixed, numeric, problem_of, unscored
 
 from autoimb._catalogue import CATALOGUE
-from autoimb._evaluate.evaluate import evaluate
 from autoimb._evaluate.fit_predict import predict_codes
 from autoimb._evaluate.refit import refit
-from autoimb._execution.shared_data import Inline
 from autoimb._fit import final_fit as refit_module
 from autoimb._fit.finish import finish
 from autoimb._fit.fitted_model import FittedMember, FittedModel
@@ -33,23 +32,7 @@ WEIGHTED = Strategy.of(CATALOGUE, family="logistic_regression", class_weight="ba
 
 def selection_of(problem, strategy=WEIGHTED):
     """Return the selection of one strategy, scored on all folds of the problem."""
-    results = tuple(
-        evaluate(strategy, n, Inline(problem)) for n in range(len(problem.folds))
-    )
-    winner = TrialRecord(
-        number=0,
-        strategy=strategy,
-        status="complete",
-        score=context_of(problem).scoring.score(results),
-        results=results,
-        n_folds=len(results),
-    )
-    return Selection(
-        winner=winner,
-        baseline=winner,
-        finalists=(winner,),
-        members=(Member(winner),),
-    )
+    return tables.selection_of(tables.scored(strategy, problem))
 
 
 def finished(problem, *, aim="f1", calibrated=True, strategy=WEIGHTED):

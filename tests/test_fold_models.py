@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
-from tables import context_of, five_classes, mixed, numeric, problem_of
+from tables import five_classes, mixed, numeric, problem_of, scored, selection_of
 
 from autoimb._catalogue import CATALOGUE
 from autoimb._evaluate.evaluate import evaluate, fit_on_fold
@@ -17,10 +17,7 @@ from autoimb._evaluate.kept_models import ModelFolder
 from autoimb._execution.shared_data import Inline
 from autoimb._fit import final_fit as final_module
 from autoimb._fit.finish import finish
-from autoimb._search.running_trial import best_stage
-from autoimb._search.trials import TrialRecord, keep_best_models
-from autoimb._select.ensemble import Member
-from autoimb._select.selection import Selection
+from autoimb._search.trials import keep_best_models
 from autoimb._strategy.strategy import Choice, Strategy
 from autoimb._table.columns import take
 from autoimb.exceptions import BudgetTooSmallWarning, RefitFailedWarning
@@ -31,34 +28,6 @@ SMOTE = Strategy.of(CATALOGUE, family="logistic_regression", resampler="smote")
 FOREST = Strategy.of(CATALOGUE, family="extra_trees")
 XGBOOST = Strategy.of(CATALOGUE, family="xgboost")
 HISTOGRAM = Strategy.of(CATALOGUE, family="hist_gradient_boosting")
-
-
-def record_of(strategy, problem, folder, number=0, **more):
-    """Return the record of a candidate whose fold models are kept."""
-    results = [
-        evaluate(strategy, n, Inline(problem), models=folder)
-        for n in range(len(problem.folds))
-    ]
-    scoring = context_of(problem).scoring
-    results = tuple(best_stage(results, scoring))
-    return TrialRecord(
-        number=number,
-        strategy=strategy,
-        status="complete",
-        score=scoring.score(results),
-        results=results,
-        n_folds=len(results),
-        **more,
-    )
-
-
-def selection_of(*records):
-    return Selection(
-        winner=records[0],
-        baseline=None,
-        finalists=records,
-        members=tuple(map(Member, records)),
-    )
 
 
 @pytest.fixture
@@ -74,7 +43,7 @@ def folder(tmp_path):
 def test_kept_models_give_the_scores_of_their_folds(make, strategy, folder):
     """Boosted ones with the number of rounds that was chosen among stages."""
     problem = problem_of(*make())
-    record = record_of(strategy, problem, folder)
+    record = scored(strategy, problem, folder)
     pipelines = FoldModels(problem).load(strategy, record.results)
     assert len(pipelines) == len(problem.folds)
     for result, pipeline in zip(record.results, pipelines, strict=True):
@@ -85,7 +54,7 @@ def test_kept_models_give_the_scores_of_their_folds(make, strategy, folder):
 
 def test_a_kept_model_is_that_of_the_pipeline_fitted_on_its_fold(folder):
     problem = problem_of(*mixed())
-    record = record_of(SMOTE, problem, folder)
+    record = scored(SMOTE, problem, folder)
     X = problem.table.X
     pipelines = FoldModels(problem).load(SMOTE, record.results)
     for number, pipeline in enumerate(pipelines):
@@ -97,7 +66,7 @@ def test_models_of_a_fold_share_the_encoder_of_its_rows(folder):
     problem = problem_of(*mixed())
     models = FoldModels(problem)
     first, other, forest = (
-        models.load(s, record_of(s, problem, folder).results)
+        models.load(s, scored(s, problem, folder).results)
         for s in (PLAIN, WEIGHTED, FOREST)
     )
     assert all(a[0] is b[0] for a, b in zip(first, other, strict=True))
@@ -112,7 +81,7 @@ def test_the_best_few_keep_their_models_three_of_a_family_at_most(folder):
     problem = problem_of(*numeric())
 
     def named(number, family):
-        kept = record_of(PLAIN, problem, folder, number=number)
+        kept = scored(PLAIN, problem, folder, number=number)
         return replace(kept, strategy=replace(PLAIN, family=Choice.of(family, {})))
 
     records = [named(n, family) for n, family in enumerate("AAAABBCCDDEEFFG")]
@@ -124,7 +93,7 @@ def test_the_best_few_keep_their_models_three_of_a_family_at_most(folder):
 
 def test_above_the_limit_only_the_best_keeps_its_models(folder):
     problem = problem_of(*numeric())
-    records = [record_of(PLAIN, problem, folder, number=n) for n in range(3)]
+    records = [scored(PLAIN, problem, folder, number=n) for n in range(3)]
     keep_best_models(records, max_bytes=1)
     assert [r.has_models for r in records] == [True, False, False]
 
@@ -160,7 +129,7 @@ def test_what_cannot_be_pickled_is_scored_all_the_same(folder):
 def test_from_another_machine_the_model_travels_with_its_result(tmp_path):
     problem = problem_of(*numeric())
     elsewhere = ModelFolder(tmp_path / "of another machine", 10**9)
-    record = record_of(PLAIN, problem, elsewhere)
+    record = scored(PLAIN, problem, elsewhere)
     record = pickle.loads(pickle.dumps(record))
     assert record.has_models
     (one, *_) = FoldModels(problem).load(PLAIN, record.results)
@@ -189,7 +158,7 @@ def test_where_training_parts_are_ordered_in_time_the_last_model_predicts(
 ):
     X, y = numeric()
     problem = problem_of(X, y, cv=ordered_folds(len(y), width))
-    record = record_of(PLAIN, problem, folder)
+    record = scored(PLAIN, problem, folder)
     (pipeline,) = FoldModels(problem).load(PLAIN, record.results)
     last = fit_on_fold(PLAIN, 2, problem)
     np.testing.assert_allclose(pipeline.predict_proba(X), last.predict_proba(X))
@@ -197,10 +166,10 @@ def test_where_training_parts_are_ordered_in_time_the_last_model_predicts(
 
 def test_without_kept_models_there_is_nothing_to_load(folder):
     problem = problem_of(*numeric())
-    record = record_of(PLAIN, problem, None)
+    record = scored(PLAIN, problem, None)
     with pytest.raises(LookupError):
         FoldModels(problem).load(PLAIN, record.results)
-    record = record_of(PLAIN, problem, folder)
+    record = scored(PLAIN, problem, folder)
     record.results[1].model.delete()
     with pytest.raises(LookupError):
         FoldModels(problem).load(PLAIN, record.results)
@@ -222,7 +191,7 @@ def final(problem, *records, final_fit="auto", seconds=None):
 
 def test_fold_models_predict_by_their_mean(folder):
     problem = problem_of(*numeric())
-    record = record_of(PLAIN, problem, folder)
+    record = scored(PLAIN, problem, folder)
     found = final(problem, record, final_fit=False)
     (member,) = found.model.members
     X = problem.table.X
@@ -251,7 +220,7 @@ def test_a_refit_takes_place_where_it_is_wanted_and_in_time(
     folder, final_fit, fit_seconds, seconds, n_pipelines
 ):
     problem = problem_of(*numeric())
-    record = record_of(PLAIN, problem, folder, fit_seconds=fit_seconds)
+    record = scored(PLAIN, problem, folder, fit_seconds=fit_seconds)
     found = final(problem, record, final_fit=final_fit, seconds=seconds)
     assert len(found.model.members[0].pipelines) == n_pipelines
     assert found.refit_failure is None
@@ -284,7 +253,7 @@ def test_fold_models_take_the_place_of_a_refit_that_does_not_end(
 ):
     problem = problem_of(*numeric())
     records = [
-        record_of(s, problem, folder, number=n) for n, s in enumerate([PLAIN, FOREST])
+        scored(s, problem, folder, number=n) for n, s in enumerate([PLAIN, FOREST])
     ]
     refit_with(monkeypatch, error)
     found = final(problem, *records, final_fit=final_fit, seconds=60.0)
@@ -301,7 +270,7 @@ def test_fold_models_take_the_place_of_a_refit_that_does_not_end(
 def test_after_ctrl_c_nothing_else_is_refitted(folder, monkeypatch):
     problem = problem_of(*numeric())
     records = [
-        record_of(s, problem, folder, number=n) for n, s in enumerate([PLAIN, FOREST])
+        scored(s, problem, folder, number=n) for n, s in enumerate([PLAIN, FOREST])
     ]
     refit_with(monkeypatch, KeyboardInterrupt())
     found = final(problem, *records)
@@ -312,12 +281,12 @@ def test_ctrl_c_without_fold_models_ends_the_fit(monkeypatch):
     problem = problem_of(*numeric())
     refit_with(monkeypatch, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        final(problem, record_of(PLAIN, problem, None))
+        final(problem, scored(PLAIN, problem, None))
 
 
 def test_fold_models_come_before_a_refit_that_was_stopped_early(folder):
     problem = problem_of(*numeric(4_000, 400))
-    forest = record_of(FOREST, problem, folder, fit_seconds=1e-4)
+    forest = scored(FOREST, problem, folder, fit_seconds=1e-4)
     kept = final(problem, forest, final_fit=True, seconds=0.0)
     assert len(kept.model.members[0].pipelines) == 3
     assert kept.refit_failure.is_late
@@ -331,8 +300,8 @@ def test_fold_models_come_before_a_refit_that_was_stopped_early(folder):
 def test_a_worse_candidate_predicts_only_where_the_best_fails(folder, monkeypatch):
     """Never for lack of time: its fold models need none."""
     problem = problem_of(*numeric())
-    best = record_of(FOREST, problem, folder, fit_seconds=1e6)
-    quick = record_of(PLAIN, problem, folder, number=1, fit_seconds=1e-3)
+    best = scored(FOREST, problem, folder, fit_seconds=1e6)
+    quick = scored(PLAIN, problem, folder, number=1, fit_seconds=1e-3)
     selection = replace(selection_of(best), finalists=(best, quick), quickest=quick)
     args = (problem, "f1")
     found = finish(selection, *args, calibrates_output=True, seconds=5.0)

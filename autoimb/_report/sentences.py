@@ -38,7 +38,7 @@ def sentences(results: FitResults) -> list[str]:
     n_members = len(selection.members)
     if n_members > 1:
         gain = difference_of(results.score, selection.winner.score)
-        n_handled = sum(member.strategy.is_handled for member in selection.members)
+        n_handled = sum(m.strategy.is_handled for m in selection.members) or "none"
         about.append(
             f"The ensemble averages the probabilities of {n_members} candidates, "
             f"{n_handled} of which handle the imbalance. Its score less that of the "
@@ -160,7 +160,9 @@ def _about_handling(results: FitResults) -> str:
 def _about_flowchart(results: FitResults) -> str:
     """Return whether the scores agree with the flowchart's advice."""
     guide, best = results.recommendation, results.selection.winner
-    advice = f"The flowchart advised: {guide.advice[0].lower()}{guide.advice[1:]}"
+    first, rest = guide.advice[0], guide.advice[1:]
+    is_name = rest[:1].isupper()  # such as SMOTE
+    advice = f"The flowchart advised: {first if is_name else first.lower()}{rest}"
     first = next((r for r in results.candidates if r.strategy in guide.seeds), None)
     if first is None:
         return f"{advice}; none of its strategies was scored in time."
