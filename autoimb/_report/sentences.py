@@ -160,9 +160,9 @@ def _about_handling(results: FitResults) -> str:
 def _about_flowchart(results: FitResults) -> str:
     """Return whether the scores agree with the flowchart's advice."""
     guide, best = results.recommendation, results.selection.winner
-    first, rest = guide.advice[0], guide.advice[1:]
+    letter, rest = guide.advice[0], guide.advice[1:]
     is_name = rest[:1].isupper()  # such as SMOTE
-    advice = f"The flowchart advised: {first if is_name else first.lower()}{rest}"
+    advice = f"The flowchart advised: {letter if is_name else letter.lower()}{rest}"
     first = next((r for r in results.candidates if r.strategy in guide.seeds), None)
     if first is None:
         return f"{advice}; none of its strategies was scored in time."
