@@ -6,7 +6,6 @@ import shutil
 from contextlib import ExitStack, contextmanager, suppress
 from copy import copy
 from dataclasses import replace
-from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -53,11 +52,7 @@ from autoimb._search.study import (
 )
 from autoimb._select.ensemble import resolve_ensemble_size
 from autoimb._select.fallback import select_or_fall_back
-from autoimb._select.time_reserve import (
-    LastSteps,
-    affordable_size,
-    reserved_seconds,
-)
+from autoimb._select.time_reserve import LastSteps, TimeReserve, affordable_size
 from autoimb._strategy.flowchart import recommend
 from autoimb._strategy.search_space import SearchSpace, requested_entries
 from autoimb._table.columns import as_rows, bytes_as_floats
@@ -394,13 +389,9 @@ default="auto"
             study_records = self._open_study(problem, space)
             with _evaluation_context(problem, metric, executor) as context:
                 first = space.first_trials(recommendation)
-                wishes: dict[str, Any] = {"size": size, "refits": refits}
-                outcome = self._search(
-                    space, first, context, study_records, deadline, **wishes
-                )
-                selection = select_or_fall_back(
-                    space, outcome, context, deadline, **wishes
-                )
+                reserve = TimeReserve(context, deadline, size, refits=refits)
+                outcome = self._search(space, first, study_records, reserve)
+                selection = select_or_fall_back(space, outcome, reserve)
                 study_records.update(selection.finalists)
                 finished = self._finish(
                     selection,
@@ -909,15 +900,11 @@ default="auto"
         self,
         space: SearchSpace,
         first: Sequence[Strategy],
-        context: EvaluationContext,
         study_records: StudyRecords,
-        deadline: Deadline,
-        *,
-        size: int,
-        refits: bool,
+        reserve: TimeReserve,
     ) -> SearchOutcome:
         """Return what the search found in its share of the time budget."""
-        n_trials = self.n_trials
+        context, deadline, n_trials = reserve.context, reserve.deadline, self.n_trials
         if deadline.time_limit_s is not None and deadline.time_limit_s < SHORT_BUDGET_S:
             first = space.cheaper_than(_FAST_COST, first)
             n_trials = min(n_trials or len(first), len(first))
@@ -939,13 +926,7 @@ default="auto"
                 study_records=study_records,
                 deadline=deadline,
                 n_trials=n_trials,
-                seconds_after_search=partial(
-                    reserved_seconds,
-                    context=context,
-                    deadline=deadline,
-                    size=size,
-                    refits=refits,
-                ),
+                seconds_after_search=reserve.seconds,
                 has_samples=self._calibrates(context.scoring.metric),
                 # The user's executor may run tasks on another machine.
                 memory=inf if self.executor else _FREE_SHARE * free_memory(),

@@ -16,7 +16,7 @@ from autoimb._execution.deadline import Deadline
 from autoimb._execution.executors import SequentialExecutor
 from autoimb._search.fidelity import SHARE, Fidelity, affordable_folds
 from autoimb._search.racing import RacingRule
-from autoimb._search.running_trial import RunningTrial
+from autoimb._search.running_trial import RunningTrial, Verdict
 from autoimb._search.search import search
 from autoimb._search.study import StudyRecords
 from autoimb._search.time_estimate import TimeEstimate
@@ -52,38 +52,93 @@ def fidelity_of(seconds, budget=BUDGET_S, *, elapsed=0.0, n_folds=4, n_workers=2
 def test_a_candidate_gets_the_most_rows_that_its_share_allows(seconds, n_rows):
     """Two evaluations in turn: 100 s x 0.15 / 2 / 0.4 million rows = 18.75 s."""
     fidelity = fidelity_of(seconds)
-    chosen = fidelity.choose(XGBOOST, left_s=1e9)
-    assert chosen.n_rows == n_rows
+    strategy, chosen = fidelity.choose(XGBOOST, left_s=1e9)
+    assert (strategy, chosen.n_rows) == (XGBOOST, n_rows)
     assert fidelity.seconds(XGBOOST, chosen) <= SHARE * BUDGET_S
 
 
 def test_less_time_or_more_folds_are_fewer_rows():
-    assert fidelity_of(18.0).choose(XGBOOST, left_s=1e9) == ALL_ROWS
-    assert fidelity_of(18.0).choose(XGBOOST, left_s=14.0).n_rows == 100_000
-    assert fidelity_of(18.0, n_folds=8).choose(XGBOOST, 1e9).n_rows == 100_000
-    assert fidelity_of(18.0, n_workers=1).choose(XGBOOST, 1e9).n_rows == 100_000
-    assert fidelity_of(18.0, n_workers=4).choose(XGBOOST, 1e9) == ALL_ROWS
+    def n_rows(left=1e9, **changes):
+        return fidelity_of(18.0, **changes).choose(XGBOOST, left)[1].n_rows
+
+    assert n_rows() is None
+    assert n_rows(left=14.0) == n_rows(n_folds=8) == n_rows(n_workers=1) == 100_000
+    assert n_rows(n_workers=4) is None
 
 
-def test_what_never_ends_in_time_is_tried_on_the_smallest_sample():
-    fidelity = fidelity_of(1e9)
-    assert fidelity.choose(XGBOOST, 1e9) == fidelity.samples[-1]
+def n_rounds(strategy):
+    return dict(strategy.family.params)["n_estimators"]
+
+
+@pytest.mark.parametrize("seconds", [400.0, 1_000.0, 2_000.0, 1e6])
+@pytest.mark.parametrize("left", [1e9, 1e-9])
+def test_rounds_give_way_where_the_smallest_sample_takes_too_long(seconds, left):
+    """Whatever time is left: nobody needs a model that has hardly begun."""
+    fidelity = fidelity_of(seconds)
+    strategy, chosen = fidelity.choose(XGBOOST, left)
+    assert chosen == fidelity.samples[-1]
+    rounds = [n_rounds(s) for s, _ in fidelity.options(XGBOOST)]
+    assert rounds[0] == n_rounds(XGBOOST) == rounds[len(fidelity.samples) - 1]
+    fewer = rounds[len(fidelity.samples) :]
+    assert fewer == [n // 2 for n in rounds[-1 - len(fewer) : -1]]
+    assert 20 <= fewer[-1] <= 40
+    seconds = [fidelity.seconds(*o) for o in fidelity.options(XGBOOST)]
+    in_time = [s for s in seconds[-1 - len(fewer) :] if s <= SHARE * BUDGET_S]
+    expected = max(in_time, default=min(seconds))
+    assert fidelity.seconds(strategy, chosen) == pytest.approx(expected)
+
+
+def test_a_family_without_rounds_is_tried_on_the_smallest_sample():
+    fidelity = fidelity_of(1.0)
+    fidelity.estimate.note(LINEAR, 100, FoldResult(0, "ok", seconds=1e9))
+    assert fidelity.choose(LINEAR, 1e9) == (LINEAR, fidelity.samples[-1])
 
 
 def test_without_a_clock_every_candidate_sees_all_rows():
     fidelity = fidelity_of(1e9, budget=None)
-    assert fidelity.choose(XGBOOST, float("inf")) == ALL_ROWS
-    assert fidelity.smaller(ALL_ROWS) is None
+    assert fidelity.choose(XGBOOST, float("inf")) == (XGBOOST, ALL_ROWS)
+    assert list(fidelity.options(XGBOOST)) == [(XGBOOST, ALL_ROWS)]
     assert fidelity.promote([record_of(fidelity_of(1.0).samples[1])], 1e9) is None
 
 
-def test_smaller_samples_end():
+def late_candidate(fidelity):
+    """Return a candidate whose first fold took too long."""
+    candidate = begun(fidelity, 1e9)
+    candidate.verdict = Verdict("timeout", "too long")
+    return candidate
+
+
+def test_what_takes_too_long_begins_again_with_less_until_there_is_no_less():
     fidelity = fidelity_of(1.0)
-    seen = [ALL_ROWS]
-    while (smaller := fidelity.smaller(seen[-1])) is not None:
-        seen.append(smaller)
-    assert tuple(seen) == fidelity.samples
-    assert seen[-1].n_rows >= 2_000
+    candidate, options = late_candidate(fidelity), list(fidelity.options(XGBOOST))
+    seen = [(candidate.strategy, candidate.row_sample)]
+    while (quicker := fidelity.quicker(candidate, 1e9)) is not None:
+        seen.append(quicker)
+        candidate.begin_again(*quicker)
+        candidate.verdict = Verdict("timeout", "too long")
+    assert seen == options
+    assert candidate.row_sample.n_rows >= 2_000
+
+
+def test_it_begins_again_with_what_is_expected_to_be_in_time():
+    fidelity = fidelity_of(1.0)
+    candidate = late_candidate(fidelity)
+    fidelity.estimate.note(XGBOOST, N_ROWS, FoldResult(0, "ok", seconds=20.0))
+    _, chosen = fidelity.quicker(candidate, 1e9)
+    assert chosen == fidelity.samples[1]
+    _, chosen = fidelity.quicker(candidate, 5.0)
+    assert chosen == fidelity.samples[2]
+
+
+@pytest.mark.parametrize("change", [{"verdict": None}, {"is_promoted": True}])
+def test_what_is_not_late_or_was_promoted_does_not_begin_again(change):
+    fidelity = fidelity_of(1.0)
+    candidate = late_candidate(fidelity)
+    for name, value in change.items():
+        setattr(candidate, name, value)
+    assert fidelity.quicker(candidate, 1e9) is None
+    candidate.verdict = Verdict("failed", "")
+    assert fidelity.quicker(candidate, 1e9) is None
 
 
 # --- a candidate that begins
@@ -304,7 +359,8 @@ class SlowOnMoreRows(SequentialExecutor):
         result = super().submit_within(time_limit_s, fn, *args, **kwargs).result()
         seconds = 0.12 if fn.keywords["row_sample"] == ALL_ROWS else 0.03
         future = Future()
-        future.set_result(replace(result, seconds=seconds, predict_seconds=0.0))
+        measured = {"seconds": seconds, "predict_seconds": 0.0, "cpu_seconds": 0.0}
+        future.set_result(replace(result, **measured))
         return future
 
 

@@ -208,9 +208,11 @@ def test_a_fit_with_fewer_rounds_is_expected_to_take_less():
 def test_a_candidate_that_begins_again_on_fewer_rows_has_no_results():
     candidate = run(candidate_of(GOOD), BROUGHT["late"])
     assert candidate.verdict.status == "timeout"
-    sample = RowSample("a sample", 40)
-    candidate.begin_again(sample)
+    sample, proposed = RowSample("a sample", 40), candidate.strategy
+    fewer = proposed.with_family_param("n_estimators", 7)
+    candidate.begin_again(fewer, sample)
     assert (candidate.row_sample, candidate.verdict) == (sample, None)
+    assert (candidate.strategy, candidate.proposed) == (fewer, proposed)
     assert [task.number for task in candidate.tasks(can_be_dropped=False)] == [*NUMBERS]
     assert run(candidate, BROUGHT["good"]).is_decided
     assert candidate.verdict is None

@@ -28,10 +28,10 @@ from autoimb._select.select import select
 from autoimb._select.selection import Selection
 from autoimb._select.time_reserve import (
     LastSteps,
+    TimeReserve,
     affordable_repeats,
     affordable_size,
     pace_of,
-    reserved_seconds,
 )
 from autoimb._strategy.strategy import Strategy
 
@@ -80,7 +80,7 @@ def scored(context, number, strategy, results, **fields):
 def selected(*records, clock=NO_LIMIT):
     """Return the selection among records, on a problem without further repeats."""
     best_first = sorted(records, key=lambda r: (-r.mean, r.number))
-    return select(best_first, context_of(problem_of(*numeric())), clock, size=1)
+    return chosen(problem_of(*numeric()), best_first, clock, size=1)
 
 
 # --- the baseline wins unless handling is clearly better
@@ -352,7 +352,7 @@ def test_only_candidates_on_the_same_folds_compete(monkeypatch, size, n_rescored
     context = context_of(problem, SequentialExecutor())
     for seed in range(3):
         records = lucky_records(context, 12, seed)
-        selection = select(records, context, NO_LIMIT, size=size)
+        selection = select(records, TimeReserve(context, NO_LIMIT, size))
         assert len(selection.finalists) == (n_rescored or 12)
         members = [member.record for member in selection.members]
         compared = (*selection.finalists, *members, selection.baseline)
@@ -558,7 +558,7 @@ def informed_records(problem, qualities, *, seed=0, **fields):
 
 
 def chosen(problem, records, clock=NO_LIMIT, size=12):
-    return select(records, context_of(problem), clock, size=size)
+    return select(records, TimeReserve(context_of(problem), clock, size))
 
 
 def test_models_with_different_errors_form_an_ensemble():
@@ -722,7 +722,7 @@ def classes_of(n, k):
 def test_time_kept_grows_with_rows_repeats_and_classes(kind, n_members):
     def seconds(n=1000, k=3, n_repeats=1):
         problem = problem_of(*classes_of(n, k), cv=3)
-        return getattr(LastSteps(problem, n_members, 12, n_repeats), kind)
+        return getattr(LastSteps(problem, n_members, 20, n_repeats), kind)
 
     if kind == "choice_s" and n_members == 1:
         assert seconds() == 0  # there is nothing to choose
@@ -730,7 +730,8 @@ def test_time_kept_grows_with_rows_repeats_and_classes(kind, n_members):
     # As long as there are as many draws, it is linear in the rows.
     steps = np.diff([seconds(n) for n in (1000, 2000, 3000)])
     assert 0 < steps[0] == pytest.approx(steps[1])
-    steps = np.diff([seconds(n_repeats=r) for r in (1, 2, 3)])
+    # Members' calibrations on further repeats are others than those that draws see.
+    steps = np.diff([seconds(n_repeats=r) for r in (2, 3, 4)])
     assert 0 < steps[0] == pytest.approx(steps[1])
     steps = np.diff([seconds(k=k) for k in (3, 4, 5)])
     assert 0 < steps[0] <= steps[1] + 1e-12
@@ -741,9 +742,11 @@ def test_time_kept_grows_with_members_and_candidates():
     problem = problem_of(*classes_of(1000, 3), cv=3)
     one, few, many = (LastSteps(problem, size, 5) for size in (1, 2, 12))
     assert one.choice_s < few.choice_s < many.choice_s
-    assert one.rest_s < few.rest_s == many.rest_s
+    assert one.rest_s < many.rest_s < few.rest_s  # members are calibrated by then
     assert few.rest_s < LastSteps(problem, 2, 15).rest_s
     assert LastSteps(problem, 2, 99).rest_s == LastSteps(problem, 2, 20).rest_s
+    twice = (LastSteps(problem, size, 5, 2).rest_s for size in (2, 12))
+    assert next(twice) == next(twice)  # on further repeats, which draws do not see
 
 
 def test_the_threshold_of_many_classes_takes_a_search_for_each():
@@ -754,29 +757,22 @@ def test_the_threshold_of_many_classes_takes_a_search_for_each():
     assert (twice - 1) / (few - 1) > 2.2
 
 
-def test_an_ensemble_has_the_members_that_half_of_the_budget_is_enough_for():
+def test_there_is_an_ensemble_where_half_of_the_budget_is_enough_for_it():
     problem = problem_of(*classes_of(3000, 9), cv=3, repeats=3)
-
-    def needed(size):
-        steps = LastSteps(problem, size, 20)
-        return steps.rest_s + steps.choice_s
-
-    for size in (12, 7, 2):
-        enough, less = (Deadline(share * needed(size)) for share in (2.001, 1.999))
-        assert affordable_size(problem, 12, enough) == size
-        assert affordable_size(problem, 12, less) == size - 1
-    assert affordable_size(problem, 12, Deadline(0.1)) == 1
+    steps = LastSteps(problem, 12, 20)
+    needed = steps.rest_s + steps.choice_s
+    for share, size in ((2.001, 12), (1.999, 1)):
+        assert affordable_size(problem, 12, Deadline(share * needed)) == size
     assert affordable_size(problem, 12, NO_LIMIT) == 12
 
 
 @pytest.mark.parametrize("n_complete", [0, 1, 4])
-def test_the_search_has_half_of_any_budget_less_what_fits_take(n_complete):
+def test_the_search_has_half_of_any_budget_less_what_fits_take(n_complete, monkeypatch):
+    monkeypatch.setattr("autoimb._select.time_reserve.pace_of", lambda *_: 1.0)
     problem = problem_of(*classes_of(3000, 40), cv=3)
     records = [record(n, 0.5, family=f) for n, f in enumerate(FAMILIES)][:n_complete]
-    found = reserved_seconds(
-        records, context_of(problem), Deadline(1.0), size=12, refits=True
-    )
-    assert found == pytest.approx(0.5)
+    reserve = TimeReserve(context_of(problem), Deadline(1.0), 12)
+    assert reserve.seconds(records) == pytest.approx(0.5)
 
 
 def slow_calibrations(monkeypatch, factor):
@@ -788,7 +784,8 @@ def slow_calibrations(monkeypatch, factor):
         now[0] += factor * 3e-7 * n_scores
 
     monkeypatch.setattr("autoimb._select.time_reserve.calibration_of", calibrated)
-    monkeypatch.setattr("autoimb._select.time_reserve.time.monotonic", lambda: now[0])
+    clock = "autoimb._select.time_reserve.time.thread_time"
+    monkeypatch.setattr(clock, lambda: now[0])
 
 
 @pytest.mark.parametrize(
@@ -796,31 +793,67 @@ def slow_calibrations(monkeypatch, factor):
 )
 def test_a_slow_machine_is_noticed_by_its_pace(factor, pace, monkeypatch):
     problem = problem_of(*numeric(40_000, 600), cv=3)
-    limit = Deadline(60.0, started=0.0)
     slow_calibrations(monkeypatch, factor)
-    assert pace_of(record(0, 0.5), problem, limit) == pytest.approx(pace)
+    assert pace_of(record(0, 0.5), problem) == pytest.approx(pace)
 
 
 def test_without_a_time_limit_nothing_is_timed(monkeypatch):
     problem = problem_of(*numeric(40_000, 600), cv=3)
     slow_calibrations(monkeypatch, 2.5)
-    assert pace_of(record(0, 0.5), problem, NO_LIMIT) == 1.0
+    reserve = TimeReserve(context_of(problem), NO_LIMIT, 1)
+    assert reserve.seconds([record(0, 0.5)]) == 0.0
+    assert reserve.pace == 1.0
 
 
 def test_what_takes_no_time_says_nothing_of_the_pace(monkeypatch):
     slow_calibrations(monkeypatch, 2.5)
     small = problem_of(*numeric(300, 60), cv=3)
-    assert pace_of(record(0, 0.5), small, Deadline(60.0, started=0.0)) == 1.0
+    assert pace_of(record(0, 0.5), small) == 1.0
 
 
-def test_a_slow_machine_leaves_out_members(monkeypatch):
+def test_the_pace_is_learned_from_the_first_complete_candidate_only(monkeypatch):
+    problem = problem_of(*numeric(40_000, 600), cv=3)
+    reserve = TimeReserve(context_of(problem), Deadline(60.0, started=0.0), 1)
+    assert reserve.pace == 1.0
+    slow_calibrations(monkeypatch, 2.5)
+    reserve.seconds([])
+    assert reserve.pace == 1.0
+    few = reserve.seconds([record(0, 0.5)])
+    assert reserve.pace == pytest.approx(2.5)
+    slow_calibrations(monkeypatch, 4.0)
+    assert reserve.seconds([record(0, 0.5)]) == few
+    assert reserve.pace == pytest.approx(2.5)
+    assert few > 2.5 * LastSteps(problem, 1, 1).rest_s - 1e-9
+
+
+def test_further_repeats_get_their_share_once_there_are_enough_candidates(monkeypatch):
+    """Of few candidates the best is not lucky, and another one is worth more."""
+    asked = []
+    name = "autoimb._select.time_reserve.affordable_repeats"
+
+    def planned(finalists, context, seconds, steps, *, size):
+        asked.append(seconds)
+        return RepeatPlan(2, 1, seconds)
+
+    monkeypatch.setattr(name, planned)
+    context = context_of(problem_of(*numeric(), cv=3))
+    for n in (1, 6, 12, 24):
+        reserve = TimeReserve(context, Deadline(100.0), 1)
+        records = [record(k, 0.5) for k in range(n)]
+        assert reserve.seconds(records) > 1.05 * asked[-1]
+    assert asked == pytest.approx([25 / 12, 12.5, 25.0, 25.0])
+
+
+def test_a_slow_machine_leaves_out_members():
     problem = problem_of(*numeric(300, 40), cv=3)
     records = informed_records(problem, [1.5] * 6, fit_seconds=4.0)
     n_members = []
     for pace in (1.0, 5.0):
-        monkeypatch.setattr("autoimb._select.select.pace_of", lambda *_, p=pace: p)
-        found = chosen(problem, records, Deadline(20.0, started=time.monotonic()))
-        assert found.pace == pace
+        deadline = Deadline(20.0, started=time.monotonic())
+        reserve = TimeReserve(context_of(problem), deadline, 12)
+        reserve.pace = pace
+        found = select(records, reserve)
+        assert (found.pace, found.n_complete) == (pace, 6)
         n_members.append(len(found.members))
     # Five seconds for the last steps: six for the winner, four for each of the others.
     assert n_members == [4, 3]

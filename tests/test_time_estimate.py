@@ -24,6 +24,7 @@ def took(seconds, predict_seconds=0.0, *, wall_per_cpu=1.0):
         "ok",
         predict_seconds=predict_seconds,
         seconds=seconds,
+        cpu_seconds=seconds / wall_per_cpu,
         wall_per_cpu=wall_per_cpu,
     )
 
@@ -144,6 +145,7 @@ def worked(estimate, factor, *, alone=1.0, n=3):
     for family, seconds in (("xgboost", 1.0), ("extra_trees", 2.0)) * n:
         result = took(factor * seconds, wall_per_cpu=factor * alone)
         estimate.note(strategy(family), 100, result)
+        estimate.note_speed(strategy(family), result)
 
 
 @pytest.mark.parametrize("factor", [2.0, 4.0])
@@ -168,3 +170,38 @@ def test_a_quick_candidate_does_not_make_the_machine_look_fast():
         estimate.note(strategy("extra_trees"), 100, took(0.2))
     assert estimate.slowness == 1.0
     assert estimate.seconds(strategy("xgboost"), 100) == pytest.approx(3.0)
+
+
+def seen(*evaluations):
+    """Return a time estimate after evaluations: (seconds, wall per processor time)."""
+    estimate = TimeEstimate(CATALOGUE, 10, 2)
+    for seconds, wall_per_cpu in evaluations:
+        result = took(seconds, wall_per_cpu=wall_per_cpu)
+        estimate.note(strategy("xgboost"), 100, result)
+        estimate.note_speed(strategy("xgboost"), result)
+    return estimate
+
+
+def test_short_evaluations_say_little_of_the_machine():
+    """One of some milliseconds may wait for several times as long."""
+    short = [(0.2, 1.0), (0.2, 4.0), (0.2, 4.0)]
+    assert seen(*short).slowness == 1.0
+    assert seen(*short, (2.0, 4.0)).slowness > 2.0
+    mixed = seen((9.0, 1.0), *[(0.1, 9.0)] * 3)
+    assert mixed.slowness == pytest.approx(9.3 / (9.0 + 0.3 / 9))
+
+
+def test_what_was_slow_by_the_machine_is_no_longer_slow_when_that_is_idle():
+    busy = seen((1.0, 1.0), (3.0, 3.0))
+    assert busy.slowness > 1.5
+    for _ in range(6):
+        busy.note_speed(strategy("xgboost"), took(1.0))
+    assert busy.seconds(strategy("xgboost"), 100) == pytest.approx(1.0)
+
+
+def test_an_evaluation_that_was_ended_says_nothing_of_the_machine():
+    estimate = seen(*[(1.0, 2.0)] * 3)
+    ended = FoldResult(0, "timeout", seconds=9.0)
+    estimate.note(strategy("xgboost"), 100, ended)
+    estimate.note_speed(strategy("xgboost"), ended)
+    assert estimate.slowness == 1.0

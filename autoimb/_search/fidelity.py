@@ -2,9 +2,10 @@
 
 What a fit will take is known, about, before it begins. Where a cross-validation on all
 rows would take more than a candidate's share of the time budget, it is fitted on a
-sample of each fold's training rows from the start. Validation rows are the same for all
-candidates, so that their scores compare. The best of those on samples are tried again
-on more rows while there is time.
+sample of each fold's training rows from the start, and where even the smallest takes
+too long, with fewer boosting rounds. Validation rows are the same for all candidates,
+so that their scores compare. The best of those on samples are tried again on more rows
+while there is time.
 
 Without a time budget every candidate is fitted on all rows, so that the same seed gives
 the same result on every machine.
@@ -17,12 +18,13 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from autoimb._evaluate.row_sample import RowSample, row_samples
+from autoimb._search.racing import is_behind
 from autoimb._search.running_trial import Verdict
 from autoimb._search.time_estimate import TimeEstimate
 from autoimb._strategy.strategy import Strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from autoimb._catalogue import Catalogue
     from autoimb._execution.deadline import Deadline
@@ -40,6 +42,7 @@ _OVERRUN = 2.0  # times its planned seconds at which a fit is stopped
 _LEAST_LIMIT_S = 2.0  # of a fit
 _PROMOTED_AFTER = 0.4  # of the time budget: before, more candidates are tried instead
 _PROMOTED_SHARE = 0.75  # of the time that is left, for a cross-validation on more rows
+_FEW_ROUNDS = 40  # of boosting: to halve fewer gives models that have hardly begun
 _N_PROMOTED = 3  # candidates that may be tried on more rows: the best ones
 
 
@@ -104,14 +107,42 @@ class Fidelity:
         """Seconds that a cross-validation may be planned to take."""
         return SHARE * (self.deadline.time_limit_s or float("inf"))
 
-    def choose(self, strategy: Strategy, left_s: float) -> RowSample:
-        """Return the largest sample on which a strategy is scored in its share.
+    def options(self, strategy: Strategy) -> Iterator[tuple[Strategy, RowSample]]:
+        """Yield what may be fitted for a strategy, each quicker than the one before.
 
-        If even the smallest takes too long, it is returned all the same.
+        On fewer and fewer rows, then with fewer and fewer boosting rounds.
         """
-        samples, seconds = self.samples, min(self.share_s, left_s)
-        in_time = (s for s in samples if self.seconds(strategy, s) <= seconds)
-        return next(in_time, samples[-1])
+        for row_sample in self.samples:
+            yield strategy, row_sample
+        name = self.estimate.catalogue.get(
+            "family", strategy.family.name
+        ).rounds_parameter
+        n_rounds = dict(strategy.family.params).get(name, 0)
+        while self.deadline.time_limit_s is not None and n_rounds > _FEW_ROUNDS:
+            n_rounds //= 2
+            yield strategy.with_family_param(name, n_rounds), self.samples[-1]
+
+    def choose(self, strategy: Strategy, left_s: float) -> tuple[Strategy, RowSample]:
+        """Return the first option by which a strategy is scored in its share.
+
+        If even the quickest takes too long, it is returned all the same.
+        """
+        return self._first_in_time(list(self.options(strategy)), left_s)
+
+    def _first_in_time(
+        self, options: Sequence[tuple[Strategy, RowSample]], left_s: float
+    ) -> tuple[Strategy, RowSample]:
+        """Return the first option that takes no more than its share, else the last.
+
+        Rows give way as well where less than a share is left. Rounds do not: a model
+        that has hardly begun is not worth the last seconds.
+        """
+        for strategy, row_sample in options:
+            is_smallest = row_sample == self.samples[-1]
+            most = self.share_s if is_smallest else min(self.share_s, left_s)
+            if self.seconds(strategy, row_sample) <= most:
+                return strategy, row_sample
+        return options[-1]
 
     def seconds(self, strategy: Strategy, row_sample: RowSample) -> float:
         """Return the expected seconds of a cross-validation on these rows."""
@@ -144,11 +175,21 @@ class Fidelity:
             return tasks
         return [] if candidate.pending else tasks[:1]
 
-    def smaller(self, row_sample: RowSample) -> RowSample | None:
-        """Return the next smaller sample, None if there is none."""
-        samples = self.samples
-        place = samples.index(row_sample) + 1
-        return samples[place] if place < len(samples) else None
+    def quicker(
+        self, candidate: RunningTrial, left_s: float
+    ) -> tuple[Strategy, RowSample] | None:
+        """Return how a candidate that takes too long may begin again.
+
+        Of the options that are quicker it is the first that is scored in its share.
+        None if none is, or if it takes not too long, or was promoted.
+        """
+        verdict = candidate.verdict
+        if verdict is None or verdict.status != "timeout" or candidate.is_promoted:
+            return None
+        options = list(self.options(candidate.proposed))
+        now = options.index((candidate.strategy, candidate.row_sample))
+        quicker = options[now + 1 :]
+        return self._first_in_time(quicker, left_s) if quicker else None
 
     def begin(
         self,
@@ -172,7 +213,8 @@ class Fidelity:
             rest = max(least, self.share_s - self.deadline.elapsed_s)
             seconds = min(seconds, rest)
         if not candidate.is_promoted:
-            candidate.row_sample = self.choose(candidate.strategy, seconds)
+            chosen = self.choose(candidate.proposed, seconds)
+            candidate.strategy, candidate.row_sample = chosen
         needed = self.seconds(candidate.strategy, candidate.row_sample)
         # With none ahead it begins, or `verdict` says that it cannot.
         candidate.is_begun = needed <= left_s - ahead_s or not ahead_s
@@ -213,7 +255,8 @@ class Fidelity:
     ) -> Strategy | None:
         """Return one of the best candidates, to be tried on more rows; None if none is.
 
-        Boosted models are tried with all the rounds that were proposed for them.
+        Boosted models are tried with all the rounds that were proposed for them. One
+        that is clearly behind is not: more rows would not make it the best.
         """
         budget_s = self.deadline.time_limit_s
         if budget_s is None:
@@ -221,6 +264,8 @@ class Fidelity:
         if self.deadline.elapsed_s < _PROMOTED_AFTER * budget_s and not is_last:
             return None
         for record in ranked[:_N_PROMOTED]:
+            if is_behind(record.score, ranked[0].score):
+                continue
             strategy = record.proposed or record.strategy
             row_sample = self._promotion(strategy, record.row_sample, left_s)
             if row_sample is not None:

@@ -17,7 +17,6 @@ from autoimb._evaluate.context import fold_result
 from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._search.racing import MIN_FOLDS, is_clear
 from autoimb._search.trials import TrialRecord, delete_models
-from autoimb._strategy.strategy import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -70,6 +69,7 @@ class RunningTrial:
 
     trial: optuna.Trial
     strategy: Strategy
+    """What is fitted: as proposed, or with fewer boosting rounds for lack of time."""
     numbers: tuple[int, ...]
     """Folds to run, in this order."""
     incumbent: TrialRecord | None = None
@@ -86,11 +86,16 @@ class RunningTrial:
     """Whether it was scored on fewer rows before, and is one of the best."""
     is_begun: bool = False
     """Whether the rows that it is fitted on were chosen."""
+    proposed: Strategy = field(init=False)
     verdict: Verdict | None = None
     n_checked: int = 0
     """How many of its first folds have been compared with the incumbent's."""
     stages: dict[tuple[FoldResult, int], FoldResult] = field(default_factory=dict)
     """Its results after fewer rounds, by result and number of rounds."""
+
+    def __post_init__(self) -> None:
+        """Remember what was proposed."""
+        self.proposed = self.strategy
 
     @property
     def is_decided(self) -> bool:
@@ -101,6 +106,14 @@ class RunningTrial:
     def pending(self) -> list[Future[FoldResult]]:
         """The futures of all evaluations under way."""
         return list(self.futures.values())
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds that workers spent on its folds, and on those not yet done."""
+        now = time.monotonic()
+        running = [n for n, future in self.futures.items() if future.running()]
+        spent = sum(now - self.submitted_at[number] for number in running)
+        return spent + sum(result.seconds for result in self.results.values())
 
     @property
     def run(self) -> list[int]:
@@ -141,11 +154,12 @@ class RunningTrial:
         """Keep the future of a fold that was submitted."""
         self.futures[number], self.submitted_at[number] = future, time.monotonic()
 
-    def begin_again(self, row_sample: RowSample) -> None:
-        """Forget all results, to run its folds on fewer rows."""
+    def begin_again(self, strategy: Strategy, row_sample: RowSample) -> None:
+        """Forget all results, to run its folds on fewer rows or with fewer rounds."""
         self.results.clear()
         self.stages.clear()
-        self.row_sample, self.n_checked, self.verdict = row_sample, 0, None
+        self.strategy, self.row_sample = strategy, row_sample
+        self.n_checked, self.verdict = 0, None
 
     def decide(self, racing: RacingRule) -> None:
         """Decide whether it goes on, from the results so far in their order."""
@@ -192,7 +206,7 @@ class RunningTrial:
         return TrialRecord(
             number=self.trial.number,
             strategy=strategy,
-            proposed=None if strategy == self.strategy else self.strategy,
+            proposed=None if strategy == self.proposed else self.proposed,
             status="complete",
             score=score,
             reported_value=score.mean,
@@ -220,6 +234,7 @@ class RunningTrial:
         return TrialRecord(
             number=self.trial.number,
             strategy=self.strategy,
+            proposed=None if self.strategy == self.proposed else self.proposed,
             status=verdict.status,
             reason=verdict.reason,
             reported_value=verdict.reported_value,
@@ -249,10 +264,8 @@ class RunningTrial:
         n_rounds = results[0].n_rounds
         if n_rounds is None:
             return self.strategy
-        family = self.strategy.family
-        rounds = catalogue.get("family", family.name).rounds_parameter
-        params = {**dict(family.params), rounds: n_rounds}
-        return replace(self.strategy, family=Choice.of(family.name, params))
+        family = catalogue.get("family", self.strategy.family.name)
+        return self.strategy.with_family_param(family.rounds_parameter, n_rounds)
 
     def _verdict(
         self,

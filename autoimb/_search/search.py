@@ -99,7 +99,7 @@ def search(
         Number of trials, those of an earlier search in the storage included.
     seconds_after_search : callable
         Seconds that the steps after the search need. It takes the complete records,
-        best first (`autoimb._select.time_reserve.reserved_seconds`).
+        best first (`autoimb._select.time_reserve.TimeReserve.seconds`).
     has_samples : bool, default=True
         Whether candidates may be fitted on samples, whose scores must be calibrated.
     memory : float, default=inf
@@ -186,9 +186,8 @@ class _Search:
         self.records: list[TrialRecord] = []
         self.by_strategy: dict[Strategy, TrialRecord] = {}
         self.best: TrialRecord | None = None
-        self.earlier_s = max(
-            (r.finished_at for r in study_records.records), default=0.0
-        )
+        finished = [record.finished_at for record in study_records.records]
+        self.earlier_s = max(finished, default=0.0)
         """Seconds of earlier searches, whose clock goes on."""
         for record in study_records.records:
             # Finalists of an earlier fit were scored on further repeats.
@@ -310,7 +309,7 @@ class _Search:
             needed_bytes=needed_bytes(strategy, problem.table, problem.catalogue),
         )
         is_known = not candidate.is_promoted and self._is_known(strategy)
-        if is_known or strategy in {c.strategy for c in self.queue}:
+        if is_known or strategy in {c.proposed for c in self.queue}:
             # The first of them is recorded before this one.
             candidate.verdict = Verdict("duplicate", "")
         elif candidate.needed_bytes > self.memory:
@@ -379,6 +378,8 @@ class _Search:
             self.fidelity.begin(candidate, left, ahead, is_first=self.best is None)
             if candidate.is_begun:
                 candidate.verdict = self.fidelity.verdict(candidate, left, n_fits)
+            if self._began_again(candidate):
+                return False
         if candidate.verdict is not None or not candidate.is_begun:
             return False
         future = self.context.submit(
@@ -399,21 +400,19 @@ class _Search:
             for result in candidate.collect():
                 self._learn(candidate, result)
             candidate.decide(self.racing)
-            self._retry(candidate)
+            self._began_again(candidate)
         if candidate.verdict is not None:
             self.needless += candidate.give_up(self.context.cancel)
 
-    def _retry(self, candidate: RunningTrial) -> None:
-        """Let a candidate that took too long begin again on fewer rows."""
-        is_late = (
-            candidate.verdict is not None and candidate.verdict.status == "timeout"
-        )
-        row_sample = self.fidelity.smaller(candidate.row_sample) if is_late else None
-        if row_sample is not None and not candidate.is_promoted:
-            self.cut_off_s += sum(r.seconds for r in candidate.results.values())
+    def _began_again(self, candidate: RunningTrial) -> bool:
+        """Let a candidate that takes too long begin again on fewer rows, or rounds."""
+        option = self.fidelity.quicker(candidate, self.deadline.remaining_s)
+        if option is not None:
+            self.cut_off_s += candidate.spent_s
             self.needless += candidate.give_up(self.context.cancel)
             delete_models(candidate.results.values())
-            candidate.begin_again(row_sample)
+            candidate.begin_again(*option)
+        return option is not None
 
     def _learn(self, candidate: RunningTrial, result: FoldResult) -> None:
         """Learn from an evaluation how long the next will take."""
@@ -421,6 +420,8 @@ class _Search:
         if result.status in {"ok", "timeout"} and result.seconds:
             n_rows = candidate.row_sample.n_rows or self.fidelity.n_rows
             self.fidelity.estimate.note(candidate.strategy, n_rows, result)
+            if not self._runs_here(candidate):  # while the workers start, all is slow
+                self.fidelity.estimate.note_speed(candidate.strategy, result)
 
     # --- record
 
@@ -436,7 +437,7 @@ class _Search:
             verdict = Verdict("failed", "the metric is undefined on its scores")
         if verdict.status != "duplicate":
             return self._ended(candidate, verdict)
-        first = self.by_strategy[candidate.strategy]
+        first = self.by_strategy[candidate.proposed]
         return candidate.duplicate_record(first, finished_at)
 
     def _now(self) -> float:
@@ -457,7 +458,7 @@ class _Search:
             keeps_scores=self.best is None and verdict.status == "timeout",
         )
         if verdict.status in CUT_OFF:
-            self.cut_off_s += sum(r.seconds for r in candidate.results.values())
+            self.cut_off_s += candidate.spent_s
         if not record.results:
             delete_models(candidate.results.values())
         return record

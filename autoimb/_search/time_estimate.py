@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 _LAST = 8  # fits of a family that are remembered: its parameters drift with the search
 _DISTURBED = 4  # fits of a family of which the slowest is left out
 _MIN_FAMILIES = 3  # with fits: one or two may be slow for their cost on these data
-_TELLING_S = 0.05  # of an evaluation: shorter ones say little of the machine
+_TELLING_S = 1.0  # of evaluations: in less time a machine shows little of its speed
 _SLOWEST = 4.0  # times: more is no busy machine, but a model that waits
-_LAST_SPEEDS = 3  # evaluations by which the speed of the machine is known
+_LAST_SPEEDS = 6  # evaluations by which the speed of the machine is known
 _START_S, _PER_CELL_S = 0.2, 2e-6
 """Seconds of a fit of cost 1: of any table, and for each cell of encoded rows (one core
 of 2.5 GHz; the first measured fits replace them)."""
@@ -49,17 +49,30 @@ class TimeEstimate:
     """By family and resampler: seconds per expected second of a fit, and seconds of the
     rest, both on an idle machine. Validation rows are the same for all training rows.
     """
-    _slowness: deque[float] = field(default_factory=lambda: deque(maxlen=_LAST_SPEEDS))
-    """How many times longer the last evaluations took than they do alone."""
+    _speeds: deque[tuple[str, float, float]] = field(
+        default_factory=lambda: deque(maxlen=_LAST_SPEEDS)
+    )
+    """Of the last evaluations: family, seconds, and seconds for each of processor time.
+    """
     _alone: dict[str, float] = field(default_factory=dict)
     """By family: seconds of the clock for each of processor time, on an idle machine.
     """
 
     @property
     def slowness(self) -> float:
-        """How many times longer everything takes, since other programs run as well."""
-        is_known = len(self._slowness) == _LAST_SPEEDS
-        return median(self._slowness) if is_known else 1.0
+        """How many times longer everything takes, since other programs run as well.
+
+        How far a family uses several threads, or waits for something else, is not
+        known: what was seen at best stands for it.
+        """
+        elapsed = sum(seconds for _, seconds, _ in self._speeds)
+        if elapsed < _TELLING_S:
+            return 1.0
+        alone = sum(
+            seconds * min(1.0, self._alone[family] / per_cpu)
+            for family, seconds, per_cpu in self._speeds
+        )
+        return min(_SLOWEST, elapsed / alone)
 
     def knows(self, strategy: Strategy) -> bool:
         """Whether an evaluation of the strategy's family was noted."""
@@ -67,24 +80,23 @@ class TimeEstimate:
 
     def note(self, strategy: Strategy, n_rows: int, result: FoldResult) -> None:
         """Remember an evaluation with so many training rows."""
-        kind = strategy.family.name, strategy.resampler.name
-        fits = self._fits.setdefault(kind, deque(maxlen=_LAST))
+        name, found = strategy.family.name, result.wall_per_cpu
+        slowness = self.slowness
+        if result.cpu_seconds:  # one that was ended from outside told nothing
+            self._alone[name] = min(self._alone.get(name, found), found)
+            slowness = min(_SLOWEST, found / self._alone[name])
         rest = result.predict_seconds
         fit = max(result.seconds, result.fit_seconds) - rest
-        expected = self._expected(strategy, n_rows)
-        if fit + rest >= _TELLING_S:
-            self._slowness.append(self._slowness_of(strategy, result))
-        fits.append((fit / expected / self.slowness, rest / self.slowness))
+        ratio = fit / self._expected(strategy, n_rows)
+        kind = name, strategy.resampler.name
+        fits = self._fits.setdefault(kind, deque(maxlen=_LAST))
+        fits.append((ratio / slowness, rest / slowness))
 
-    def _slowness_of(self, strategy: Strategy, result: FoldResult) -> float:
-        """Return how many times longer an evaluation took than it does alone.
-
-        How far a family uses several threads, or waits for something else, is not
-        known: what was seen at best stands for it.
-        """
-        found, name = result.wall_per_cpu, strategy.family.name
-        self._alone[name] = min(self._alone.get(name, found), found)
-        return min(_SLOWEST, max(1.0, found / self._alone[name]))
+    def note_speed(self, strategy: Strategy, result: FoldResult) -> None:
+        """Remember how busy the machine was during an evaluation that was noted."""
+        if result.cpu_seconds:
+            name = strategy.family.name
+            self._speeds.append((name, result.seconds, result.wall_per_cpu))
 
     def seconds(self, strategy: Strategy, n_rows: int) -> float:
         """Return the expected seconds of an evaluation with so many training rows."""

@@ -14,19 +14,15 @@ from autoimb.exceptions import BudgetTooSmallWarning, NoCandidateError, warn
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from autoimb._evaluate.context import EvaluationContext
     from autoimb._search.trials import SearchOutcome
+    from autoimb._select.time_reserve import TimeReserve
     from autoimb._strategy.search_space import SearchSpace
 
 
 def select_or_fall_back(
     space: SearchSpace,
     outcome: SearchOutcome,
-    context: EvaluationContext,
-    deadline: Deadline,
-    *,
-    size: int,
-    refits: bool = True,
+    reserve: TimeReserve,
 ) -> Selection:
     """Return the selection; if no candidate finished in time, that of a fallback.
 
@@ -40,11 +36,12 @@ def select_or_fall_back(
     candidates = complete(outcome.records)
     if candidates:
         # After Ctrl-C there are no further repeats: the user wants the model now.
-        rest = Deadline(0.0) if outcome.was_interrupted else deadline
-        return select(candidates, context, rest, size=size, refits=refits)
+        if outcome.was_interrupted:
+            reserve.deadline = Deadline(0.0)
+        return select(candidates, reserve)
     if outcome.was_interrupted:
         raise KeyboardInterrupt
-    return _fall_back(space, outcome, deadline)
+    return _fall_back(space, outcome, reserve.deadline)
 
 
 def _fall_back(

@@ -20,51 +20,35 @@ from autoimb._select.ensemble import (
 )
 from autoimb._select.finalists import choose_finalists, rescore
 from autoimb._select.selection import Selection
-from autoimb._select.time_reserve import (
-    LastSteps,
-    affordable_repeats,
-    further_refit_seconds,
-    pace_of,
-    refit_seconds,
-)
+from autoimb._select.time_reserve import LastSteps, affordable_repeats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from autoimb._evaluate.context import EvaluationContext
     from autoimb._execution.deadline import Deadline
     from autoimb._search.trials import TrialRecord
+    from autoimb._select.time_reserve import TimeReserve
 
 _WORTH_HANDLING = 0.5  # paired standard errors that handling must gain within a family
 
 
-def select(
-    complete: Sequence[TrialRecord],
-    context: EvaluationContext,
-    deadline: Deadline,
-    *,
-    size: int,
-    refits: bool = True,
-) -> Selection:
-    """Return the selection of at most `size` members among complete candidates.
+def select(complete: Sequence[TrialRecord], reserve: TimeReserve) -> Selection:
+    """Return the selection among complete candidates, which are sorted best first.
 
-    The candidates are sorted, best first; those far down the list no longer hold the
-    scores that the last steps need. The deadline is that of the whole fit: the seconds
-    that the refits need, if they are wanted, are kept back here.
+    Those far down the list no longer hold the scores that the last steps need. The
+    seconds that the refits need, if they are wanted, are kept back here.
     """
+    context, deadline, size = reserve.context, reserve.deadline, reserve.size
     problem, usable = context.problem, [r for r in complete if r.results]
-    pace = pace_of(usable[0], problem, deadline)
     steps = LastSteps(problem, min(size, len(usable)), len(usable))
-    last = pace * steps.total_s
+    last = reserve.pace * steps.total_s
     most = deadline.remaining_s - last
     in_time = [r for r in usable if r.has_models or r.refit_seconds <= most]
     if deadline.is_over:  # after Ctrl-C as well: then the best is fitted all the same
         in_time = usable
     finalists = choose_finalists(in_time or usable, size)
-    slowest = max(refit_seconds(r, context, deadline, refits=refits) for r in finalists)
-    further = further_refit_seconds(
-        finalists, context, deadline, size=size, refits=refits
-    )
+    slowest = max(map(reserve.refit_seconds, finalists))
+    further = reserve.further_refit_seconds(finalists)
     # A repeat that takes longer than expected costs a few members, not the ensemble.
     last_deadline = deadline.with_reserve(slowest + last + further / 2)
     first_deadline = last_deadline.with_reserve(further / 2)
@@ -87,7 +71,8 @@ def select(
             size,
             deadline.with_reserve(last),
         ),
-        pace=pace,
+        pace=reserve.pace,
+        n_complete=len(usable),
         quickest=min(usable, key=lambda r: (r.fit_seconds, r.number)),
     )
 

@@ -31,6 +31,8 @@ class Selection:
     """The candidate with the shortest fit, for when there is no time for the winner."""
     pace: float = 1.0
     """How many times longer the last steps take here than they are expected to."""
+    n_complete: int = 1
+    """Complete candidates, among which draws of the honest estimate choose."""
     is_substitute: bool = False
     """Whether this replaces the best candidates, which failed or took too long."""
 

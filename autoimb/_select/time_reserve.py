@@ -8,7 +8,7 @@ of about 1.5 there. A slower or busier machine is noticed by its pace.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,7 @@ _REFIT_SHARE = 0.15
 predict."""
 _REPEATS_SHARE = 0.25  # of the budget, for scoring finalists on further repeats
 _LEAST_LESS = 0.01  # by which a plan that takes too long becomes shorter
+_ENOUGH_CANDIDATES = 12  # complete ones, for all of that share
 _SLACK = 1.05  # factor on the seconds that further repeats are expected to take
 _THREADED = 0.7  # of the seconds of one thread, that a fit by several takes
 _REFITS_SHARE = 0.2  # of the budget, for refitting members beside the best
@@ -79,7 +80,7 @@ class LastSteps:
         return cls(
             problem,
             len(selection.members),
-            max(_N_COMPARED, len(selection.finalists)),
+            selection.n_complete,
             max(1, n_repeats),
         )
 
@@ -119,6 +120,8 @@ class LastSteps:
         seconds += n_draws * _RANKING_SECONDS * first
         if self.n_members > 1:
             n_compared = min(_N_COMPARED, self.n_candidates)
+            if self.n_repeats == 1:  # the members are calibrated by then
+                n_compared = max(0, n_compared - self.n_members)
             seconds += _MEAN_SECONDS * every
             seconds += n_compared * _CALIBRATION_SECONDS * first
             seconds += n_draws * _CHOICE_SECONDS * n_rows
@@ -153,106 +156,106 @@ def affordable_repeats(
 
 
 def affordable_size(problem: Problem, size: int, deadline: Deadline) -> int:
-    """Return how many members an ensemble has at most: so many, or fewer in short time.
+    """Return how many members an ensemble has at most: so many, or 1 in short time.
 
     To choose them, and what follows but for refits, takes half of the budget at most.
+    With fewer members it would take as long: on some draw of the honest estimate others
+    are members.
     """
     if deadline.time_limit_s is None:
         return size
-    for n_members in range(size, 1, -1):
-        steps = LastSteps(problem, n_members, _N_COMPARED)
-        if steps.total_s <= _LAST_SHARE * deadline.time_limit_s:
-            return n_members
-    return 1
+    seconds = LastSteps(problem, size, _N_COMPARED).total_s
+    return size if seconds <= _LAST_SHARE * deadline.time_limit_s else 1
 
 
-def pace_of(record: TrialRecord, problem: Problem, deadline: Deadline) -> float:
+def pace_of(record: TrialRecord, problem: Problem) -> float:
     """Return how many times longer the last steps take here than was measured.
 
-    The calibration of a candidate, which most of them need, is timed. Without a time
-    limit nothing is.
+    The calibration of a candidate, which most of them need, is timed by the processor:
+    workers that run at the same time are done when the last steps begin.
     """
     expected = _CALIBRATION_SECONDS * len(problem.table.y) * problem.table.n_classes
-    if deadline.time_limit_s is None or expected < _SURE_SECONDS or not record.results:
+    if expected < _SURE_SECONDS or not record.results:
         return 1.0
-    started = time.monotonic()
+    started = time.thread_time()
     calibration_of(record.results, problem)
-    elapsed = time.monotonic() - started
+    elapsed = time.thread_time() - started
     return float(np.clip(elapsed / expected, _FASTEST, _SLOWEST))
 
 
-def refit_seconds(
-    record: TrialRecord,
-    context: EvaluationContext,
-    deadline: Deadline,
-    *,
-    refits: bool,
-) -> float:
-    """Return the seconds to leave for fitting a candidate on all rows.
+@dataclass(slots=True, eq=False)
+class TimeReserve:
+    """Tells how many seconds to leave for the steps after the search."""
 
-    None are left where its fold models can predict, and the fit is not wanted, would
-    take more than its share of the budget, or would be on more rows than was scored.
-    A slow fit has the threads of all workers.
-    """
-    share = _REFIT_SHARE * (deadline.time_limit_s or inf)
-    is_quick = record.refit_seconds <= share and record.row_sample == ALL_ROWS
-    if record.has_models and not (refits and is_quick):
-        return 0.0
-    has_threads = context.n_workers > 1 and record.fit_seconds >= WORTH_THREADS
-    return record.refit_seconds * (_THREADED if has_threads else 1.0)
+    context: EvaluationContext
+    deadline: Deadline
+    """That of the whole fit."""
+    size: int
+    """Members of an ensemble at most."""
+    refits: bool = True
+    """Whether refits on all rows are wanted."""
+    pace: float = field(default=1.0, init=False)
+    """How many times longer the last steps take here than was measured: known once a
+    candidate is complete."""
+    _is_timed: bool = field(default=False, init=False)
 
+    def seconds(self, complete: Sequence[TrialRecord]) -> float:
+        """Return the seconds to leave, for complete candidates sorted best first.
 
-def further_refit_seconds(
-    finalists: Sequence[TrialRecord],
-    context: EvaluationContext,
-    deadline: Deadline,
-    *,
-    size: int,
-    refits: bool,
-) -> float:
-    """Return the seconds to leave for refitting the likely members beside the best."""
-    if deadline.time_limit_s is None or not refits:
-        return 0.0
-    likely = _likely_members(finalists, size)
-    needed = sum(
-        refit_seconds(member.record, context, deadline, refits=refits)
-        for member in likely[1:]
-    )
-    return min(_REFITS_SHARE * deadline.time_limit_s, needed)
+        Scoring finalists on further repeats takes a quarter of the budget at most, and
+        less until there are more candidates than finalists: few of them are not lucky,
+        and another one is worth more. Refitting the members beside the best takes a
+        fifth of it, and all but fits a half.
+        """
+        if self.deadline.time_limit_s is None:
+            return 0.0
+        budget_s, problem = self.deadline.time_limit_s, self.context.problem
+        if not complete:
+            steps = LastSteps(problem, self.size, self.size)
+            return min(steps.rest_s, _LAST_SHARE * budget_s)
+        self._time(complete[0])
+        finalists = choose_finalists(complete, self.size)
+        n_members = len(_likely_members(finalists, self.size))
+        steps = LastSteps(problem, n_members, len(complete), 1)
+        share = _REPEATS_SHARE * min(1.0, len(complete) / _ENOUGH_CANDIDATES)
+        repeats = affordable_repeats(
+            finalists, self.context, share * budget_s, steps, size=self.size
+        )
+        last = min(self.pace * steps.total_s, _LAST_SHARE * budget_s)
+        refits = self.refit_seconds(complete[0]) + self.further_refit_seconds(finalists)
+        return last + refits + _SLACK * repeats.seconds
+
+    def refit_seconds(self, record: TrialRecord) -> float:
+        """Return the seconds to leave for fitting a candidate on all rows.
+
+        None are left where its fold models can predict, and the fit is not wanted,
+        would take more than its share of the budget, or would be on more rows than was
+        scored. A slow fit has the threads of all workers.
+        """
+        share = _REFIT_SHARE * (self.deadline.time_limit_s or inf)
+        is_quick = record.refit_seconds <= share and record.row_sample == ALL_ROWS
+        if record.has_models and not (self.refits and is_quick):
+            return 0.0
+        is_slow = record.fit_seconds >= WORTH_THREADS
+        has_threads = self.context.n_workers > 1 and is_slow
+        return record.refit_seconds * (_THREADED if has_threads else 1.0)
+
+    def further_refit_seconds(self, finalists: Sequence[TrialRecord]) -> float:
+        """Return the seconds to leave for refitting the other likely members."""
+        if self.deadline.time_limit_s is None or not self.refits:
+            return 0.0
+        likely = _likely_members(finalists, self.size)
+        needed = sum(self.refit_seconds(member.record) for member in likely[1:])
+        return min(_REFITS_SHARE * self.deadline.time_limit_s, needed)
+
+    def _time(self, record: TrialRecord) -> None:
+        """Learn the pace from the first complete candidate."""
+        if not self._is_timed:
+            self._is_timed = True
+            self.pace = pace_of(record, self.context.problem)
 
 
 def _likely_members(finalists: Sequence[TrialRecord], size: int) -> list[Member]:
     """Return the members that would be chosen by the scores so far."""
     ranked = best_across_families(finalists, size)
     return weighted_members(ranked, typical_standard_error(finalists))
-
-
-def reserved_seconds(
-    complete: Sequence[TrialRecord],
-    context: EvaluationContext,
-    deadline: Deadline,
-    *,
-    size: int,
-    refits: bool,
-) -> float:
-    """Return the seconds to leave after the search.
-
-    Scoring finalists on further repeats takes a quarter of the budget at most,
-    refitting the members beside the best a fifth of it, and all but fits a half.
-    """
-    if deadline.time_limit_s is None:
-        return 0.0
-    budget_s, problem = deadline.time_limit_s, context.problem
-    if not complete:
-        return min(LastSteps(problem, size, size).rest_s, _LAST_SHARE * budget_s)
-    finalists = choose_finalists(complete, size)
-    steps = LastSteps(problem, len(_likely_members(finalists, size)), len(complete), 1)
-    repeats = affordable_repeats(
-        finalists, context, _REPEATS_SHARE * budget_s, steps, size=size
-    )
-    last = min(steps.total_s, _LAST_SHARE * budget_s)
-    best = refit_seconds(complete[0], context, deadline, refits=refits)
-    further = further_refit_seconds(
-        finalists, context, deadline, size=size, refits=refits
-    )
-    return last + best + further + _SLACK * repeats.seconds

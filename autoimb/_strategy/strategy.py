@@ -7,7 +7,7 @@ from it in `Strategy.build` only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,6 +80,11 @@ class Strategy:
             defaults = catalogue.get(axis, name).defaults()
             chosen[axis] = Choice.of(name, {**defaults, **params})
         return cls(**chosen)
+
+    def with_family_param(self, name: str, value: Any) -> Strategy:
+        """Return the strategy with another value of a parameter of its model."""
+        params = {**dict(self.family.params), name: value}
+        return replace(self, family=Choice.of(self.family.name, params))
 
     @property
     def is_handled(self) -> bool:
