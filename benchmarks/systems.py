@@ -29,11 +29,13 @@ def one_strategy(task):
 
 
 def autoimbalance_notes(model):
-    """Return the winner, the honest estimate and how many candidates there were."""
+    """Return the winner, the honest estimate, and what became of the candidates."""
+    data = model.report().data
     return {
-        "winner": model.report().data.outcome.winner,
+        "winner": data.outcome.winner,
         "honest": model.honest_score_.estimate,
         "candidates": len(model.leaderboard_),
+        "cut_off_seconds": data.search.cut_off_seconds,
     }
 
 
