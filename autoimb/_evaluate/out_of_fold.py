@@ -35,7 +35,7 @@ class FoldResult:
     seconds: float = 0.0
     """Time of everything: encoding, fit, prediction, and writing the model."""
     wall_per_cpu: float = 1.0
-    """Seconds of the clock for each second of processor time, over all threads."""
+    """Elapsed seconds for each second of processor time, over all threads."""
     stages: tuple[tuple[int, NDArray[np.float64]], ...] = ()
     """For boosted models the scores after fewer rounds, and after all of them."""
     n_rounds: int | None = None
