@@ -158,6 +158,20 @@ def test_trials_are_recorded_in_their_order():
     assert times == sorted(times)
 
 
+@pytest.mark.parametrize("executor", [None, LateExecutor(3)], ids=["here", "late"])
+def test_the_best_model_is_tried_without_handling_as_well(executor):
+    """In the second half; what handling gained is known from such a pair only."""
+    wishes = {"resampler": ["none", "random_under"], "class_weight": ["balanced"]}
+    outcome, space = run(n_trials=24, executor=executor, **wishes)
+    tried = [r.proposed or r.strategy for r in outcome.records]
+    assert len(set(tried)) > 12
+    for place in range(12, 24):
+        known = [r for r in outcome.records[: place - LAG + 1] if r.status == "complete"]
+        best = max(known, key=lambda r: (r.mean, -r.number))
+        pair = (best.proposed or best.strategy).without_handling(space.catalogue)
+        assert pair in tried[: place + 1]
+
+
 def test_the_seed_decides():
     X, y = numeric()
     space = space_of(X, y, family=DIAL, **PLAIN)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from autoimb._catalogue import Catalogue
+    from autoimb._evaluate.out_of_fold import FoldResult
     from autoimb._execution.deadline import Deadline
     from autoimb._search.racing import RacingRule
     from autoimb._search.running_trial import FoldTask, RunningTrial
@@ -61,7 +62,7 @@ def affordable_folds(
     """
     if deadline.time_limit_s is None:
         return None
-    estimate = TimeEstimate(catalogue, len(table.schema.columns), table.n_classes)
+    estimate = TimeEstimate.of(catalogue, table)
     n_rows = min(len(table.y), _ROWS_FOR_FOLDS)
     boosted = [f for f in families if catalogue.get("family", f).rounds_parameter]
     seconds = min(
@@ -89,6 +90,19 @@ class Fidelity:
     """Whether candidates may be fitted on samples."""
     _tried: dict[Strategy, RowSample] = field(default_factory=dict)
     """All that were tried again, or will be, and on which rows last."""
+
+    def learn(
+        self, candidate: RunningTrial, result: FoldResult, *, is_usual: bool
+    ) -> None:
+        """Learn from an evaluation how long the next will take.
+
+        Of its machine's speed nothing follows unless it ran as usual, in a worker.
+        """
+        if result.status in {"ok", "timeout"} and result.seconds:
+            n_rows = candidate.row_sample.n_rows or self.n_rows
+            self.estimate.note(candidate.strategy, n_rows, result)
+            if is_usual:
+                self.estimate.note_speed(candidate.strategy, result)
 
     @property
     def n_rounds(self) -> int:

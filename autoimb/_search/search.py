@@ -83,23 +83,17 @@ def search(
 
     Ctrl-C ends it and keeps what is complete by then.
 
+    The deadline is that of the whole fit: `seconds_after_search`, which takes the
+    complete records, best first, says how many seconds the steps after the search need.
+
     Parameters
     ----------
-    space : SearchSpace
-        Where Optuna's proposals come from.
     first : sequence of Strategy
-        The first candidates.
-    context : EvaluationContext
-        What every evaluation needs.
+        The first candidates; the others are Optuna's proposals, from the space.
     study_records : StudyRecords
         The study, with the trials of an earlier search in the storage.
-    deadline : Deadline
-        That of the whole fit; the steps after the search come before it.
     n_trials : int, default=None
         Number of trials, those of an earlier search in the storage included.
-    seconds_after_search : callable
-        Seconds that the steps after the search need. It takes the complete records,
-        best first (`autoimb._select.time_reserve.TimeReserve.seconds`).
     has_samples : bool, default=True
         Whether candidates may be fitted on samples, whose scores must be calibrated.
     memory : float, default=inf
@@ -166,11 +160,7 @@ class _Search:
         self.racing = RacingRule(context.scoring)
         problem = context.problem
         self.fidelity = Fidelity(
-            TimeEstimate(
-                problem.catalogue,
-                len(problem.table.schema.columns),
-                problem.table.n_classes,
-            ),
+            TimeEstimate.of(problem.catalogue, problem.table),
             fit_deadline,
             n_rows=max(len(problem.folds[n].train_idx) for n in self.numbers),
             n_folds=len(self.numbers),
@@ -188,7 +178,7 @@ class _Search:
         self.best: TrialRecord | None = None
         finished = [record.finished_at for record in study_records.records]
         self.earlier_s = max(finished, default=0.0)
-        """Seconds of earlier searches, whose clock goes on."""
+        """Seconds of earlier searches, which count on."""
         for record in study_records.records:
             # Finalists of an earlier fit were scored on further repeats.
             self._keep(record.on_folds(self.numbers, context.scoring))
@@ -293,6 +283,7 @@ class _Search:
         records = self.records[: max(0, place - LAG + 1)]
         incumbent = next(iter(complete(records)), None)
         behind = self.racing.families_behind(records, incumbent)
+        self._enqueue_pair(incumbent, place)
         is_promoted = bool(self.fidelity.promoted)
         trial = self.study_records.ask(
             place, lambda params: is_promoted or params.get("family") not in behind
@@ -315,6 +306,23 @@ class _Search:
         elif candidate.needed_bytes > self.memory:
             candidate.verdict = Verdict.too_large(candidate.needed_bytes, self.memory)
         return candidate
+
+    def _enqueue_pair(self, incumbent: TrialRecord | None, place: int) -> None:
+        """Let the best model be tried without handling as well, in the second half.
+
+        What handling the imbalance gained is known from such a pair only.
+        """
+        n_trials = inf if self.n_trials is None else self.n_trials
+        left = self.deadline.remaining_s / (self.fit_deadline.time_limit_s or inf)
+        is_late = 2 * place >= n_trials or 2 * left < 1
+        # Unfinished trials were proposed in an earlier search.
+        if incumbent is None or not is_late or self.study_records.unfinished:
+            return
+        best = incumbent.proposed or incumbent.strategy
+        pair = best.without_handling(self.space.catalogue)
+        known = {best, *self.by_strategy, *(c.proposed for c in self.queue)}
+        if pair in self.space and pair not in known:
+            self.study_records.enqueued.appendleft(self.space.to_params(pair))
 
     def _is_known(self, strategy: Strategy) -> bool:
         """Whether a strategy need not be evaluated again."""
@@ -398,7 +406,10 @@ class _Search:
         """Take the results of a candidate that are in, and decide if it goes on."""
         if candidate.verdict is None:
             for result in candidate.collect():
-                self._learn(candidate, result)
+                self.cpu_seconds += result.cpu_seconds
+                # While the workers start, everything is slow.
+                is_usual = not self._runs_here(candidate)
+                self.fidelity.learn(candidate, result, is_usual=is_usual)
             candidate.decide(self.racing)
             self._began_again(candidate)
         if candidate.verdict is not None:
@@ -413,15 +424,6 @@ class _Search:
             delete_models(candidate.results.values())
             candidate.begin_again(*option)
         return option is not None
-
-    def _learn(self, candidate: RunningTrial, result: FoldResult) -> None:
-        """Learn from an evaluation how long the next will take."""
-        self.cpu_seconds += result.cpu_seconds
-        if result.status in {"ok", "timeout"} and result.seconds:
-            n_rows = candidate.row_sample.n_rows or self.fidelity.n_rows
-            self.fidelity.estimate.note(candidate.strategy, n_rows, result)
-            if not self._runs_here(candidate):  # while the workers start, all is slow
-                self.fidelity.estimate.note_speed(candidate.strategy, result)
 
     # --- record
 

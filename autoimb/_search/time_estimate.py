@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from autoimb._catalogue.entry import Family
     from autoimb._evaluate.out_of_fold import FoldResult
     from autoimb._strategy.strategy import Strategy
+    from autoimb._table.table import Table
 
 _LAST = 8  # fits of a family that are remembered: its parameters drift with the search
 _DISTURBED = 4  # fits of a family of which the slowest is left out
@@ -55,8 +56,12 @@ class TimeEstimate:
     """Of the last evaluations: family, seconds, and seconds for each of processor time.
     """
     _alone: dict[str, float] = field(default_factory=dict)
-    """By family: seconds of the clock for each of processor time, on an idle machine.
-    """
+    """By family: seconds for each of processor time, on an idle machine."""
+
+    @classmethod
+    def of(cls, catalogue: Catalogue, table: Table) -> TimeEstimate:
+        """Return the estimate before anything was measured on a table."""
+        return cls(catalogue, len(table.schema.columns), table.n_classes)
 
     @property
     def slowness(self) -> float:

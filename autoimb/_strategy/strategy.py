@@ -86,6 +86,11 @@ class Strategy:
         params = {**dict(self.family.params), name: value}
         return replace(self, family=Choice.of(self.family.name, params))
 
+    def without_handling(self, catalogue: Catalogue) -> Strategy:
+        """Return the same model with nothing done about the imbalance."""
+        family = self.family.name, dict(self.family.params)
+        return Strategy.of(catalogue, family=family)
+
     @property
     def is_handled(self) -> bool:
         """Whether anything is done about the imbalance during training."""
