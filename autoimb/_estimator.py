@@ -100,8 +100,9 @@ class AutoImbalance(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     The data are profiled, a decision flowchart suggests first candidates, and Optuna
     searches over model families, resamplers, class weights and losses with
-    cross-validated scores. The winner is refitted on all rows, its probabilities are
-    calibrated and its decision threshold is tuned on out-of-fold scores.
+    cross-validated scores. The winner is refitted on all rows, or the models of its
+    folds predict where time is short; its probabilities are calibrated and its decision
+    threshold is tuned on out-of-fold scores.
 
     Parameters
     ----------

@@ -349,7 +349,9 @@ def test_failed_candidates_are_rows_and_the_search_goes_on(binary):
 
 
 def test_every_candidate_failing_names_the_commonest_reasons(binary):
-    with pytest.raises(NoCandidateError, match=r"2 × RuntimeError: broken on purpose"):
+    with pytest.raises(
+        NoCandidateError, match=r"2 candidates: RuntimeError: broken on purpose"
+    ):
         quick(families=[Broken()]).fit(*binary)
 
 

@@ -22,6 +22,7 @@ from autoimb import (
 )
 from autoimb._metrics.metrics import METRICS
 from autoimb._report import render_html, render_markdown
+from autoimb._report.formats import percent
 from autoimb._threshold.evidence import evidence_for, evidence_of_costs
 from autoimb._threshold.objectives import RowCosts
 from autoimb._threshold.prior_shift import PriorShift, resolve_prior
@@ -154,7 +155,8 @@ def test_the_report_tells_of_the_threshold_in_force(model, table, threshold):
         winner.at_threshold["precision"],
     )
     assert winner.per_class[1].recall == winner.at_threshold["recall"]
-    saying = [s for s in winner.sentences if f"{model.threshold_ or 0:.3f}" in s]
+    shown = f"from a probability of {percent(model.threshold_)} on"
+    saying = [s for s in winner.sentences if shown in s]
     assert len(saying) == (threshold is not None)
 
 

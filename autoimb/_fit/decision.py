@@ -13,6 +13,7 @@ import numpy as np
 
 from autoimb._metrics.confusion import confusion_matrices, f_beta, precision, recall
 from autoimb._metrics.metrics import metrics_at
+from autoimb._threshold.objectives import Cost
 from autoimb._threshold.prior_shift import PriorShift, resolve_prior, shifted
 from autoimb._threshold.rules import COST, Argmax, Threshold, resolve_threshold
 from autoimb._threshold.search import TunedRule, tune_threshold
@@ -131,7 +132,7 @@ class Decision:
 
         The rule is for probabilities after the shift.
         """
-        aim, oof = self._aim, self.oof
+        aim, oof = self.aim, self.oof
         tuned = (
             TunedRule(aim)
             if isinstance(aim, Threshold)
@@ -151,7 +152,7 @@ class Decision:
         )
 
     @property
-    def _aim(self) -> Threshold | ThresholdObjective:
+    def aim(self) -> Threshold | ThresholdObjective:
         """The rule that the user fixed, or the objective to tune for."""
         return resolve_threshold(
             self.requested,
@@ -163,7 +164,7 @@ class Decision:
     @property
     def objective(self) -> str:
         """The name of the objective that the rule was chosen for."""
-        return getattr(self._aim, "label", "set by the user")
+        return getattr(self.aim, "label", "set by the user")
 
     @property
     def needs_costs(self) -> bool:
@@ -215,6 +216,59 @@ class DecisionScores:
             oof.y, Argmax().apply(oof.proba), oof.proba, self.weight, pos
         )
         """Metrics of the scores before calibration, with the most probable class."""
+
+    @property
+    def _labelled(self) -> dict[str, NDArray[np.integer[Any]]]:
+        """Labels of the entries by the tuned rule, and by simple ones."""
+        decision, n = self.decision, len(self.labels)
+        by: dict[str, NDArray[np.integer[Any]]] = {
+            "at the tuned threshold": self.labels,
+            "at 50%": Argmax().apply(decision.oof.proba),
+        }
+        if decision.pos is not None:
+            every = np.full(n, decision.pos, dtype=np.intp)
+            by |= {"if every row is an alert": every, "if none is": 1 - every}
+        return by
+
+    @property
+    def mean_costs(self) -> dict[str, float]:
+        """Mean cost of a row by each of these; empty if costs are not the objective."""
+        decision, aim = self.decision, self.decision.aim
+        if decision.needs_costs and decision.costs is not None:
+            entries = np.arange(len(self.labels))
+            return {
+                how: float(np.average(decision.costs[entries, to], weights=self.weight))
+                for how, to in self._labelled.items()
+            }
+        if not isinstance(aim, Cost):
+            return {}
+        return {
+            how: -float(aim.utility(self._confusion_of(labels), decision.pos))
+            for how, labels in self._labelled.items()
+        }
+
+    @property
+    def is_tuning_a_gain(self) -> bool:
+        """Whether the tuned rule is better than the most probable class, out of fold.
+
+        True as well where nothing was tuned, or no rule can meet the objective.
+        """
+        decision, aim = self.decision, self.decision.aim
+        if isinstance(aim, Threshold):
+            return True
+        if costs := self.mean_costs:
+            return costs["at the tuned threshold"] < costs["at 50%"]
+        tuned, usual = (
+            float(aim.utility(self._confusion_of(labels), decision.pos))
+            for labels in list(self._labelled.values())[:2]
+        )
+        return tuned > usual or tuned == -np.inf
+
+    def _confusion_of(self, labels: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+        """Return the confusion matrix of the entries, by weight."""
+        oof, k = self.decision.oof, len(self.decision.classes)
+        matrices = confusion_matrices(oof.y, labels, self.weight[np.newaxis], k)
+        return np.asarray(matrices[0])
 
     @property
     def expected(self) -> dict[str, tuple[float, float, float]]:

@@ -119,6 +119,14 @@ class Difference:
         """Whether the difference is at least two standard errors."""
         return abs(self.value) >= 2 * self.standard_error > 0
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The difference less and plus two standard errors: about 95 %."""
+        return (
+            self.value - 2 * self.standard_error,
+            self.value + 2 * self.standard_error,
+        )
+
     def __str__(self) -> str:
         return f"{self.value:+.3f} ± {self.standard_error:.3f}"
 

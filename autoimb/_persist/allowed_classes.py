@@ -43,6 +43,7 @@ OWN_CLASSES = {
     "autoimb.TopShare",
     "autoimb.DatasetProfile",
     "autoimb._table.profile.ProfileCheck",
+    "autoimb._report.data.AdvisedStrategy",
     "autoimb._report.data.AxisEffect",
     "autoimb._report.data.Check",
     "autoimb._report.data.ClassCount",

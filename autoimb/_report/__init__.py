@@ -23,6 +23,7 @@
 """
 
 from autoimb._report.data import (
+    AdvisedStrategy,
     AxisEffect,
     Check,
     ClassCount,
@@ -45,6 +46,7 @@ from autoimb._report.data import (
 from autoimb._report.render import Report, render_html, render_json, render_markdown
 
 __all__ = [
+    "AdvisedStrategy",
     "AxisEffect",
     "Check",
     "ClassCount",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from autoimb._execution.deadline import resolve_time_budget
 from autoimb._report.data import (
+    AdvisedStrategy,
     Check,
     ClassCount,
     DataSection,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from autoimb._fit.finish import FittedSelection
     from autoimb._metrics.metrics import Metric
     from autoimb._report.fit_results import FitResults
+    from autoimb._strategy.strategy import Strategy
     from autoimb._table.profile import DatasetProfile
     from autoimb._table.table import Table
 
@@ -158,8 +160,22 @@ def _guide_section(results: FitResults) -> GuideSection:
             for on_path in [steps.get(question.key) == branch.target]
         ),
         reasons=results.recommendation.reasons,
-        seeds=tuple(map(results.space.label, results.recommendation.seeds)),
+        seeds=tuple(
+            _advised(results, seed)
+            for seed in results.recommendation.seeds
+            if seed in results.space
+        ),
     )
+
+
+def _advised(results: FitResults, seed: Strategy) -> AdvisedStrategy:
+    """Return what became of a strategy that the flowchart proposes."""
+    name, record = results.space.label(seed), results.record_of(seed)
+    if record is None:
+        return AdvisedStrategy(name=name, outcome="not tried: the search ended first")
+    if record.status == "complete":
+        return AdvisedStrategy(name=name, score=record.mean)
+    return AdvisedStrategy(name=name, outcome=f"{record.status}: {record.reason}")
 
 
 def _outcome_section(results: FitResults) -> OutcomeSection:

@@ -103,6 +103,18 @@ class FlowEdge(Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdvisedStrategy(Value):
+    """A strategy that the flowchart proposes, and what became of it."""
+
+    name: str
+    """Its one-line name."""
+    score: float | None = None
+    """Its cross-validated score; None if it was not scored on every fold."""
+    outcome: str = ""
+    """Why it has no score."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GuideSection(Value):
     """What the flowchart advises for this data, before anything was tried."""
 
@@ -112,8 +124,8 @@ class GuideSection(Value):
     """Arrows between them, left to right."""
     reasons: tuple[str, ...] = ()
     """Reasons for the advice, one sentence each."""
-    seeds: tuple[str, ...] = ()
-    """Names of the strategies that it proposes first."""
+    seeds: tuple[AdvisedStrategy, ...] = ()
+    """The strategies that it proposes and that are part of the search, in order."""
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -210,7 +222,7 @@ class AxisEffect(Value):
     n_candidates: int
     """Candidates with it that have a counterpart without."""
     difference: float | None
-    """Mean score with it less that without, of candidates alike in all other axes."""
+    """Mean score with it less that without, of candidates alike in all else."""
     standard_error: float | None = None
     """Standard error of that difference, paired by row."""
 
@@ -261,6 +273,8 @@ class SearchSection(Value):
     """Candidates for which there was no time, or no memory."""
     n_sampled: int | None = None
     """Of those scored on every fold, how many were fitted on samples of the rows."""
+    n_handled: int | None = None
+    """Of those scored on every fold, how many handle the imbalance."""
     seconds: float | None = None
     """Wall time of the search."""
     cut_off_seconds: float | None = None
@@ -456,6 +470,8 @@ class ReportData(Value):
     """The winner."""
     features: tuple[ColumnImportance, ...] = ()
     """The columns that matter most, the first one most."""
+    features_note: str = ""
+    """Which columns are missing there, and why."""
     learning_curve: LearningCurveSection | None = None
     """The learning curve."""
 

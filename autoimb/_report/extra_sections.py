@@ -38,8 +38,23 @@ def with_extra_sections(
     first_deadline = deadline.with_reserve(reserve_s)
     columns = column_importances(strategy, context, first_deadline)
     curve = learning_curve(strategy, context, deadline)
-    return replace(
-        data,
-        features=columns[:_MAX_COLUMNS] or data.features,
-        learning_curve=curve or data.learning_curve,
-    )
+    if columns:
+        n_columns = sum(
+            c.kind != "constant" for c in context.problem.table.schema.columns
+        )
+        shown, note = columns[:_MAX_COLUMNS], _about_missing(len(columns), n_columns)
+        data = replace(data, features=shown, features_note=note)
+    return replace(data, learning_curve=curve or data.learning_curve)
+
+
+def _about_missing(n_measured: int, n_columns: int) -> str:
+    """Return which columns are not shown, and why; "" if all are."""
+    notes = []
+    if n_measured > _MAX_COLUMNS:
+        notes.append(f"These are the {_MAX_COLUMNS} that matter most.")
+    if n_measured < n_columns:
+        notes.append(
+            f"There was time for {n_measured:,} of {n_columns:,} columns; a longer "
+            "time_budget of report(X, y) measures the others."
+        )
+    return " ".join(notes)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from autoimb._select.selection import Selection
     from autoimb._strategy.flowchart import Recommendation
     from autoimb._strategy.search_space import SearchSpace
+    from autoimb._strategy.strategy import Strategy
     from autoimb._table.profile import DatasetProfile
 
 
@@ -87,6 +88,17 @@ class FitResults:
     def records(self) -> list[TrialRecord]:
         """All candidates, the finalists as they were scored last."""
         return with_finalists(self.outcome.records, self.selection.finalists)
+
+    def record_of(self, strategy: Strategy) -> TrialRecord | None:
+        """Return the best record of a strategy, with any rounds; None if it has none.
+
+        The search chooses the boosting rounds of what was proposed.
+        """
+        return max(
+            (r for r in self.records if strategy in {r.strategy, r.proposed}),
+            key=lambda r: (r.status == "complete", r.status != "duplicate", r.mean),
+            default=None,
+        )
 
     def compared(self, one: TrialRecord, other: TrialRecord) -> Difference:
         """Return the difference of two candidates' scores, over the folds of both."""

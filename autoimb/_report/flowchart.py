@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _LINE = 16  # height of a line of text
 _PAD = 12  # between a box and its text
 _GAP = 12  # between two boxes of a layer
-_RISE = 58  # between layers: room for an arrow and its label
+_RISE = 42  # between layers: room for an arrow; its label takes a line or more
 _WIDEST = 230
 _BOLD = 1.1  # boxes on the path are set in bold, which runs wider
 
@@ -47,6 +47,8 @@ class Box:
     """Upper edge."""
     width: float
     height: float
+    rise: float
+    """Room above, for arrows and their labels."""
 
 
 def flowchart(guide: GuideSection, key: str = "flowchart", width: float = 720) -> str:
@@ -82,11 +84,19 @@ def place(guide: GuideSection, width: float) -> dict[str, Box]:
         left = min(max(sum(above) / len(above) - half, 0), width - 2 * half)
         texts = [tuple(textwrap.wrap(node.text, room)) or ("",) for node in layer]
         height = _LINE * max(map(len, texts)) + 2 * _PAD
+        labels = [_lines(edge, box_width) for edge in edges]
+        rise = _RISE + _LINE * max(map(len, labels), default=0) if boxes else 0
+        top += rise
         for i, (node, lines) in enumerate(zip(layer, texts, strict=True)):
             middle = left + (i + 0.5) * pitch
-            boxes[node.key] = Box(node, lines, middle, top, box_width, height)
-        top += height + _RISE
+            boxes[node.key] = Box(node, lines, middle, top, box_width, height, rise)
+        top += height
     return boxes
+
+
+def _lines(edge: FlowEdge, width: float) -> list[str]:
+    """Return an edge's label in lines that are no wider than a box."""
+    return textwrap.wrap(edge.label, characters_in(width))
 
 
 def layers_of(guide: GuideSection) -> list[list[FlowNode]]:
@@ -127,7 +137,7 @@ def _box(b: Box) -> str:
 def _arrow(edge: FlowEdge, source: Box, target: Box) -> str:
     """Return an arrow with two square bends, its label above the target."""
     (x, y), foot = (target.x, target.y), source.y + source.height
-    bend = y - _RISE + 14
+    bend = y - target.rise + 14
     ink = ACCENT if edge.on_path else REST
     shaft = element(
         "path",
@@ -140,8 +150,12 @@ def _arrow(edge: FlowEdge, source: Box, target: Box) -> str:
     head = element("path", d=f"M{x - 4:.1f} {y - 8:.1f}h8l-4 7z", fill=ink)
     if not edge.label:
         return shaft + head
-    width = width_of(edge.label) + 10
-    patch = box(x - width / 2, bend + 9, width, 18, fill=PAPER)
+    lines = _lines(edge, target.width)
+    width = max(map(width_of, lines)) + 10
+    patch = box(x - width / 2, bend + 9, width, 2 + _LINE * len(lines), fill=PAPER)
     ink, weight = (ACCENT, 600) if edge.on_path else (MUTED, 400)
     label: Style = {"fill": ink, "font_weight": weight, "text_anchor": "middle"}
-    return shaft + head + patch + text(x, bend + 22, edge.label, **label)
+    words = (
+        text(x, bend + 22 + i * _LINE, line, **label) for i, line in enumerate(lines)
+    )
+    return "".join((shaft, head, patch, *words))

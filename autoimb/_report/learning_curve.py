@@ -91,7 +91,13 @@ def learning_curve(
     best = inf if isinstance(metric, ScorerMetric) else 1.0
     section = _section(metric.label, np.array(counts), scores, best)
     minority = str(problem.table.classes[problem.table.minority])
-    return replace(section, sentence=advice_of(section, minority))
+    sentence = advice_of(section, minority)
+    if len(complete) < len(by_fold):
+        sentence += (
+            f" It was measured on {len(complete)} of {len(by_fold)} folds, as the time "
+            "was over."
+        )
+    return replace(section, sentence=sentence)
 
 
 def thinned(fold: Fold, problem: Problem, share: float, seed: int) -> Fold:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections import Counter
 from functools import cache
 from html import escape
@@ -252,7 +253,9 @@ def _environment(*, is_html: bool) -> Environment:
 
 
 class Report:
-    """What was tried, what won, why, and what it bought.
+    """What was tried, what was chosen, why, and what it gained.
+
+    ``print`` shows its sentences.
 
     Parameters
     ----------
@@ -312,6 +315,9 @@ class Report:
             'sandbox="allow-scripts" loading="lazy" '
             'style="width: 100%; height: 42rem; border: 0"></iframe>'
         )
+
+    def __str__(self) -> str:
+        return "\n".join(textwrap.fill(line, width=88) for line in self.data.sentences)
 
     def __repr__(self) -> str:
         outcome = self.data.outcome

@@ -46,6 +46,7 @@ def search_section(results: FitResults) -> SearchSection:
         n_dropped=n_of["dropped"],
         n_unfinished=n_of["timeout"] + n_of["skipped"],
         n_sampled=sum(record.row_sample != ALL_ROWS for record in results.candidates),
+        n_handled=sum(record.strategy.is_handled for record in results.candidates),
         seconds=max((record.finished_at for record in records), default=0.0),
         cut_off_seconds=results.outcome.cut_off_seconds,
         unused_seconds=results.deadline.timeout_s,
@@ -108,17 +109,18 @@ def comparisons_of(
 ) -> dict[str, list[Comparison]]:
     """Return, by entry of an axis, the comparisons that differ in nothing else.
 
-    Alike are candidates of the same family, the same entries of the other axes and the
-    same sample of rows; the parameters of these may differ.
+    Alike are candidates with the same model and the same choices on the other axes,
+    with the same parameters, and the same sample of rows. Of the rounds of a boosted
+    model those that were proposed count: the best number belongs to each candidate.
     """
-    alike: dict[tuple[str, ...], dict[str, list[TrialRecord]]] = defaultdict(dict)
+    alike: dict[tuple[Any, ...], dict[str, list[TrialRecord]]] = defaultdict(dict)
     for record in records:
-        name = record.strategy.choice(axis).name
+        strategy = record.proposed or record.strategy
         others = (
             record.row_sample.name,
-            *(record.strategy.choice(a).name for a in AXES if a != axis),
+            *(strategy.choice(a) for a in AXES if a != axis),
         )
-        alike[others].setdefault(name, []).append(record)
+        alike[others].setdefault(strategy.choice(axis).name, []).append(record)
     comparisons: dict[str, list[Comparison]] = defaultdict(list)
     for by_name in alike.values():
         baseline = by_name.pop(BASELINE[axis], [])

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 from autoimb._report.fit_results import difference_of
 from autoimb._report.formats import percent
+from autoimb._select.ensemble import FEW_POSITIVES, has_few_positives
 from autoimb._threshold.rules import Cut
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from autoimb._fit.decision import Decision, DecisionScores
     from autoimb._fit.final_fit import RefitFailure
     from autoimb._fit.fitted_model import FittedModel
@@ -17,14 +20,32 @@ if TYPE_CHECKING:
     from autoimb._report.fit_results import FitResults
 
 
-def in_words(difference: Difference) -> str:
-    """Return a difference with its standard error, and whether it may be chance."""
-    chance = "" if difference.is_significant else ", which may be chance"
-    return f"{difference} (standard error){chance}"
+_LEVEL = 0.01  # a difference that is smaller, with its interval, is none
+
+
+def compared(one: str, other: str, difference: Difference) -> str:
+    """Return which of two is ahead, or that they are level, or that it is not known.
+
+    Ahead is one whose difference is larger than two standard errors.
+    """
+    if not isfinite(difference.value):
+        return f"{one} and {other} were not scored on the same folds"
+    low, high = difference.interval
+    figures = f"({difference.value:+.3f}, 95 % range {low:+.3f} to {high:+.3f})"
+    if max(abs(low), abs(high)) <= _LEVEL:
+        return f"{one} is level with {other} {figures}"
+    if low > 0 or high < 0:
+        return f"{one} is {'ahead of' if low > 0 else 'behind'} {other} {figures}"
+    return f"there are too few cases to tell {one} from {other} {figures}"
+
+
+def _sentence(clause: str) -> str:
+    """Return a clause as a sentence."""
+    return f"{clause[:1].upper()}{clause[1:]}."
 
 
 def sentences(results: FitResults) -> list[str]:
-    """Return what won, what to expect of it, and what handling the imbalance gained."""
+    """Return what was chosen, what to expect of it, and what handling gained."""
     name, selection = results.space.label, results.selection
     if selection.winner.score is None:
         return [
@@ -35,16 +56,30 @@ def sentences(results: FitResults) -> list[str]:
     if refit_failure is not None and refit_failure.is_replaced:
         return [_about_refit_failure(results, refit_failure)]
     about = [_about_winner(results), _about_handling(results)]
-    n_members = len(selection.members)
-    if n_members > 1:
-        gain = difference_of(results.score, selection.winner.score)
-        n_handled = sum(m.strategy.is_handled for m in selection.members) or "none"
-        about.append(
-            f"The ensemble averages the probabilities of {n_members} candidates, "
-            f"{n_handled} of which handle the imbalance. Its score less that of the "
-            f"best of them alone is {in_words(gain)}."
-        )
+    if len(selection.members) > 1:
+        about.append(_about_ensemble(results))
     return [*about, _about_flowchart(results)]
+
+
+def _about_ensemble(results: FitResults) -> str:
+    """Return what the ensemble is made of, and how it compares with its best member."""
+    members, winner = results.selection.members, results.selection.winner
+    n_handled = sum(member.strategy.is_handled for member in members)
+    handle = f"{n_handled or 'none'} of which handle{'s' * (n_handled == 1)}"
+    gain = difference_of(results.score, winner.score)
+    best = f"the best of them alone, {results.space.label(winner.strategy)}"
+    about = (
+        f"The ensemble averages the probabilities of {len(members)} candidates, "
+        f"{handle} the imbalance. "
+        f"{_sentence(compared('it', best, gain))}"
+    )
+    if gain.value > 0 or not has_few_positives(results.problem):
+        return about
+    return (
+        f"{about} It was chosen all the same: with fewer than {FEW_POSITIVES} rows of "
+        "the smallest class the best of many candidates is mostly the luckiest one, "
+        "and a mean of them is taken unless it is clearly behind."
+    )
 
 
 def about_fold_models(model: FittedModel) -> list[str]:
@@ -89,28 +124,16 @@ def answer_name(results: FitResults) -> str:
 
 
 def _about_winner(results: FitResults) -> str:
-    """Return what won, and what to expect of it and of the baseline on new data."""
-    name, expected = answer_name(results), _expectation(results)
-    name = name[:1].upper() + name[1:]
-    honest, baseline = results.honest, results.selection.baseline
-    if not results.is_handled:
-        return (
-            f"{name} wins, and does nothing about the imbalance in training. "
-            f"{expected}."
+    """Return what was chosen, and what to expect of it on new data."""
+    name = answer_name(results)
+    what = "" if results.is_handled else ", and does nothing about the imbalance"
+    chosen = _sentence(f"{name} was chosen{what}. {_expectation(results)}")
+    honest = results.honest
+    if honest.low <= honest.no_skill:
+        chosen += (
+            " The columns may say nothing of the class: no skill lies in that range."
         )
-    compared = ""
-    if baseline is not None and isfinite(honest.baseline):
-        compared = (
-            f", and about {honest.baseline:.3f} from the baseline, the best candidate "
-            "that does nothing about the imbalance "
-            f"({results.space.label(baseline.strategy)})"
-        )
-    # An ensemble may score less, within its standard error, and the honest estimate
-    # may put the baseline first.
-    gain = difference_of(results.score, None if baseline is None else baseline.score)
-    is_behind = honest.estimate < honest.baseline or gain.value < 0
-    won = "was chosen" if is_behind else "wins"
-    return f"{name} {won}. {expected}{compared}."
+    return chosen
 
 
 def _expectation(results: FitResults) -> str:
@@ -125,36 +148,36 @@ def _expectation(results: FitResults) -> str:
 
 
 def _about_handling(results: FitResults) -> str:
-    """Return how single candidates with and without handling compare."""
-    winner, baseline = results.selection.winner, results.selection.baseline
-    name = results.space.label
-    measured = (
-        f"{name(winner.strategy)}, with a cross-validated "
-        f"{results.scoring.metric.label} of {winner.mean:.3f}"
-    )
-    if winner.strategy.is_handled:
-        if baseline is None:
+    """Return what handling the imbalance gained: one comparison on the same rows."""
+    winner, name = results.selection.winner, results.space.label
+    label = f"By cross-validated {results.scoring.metric.label}"
+    if results.is_handled:
+        other, subject = results.selection.baseline, "it"
+        what = "the best candidate that does nothing about the imbalance"
+        if other is None:
             return (
-                f"The best single candidate is {measured}. No candidate that does "
-                "nothing about the imbalance was scored, so what handling it gains is "
-                "not known."
+                "No candidate that does nothing about the imbalance was scored, so "
+                "what handling it gains is not known."
             )
-        gain = difference_of(winner.score, baseline.score)
-        return (
-            f"The best single candidate is {measured}; the baseline, "
-            f"{name(baseline.strategy)}, has {baseline.mean:.3f}. Handling the "
-            f"imbalance gains {in_words(gain)}."
+        gain = difference_of(results.score, other.score)
+    else:
+        what = "the best candidate that handles the imbalance"
+        handled = [r for r in results.candidates if r.strategy.is_handled]
+        if not handled:
+            return "No candidate that handles the imbalance was scored on every fold."
+        other, is_alone = handled[0], len(results.selection.members) == 1
+        subject = "it"
+        if not is_alone:
+            subject = f"the best single candidate, {name(winner.strategy)},"
+        gain = results.compared(winner, other)
+    clause = compared(subject, f"{what}, {name(other.strategy)}", gain)
+    about = f"{label}, {clause}."
+    if winner.row_sample != other.row_sample:
+        about += (
+            f" The two were trained on different rows: {winner.row_sample.name}, and "
+            f"{other.row_sample.name}."
         )
-    alone = f"The best single candidate does nothing about the imbalance: {measured}"
-    handled = [r for r in results.selection.finalists if r.strategy.is_handled]
-    other = max(handled, key=lambda record: record.mean, default=None)
-    if other is None:
-        return f"{alone}."
-    loss = difference_of(other.score, winner.score)
-    return (
-        f"{alone}. The best finalist that handles it, {name(other.strategy)}, differs "
-        f"by {in_words(loss)}."
-    )
+    return about
 
 
 def _about_flowchart(results: FitResults) -> str:
@@ -163,20 +186,22 @@ def _about_flowchart(results: FitResults) -> str:
     letter, rest = guide.advice[0], guide.advice[1:]
     is_name = rest[:1].isupper()  # such as SMOTE
     advice = f"The flowchart advised: {letter if is_name else letter.lower()}{rest}"
-    first = next((r for r in results.candidates if r.strategy in guide.seeds), None)
-    if first is None:
-        return f"{advice}; none of its strategies was scored in time."
-    label = results.space.label(first.strategy)
-    mean = next(r.mean for r in results.records if r.number == first.number)
-    measured = f"{advice}. Its best strategy, {label}, has {mean:.3f}"
-    if first.number == best.number:
-        return f"{measured}: it is the best single candidate, so the data agree."
-    behind = results.compared(first, best)
-    agreed = "so the data disagree" if behind.is_significant else "which may be chance"
-    return (
-        f"{measured}, {behind} (standard error) compared with the best single "
-        f"candidate, {agreed}."
+    wanted = [seed for seed in guide.seeds if seed in results.space]
+    if not wanted:
+        return f"{advice}; none of its strategies is part of this search."
+    tried = [results.record_of(seed) for seed in wanted]
+    scored = [r for r in tried if r is not None and r.status == "complete"]
+    if not scored:
+        return f"{advice}; none of its strategies was scored on every fold."
+    if best.number in {record.number for record in scored}:
+        return f"{advice}. Its best strategy is the best single candidate."
+    first = max(scored, key=lambda record: record.mean)
+    gap = compared(
+        f"its best strategy, {results.space.label(first.strategy)},",
+        f"the best single candidate, {results.space.label(best.strategy)}",
+        results.compared(first, best),
     )
+    return f"{advice}. {_sentence(gap)}"
 
 
 def about_prior(decision: Decision) -> list[str]:
@@ -196,21 +221,26 @@ def about_prior(decision: Decision) -> list[str]:
 
 
 def about_threshold(scores: DecisionScores) -> list[str]:
-    """Return what the tuned threshold does to precision and recall."""
-    rule, classes = scores.decision.rule, scores.decision.classes.tolist()
+    """Return what the tuned threshold finds, and what its alerts are worth."""
+    decision = scores.decision
+    rule, classes = decision.rule, decision.classes.tolist()
     if not isinstance(rule, Cut):
         return []
-    before, after = scores.at_default, scores.at_threshold
-    is_of_mean = scores.decision.calibrated.is_of_mean
-    uncalibrated = "the models' mean" if is_of_mean else "scores before calibration"
+    label, is_of_mean = classes[rule.pos], decision.calibrated.is_of_mean
+    before = "the models' mean" if is_of_mean else "scores before calibration"
     about = [
-        f"Rows with a probability of at least {rule.value:.3f} are called "
-        f"{classes[rule.pos]!r}. Out of fold, on rows that the models were not trained "
-        f"on, this has precision {after['precision']:.2f} and recall "
-        f"{after['recall']:.2f} (F1 {after['f1']:.2f}); the usual 0.5 on "
-        f"{uncalibrated} has {before['precision']:.2f} and {before['recall']:.2f} "
-        f"(F1 {before['f1']:.2f})."
+        f"Calling a row {label!r} from a probability of {percent(rule.value)} on finds "
+        f"{_found(scores.at_threshold, label)}. The usual 50%, with {before}, finds "
+        f"{_found(scores.at_default, label)}. Both are out of fold: on rows that the "
+        "models were not trained on."
     ]
+    if not scores.is_tuning_a_gain:
+        about.append(
+            f"Tuning the threshold for {decision.objective} did not help here."
+        )
+    if costs := scores.mean_costs:
+        each = ", ".join(f"{1000 * c:,.4g} {how}" for how, c in costs.items())
+        about.append(f"Costs per 1,000 rows: {each}.")
     expected = [
         f"{name} about {mean:.2f} ({low:.2f} to {high:.2f})"
         for name, (mean, low, high) in scores.expected.items()
@@ -222,3 +252,21 @@ def about_threshold(scores: DecisionScores) -> list[str]:
             "that the threshold was not tuned on."
         )
     return about
+
+
+def _found(metrics: Mapping[str, float], label: object) -> str:
+    """Return how many rows of the class of interest are found, and alerts right."""
+    return (
+        f"{_of_100(metrics['recall'])} rows of class {label!r}, and "
+        f"{_of_100(metrics['precision'])} alerts are right (F1 {metrics['f1']:.2f})"
+    )
+
+
+def _of_100(share: float) -> str:
+    """Return a share as so many of 100, in whole numbers where that says enough."""
+    each = 100 * share
+    return (
+        f"{each:.0f} of 100"
+        if each in {0, 100} or 1 <= each <= 99
+        else (f"{each:.3g} of 100")
+    )

@@ -20,6 +20,8 @@ from autoimb._report.sentences import (
 )
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from autoimb._fit.decision import Decision
     from autoimb._report.fit_results import FitResults
 
@@ -77,12 +79,24 @@ def decision_fields(decision: Decision) -> dict[str, Any]:
         "at_default": dict(scores.at_default),
         "at_threshold": dict(scores.at_threshold),
         "expected": scores.expected or None,
-        "confusion": tuple(map(tuple, np.rint(scores.counts).tolist())),
+        "confusion": tuple(tuple(whole(row).tolist()) for row in scores.counts),
         "per_class": _per_class(scores),
         "explorer": explorer_of(scores),
         "sentences": (*about_prior(decision), *about_threshold(scores)),
         **({} if decision.pos is None else _curve_fields(scores, decision.pos)),
     }
+
+
+def whole(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return counts (k,) in whole numbers whose sum is that of the counts.
+
+    Means over repeats are no whole numbers, and each of them rounded by itself could
+    give a row too many or too few. The largest remainders are rounded up.
+    """
+    rounded = np.floor(counts)
+    n_up = round(counts.sum() - rounded.sum())
+    rounded[np.argsort(rounded - counts, kind="stable")[:n_up]] += 1
+    return rounded
 
 
 def _curve_fields(scores: DecisionScores, pos: int) -> dict[str, Any]:

@@ -81,5 +81,8 @@ def _fall_back(
 
 
 def _commonest(reasons: Iterable[str]) -> str:
-    """Return the three commonest reasons and how often each occurred."""
-    return "; ".join(f"{n} × {why}" for why, n in Counter(reasons).most_common(3))
+    """Return the three commonest reasons, and of how many candidates each is."""
+    return "; ".join(
+        f"{n} candidate{'s' if n > 1 else ''}: {why}"
+        for why, n in Counter(reasons).most_common(3)
+    )

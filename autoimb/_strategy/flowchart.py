@@ -84,12 +84,18 @@ FLOWCHART: tuple[Question | Advice, ...] = (
     ),
     Question(
         key="minority",
-        text="Are there more than 500 rows of the smallest class?",
+        text="How many rows has the smallest class?",
         answer=lambda p: f"the smallest class has {p.minority_count:,} rows",
         measured=lambda p: f"{p.minority_count:,}",
         branches=(
-            Branch("yes", lambda p: p.minority_count > _ENOUGH_MINORITY, "smote"),
-            Branch("no", lambda p: p.minority_count <= _ENOUGH_MINORITY, "collect"),
+            Branch(
+                "more than 500", lambda p: p.minority_count > _ENOUGH_MINORITY, "smote"
+            ),
+            Branch(
+                "500 or fewer",
+                lambda p: p.minority_count <= _ENOUGH_MINORITY,
+                "collect",
+            ),
         ),
     ),
     Advice(
@@ -173,7 +179,7 @@ def recommend(
     path, reasons = ["ratio"], []
     while isinstance(node := _NODES[path[-1]], Question):
         branch = next(b for b in node.branches if b.holds(profile))
-        reasons.append(f"{node.answer(profile)} ({branch.label})")
+        reasons.append(f"{node.answer(profile)}: {branch.label}")
         path.append(branch.target)
     handling, caution = _without_interpolation(node.handling, profile)
     metric, metric_reason = next(
