@@ -231,7 +231,7 @@ SELDOM = {
 def test_the_list_of_classes_is_what_saving_leads_to(table, tmp_path):
     path, found = tmp_path / "model.skops", set()
     fits = [
-        fit(mixed_table(), families="logistic_regression", n_trials=3),
+        fit(mixed_table(), families="logistic_regression", n_trials=6),
         fit(mixed_table(3), families="hist_gradient_boosting"),
         fit(mixed_table(3), families="logistic_regression", threshold=None),
         fit(mixed_table(), families="mlp"),

@@ -166,7 +166,9 @@ def test_the_best_model_is_tried_without_handling_as_well(executor):
     tried = [r.proposed or r.strategy for r in outcome.records]
     assert len(set(tried)) > 12
     for place in range(12, 24):
-        known = [r for r in outcome.records[: place - LAG + 1] if r.status == "complete"]
+        known = [
+            r for r in outcome.records[: place - LAG + 1] if r.status == "complete"
+        ]
         best = max(known, key=lambda r: (r.mean, -r.number))
         pair = (best.proposed or best.strategy).without_handling(space.catalogue)
         assert pair in tried[: place + 1]
