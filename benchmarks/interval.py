@@ -217,7 +217,7 @@ def of_baseline(results, model, X_new, y_new):
     return rounded([baseline.mean, difference.standard_error, truth])
 
 
-def rounded(values, digits=5):
+def rounded(values, digits=4):
     """Return numbers that take little room in a file."""
     return [None if not np.isfinite(v) else round(float(v), digits) for v in values]
 
