@@ -73,7 +73,7 @@ def n_rounds(strategy):
 @pytest.mark.parametrize("seconds", [400.0, 1_000.0, 2_000.0, 1e6])
 @pytest.mark.parametrize("left", [1e9, 1e-9])
 def test_rounds_give_way_where_the_smallest_sample_takes_too_long(seconds, left):
-    """Whatever time is left: nobody needs a model that has hardly begun."""
+    """They are halved until the share is enough, however little time is left."""
     fidelity = fidelity_of(seconds)
     strategy, chosen = fidelity.choose(XGBOOST, left)
     assert chosen == fidelity.samples[-1]

@@ -153,6 +153,12 @@ def test_the_word_is_that_of_the_interval(model):
             assert max(abs(low), abs(high)) >= 0.0095
 
 
+def test_no_comparison_is_said_twice(model):
+    """The best single candidate may be the best that does nothing."""
+    figures = [found.group("value", "low", "high") for found, _ in comparisons(model)]
+    assert len(set(figures)) == len(figures)
+
+
 def named(text, board):
     """Return the strategies of a leaderboard that a text names, longest name first."""
     found = []

@@ -70,9 +70,10 @@ def _about_ensemble(results: FitResults) -> str:
     best = f"the best of them alone, {results.space.label(winner.strategy)}"
     about = (
         f"The ensemble averages the probabilities of {len(members)} candidates, "
-        f"{handle} the imbalance. "
-        f"{_sentence(compared('it', best, gain))}"
+        f"{handle} the imbalance."
     )
+    if not (results.is_handled and winner is results.selection.baseline):
+        about += f" {_sentence(compared('it', best, gain))}"  # else it is said above
     if gain.value > 0 or not has_few_positives(results.problem):
         return about
     return (

@@ -43,7 +43,7 @@ _OVERRUN = 2.0  # times its planned seconds at which a fit is stopped
 _LEAST_LIMIT_S = 2.0  # of a fit
 _PROMOTED_AFTER = 0.4  # of the time budget: before, more candidates are tried instead
 _PROMOTED_SHARE = 0.75  # of the time that is left, for a cross-validation on more rows
-_FEW_ROUNDS = 40  # of boosting: to halve fewer gives models that have hardly begun
+_FEW_ROUNDS = 40  # of boosting: fewer are not halved
 _N_PROMOTED = 3  # candidates that may be tried on more rows: the best ones
 
 
@@ -148,8 +148,8 @@ class Fidelity:
     ) -> tuple[Strategy, RowSample]:
         """Return the first option that takes no more than its share, else the last.
 
-        Rows give way as well where less than a share is left. Rounds do not: a model
-        that has hardly begun is not worth the last seconds.
+        Where less than a share is left, there are fewer rows as well, but no fewer
+        rounds: a model of few trees is not worth the last seconds.
         """
         for strategy, row_sample in options:
             is_smallest = row_sample == self.samples[-1]

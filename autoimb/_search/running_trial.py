@@ -87,6 +87,7 @@ class RunningTrial:
     is_begun: bool = False
     """Whether the rows that it is fitted on were chosen."""
     proposed: Strategy = field(init=False)
+    """What was proposed, with all its boosting rounds."""
     verdict: Verdict | None = None
     n_checked: int = 0
     """How many of its first folds have been compared with the incumbent's."""

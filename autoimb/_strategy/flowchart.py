@@ -179,7 +179,7 @@ def recommend(
     path, reasons = ["ratio"], []
     while isinstance(node := _NODES[path[-1]], Question):
         branch = next(b for b in node.branches if b.holds(profile))
-        reasons.append(f"{node.answer(profile)}: {branch.label}")
+        reasons.append(f"{node.answer(profile)} ({branch.label})")
         path.append(branch.target)
     handling, caution = _without_interpolation(node.handling, profile)
     metric, metric_reason = next(
