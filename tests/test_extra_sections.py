@@ -8,7 +8,12 @@ from tables import numeric
 
 import autoimb
 from autoimb import AutoImbalance
-from autoimb._report import LearningCurveSection, render_html, render_markdown
+from autoimb._report import (
+    LearningCurveSection,
+    extra_sections,
+    render_html,
+    render_markdown,
+)
 from autoimb._report.learning_curve import advice_of
 from autoimb.exceptions import BadInputError
 
@@ -98,3 +103,9 @@ def test_a_learning_curve_holds_plain_numbers():
     )
     assert section.points == ((5, 0.5, None),)
     assert section.to_dict()["points"] == [[5, 0.5, None]]
+
+
+def test_what_there_was_no_time_for_is_said():
+    assert extra_sections._about_missing(12, 12) == ""
+    assert "4 of 12 columns" in extra_sections._about_missing(4, 12)
+    assert "the 30 that matter most" in extra_sections._about_missing(40, 40)

@@ -14,6 +14,7 @@ from autoimb._evaluate.out_of_fold import FoldResult
 from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._execution.deadline import Deadline
 from autoimb._execution.executors import SequentialExecutor
+from autoimb._metrics.bootstrap import Score
 from autoimb._search.fidelity import SHARE, Fidelity, affordable_folds
 from autoimb._search.racing import RacingRule
 from autoimb._search.running_trial import RunningTrial, Verdict
@@ -408,3 +409,23 @@ def test_a_space_that_is_exhausted_leaves_no_candidate_on_a_sample(monkeypatch):
 def test_without_a_clock_no_candidate_is_sampled(monkeypatch):
     outcome = searched(monkeypatch, None, n_trials=6)
     assert {r.row_sample for r in outcome.records} == {ALL_ROWS}
+
+
+@pytest.mark.parametrize(("mean", "is_promoted"), [(0.1, False), (0.49, True)])
+def test_what_is_clearly_behind_is_not_tried_on_more_rows(mean, is_promoted):
+    fidelity = fidelity_of(1.0, elapsed=50.0)
+    drawn = np.tile([-0.02, 0.02], 50)
+    best, other = (
+        TrialRecord(
+            number=number,
+            strategy=strategy,
+            status="complete",
+            score=Score(of, of + drawn * (1 + number), (0,)),
+            row_sample=rows,
+        )
+        for number, (strategy, of, rows) in enumerate(
+            [(LINEAR, 0.5, ALL_ROWS), (XGBOOST, mean, fidelity.samples[1])]
+        )
+    )
+    found = fidelity.promote([best, other], 1e9)
+    assert found == (XGBOOST if is_promoted else None)

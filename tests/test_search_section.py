@@ -89,3 +89,11 @@ def test_the_standard_error_of_an_effect_is_that_of_paired_draws():
     found = effect_of("resampler", "SMOTE", comparisons)
     assert found.difference == pytest.approx(0.1)
     assert found.standard_error == pytest.approx(0, abs=1e-12)
+
+
+def test_candidates_with_other_parameters_are_no_pair():
+    records = [
+        record(0, 0.5, family=("xgboost", {"max_depth": 3})),
+        record(1, 0.9, family=("xgboost", {"max_depth": 5}), resampler="smote"),
+    ]
+    assert comparisons_of("resampler", records) == {}
