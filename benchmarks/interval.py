@@ -13,14 +13,16 @@ training table has 15, 30, 60, 120 or 250 positives. Fits are untimed (`n_trials
 that two of these programs may run side by side (`--part 1/2`, `--part 2/2`); one JSON
 line is written for each fit, and what is there already is not run again.
 
-A line holds what the report says, what the population says, and what other methods
-need: the score of each fold, its positives, and the draws of the estimate.
+A line holds what the report says and what the population says. With `--keep FOLDER`,
+out-of-fold scores and the new rows' answer are kept as well, so that another method can
+be tried on the same fits.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import pickle
 import warnings
 from itertools import product
 from pathlib import Path
@@ -35,7 +37,6 @@ from autoimb._evaluate.fit_predict import predict_codes
 from autoimb._evaluate.refit import refit
 from autoimb._metrics.bootstrap import standard_error
 from autoimb._report.fit_results import difference_of
-from autoimb._select.ensemble import EnsembleScoring
 
 POSITIVES = (15, 30, 60, 120, 250)
 PREVALENCE = 0.1
@@ -184,24 +185,6 @@ class Watched(AutoImbalance):
         return super()._set_fitted(results)
 
 
-def folds_of(results):
-    """Return (repeat, average precision, positives) of each fold of what predicts."""
-    scoring = EnsembleScoring(results.problem, results.scoring)
-    problem, pos = results.problem, results.problem.table.pos
-    found = []
-    for result in scoring.results(results.selection.members):
-        fold = problem.folds[result.number]
-        y = problem.table.y[fold.val_idx] == pos
-        found.append(
-            [
-                fold.repeat,
-                average_precision_score(y, result.scores[:, pos]),
-                int(y.sum()),
-            ]
-        )
-    return found
-
-
 def of_baseline(results, model, X_new, y_new):
     """Return the baseline's score, the paired error of the difference, and the truth.
 
@@ -222,8 +205,23 @@ def rounded(values, digits=4):
     return [None if not np.isfinite(v) else round(float(v), digits) for v in values]
 
 
+def kept(results):
+    """Return what other methods need of a fit, as bytes."""
+    return pickle.dumps(
+        {
+            "problem": results.problem,
+            "records": results.records,
+            "candidates": results.candidates,
+            "selection": results.selection,
+            "metric": results.scoring.metric,
+            "counts": results.scoring.counts,
+            "decision": results.decision,
+        }
+    )
+
+
 def measured(tables, seed):
-    """Return what one fit said of new rows, and what they say."""
+    """Return what one fit said of new rows, what they say, and what may be kept."""
     X, y, X_new, y_new = tables
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -237,16 +235,13 @@ def measured(tables, seed):
     results, honest = model.results_, model.honest_score_
     proba, labels = model.predict_proba(X_new)[:, 1], model.predict(X_new)
     winner = model.report().data.winner
-    drawn = results.score.drawn
-    return {
+    line = {
         "truth": average_precision_score(y_new, proba),
         "estimate": honest.estimate,
         "low": honest.low,
         "high": honest.high,
         "cross_validated": results.score.mean,
-        "rows_standard_error": standard_error(drawn),
-        "drawn": rounded(drawn),
-        "folds": [[r, round(s, 5), n] for r, s, n in folds_of(results)],
+        "rows_standard_error": standard_error(results.score.drawn),
         "members": len(model.ensemble_),
         "rows": len(y),
         "candidates": int((model.leaderboard_.status == "complete").sum()),
@@ -255,6 +250,7 @@ def measured(tables, seed):
         "recall": recall_score(y_new, labels),
         "expected": {k: rounded(v) for k, v in (winner.expected or {}).items()},
     }
+    return line, kept(results)
 
 
 # --- coverage
@@ -286,14 +282,19 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, nargs="?", help="of the real tables")
-    parser.add_argument("--seeds", type=int, default=50, help="fits of each kind")
+    parser.add_argument(
+        "--seeds", type=int, default=40, help="fits of each kind; half for tuning"
+    )
     parser.add_argument("--part", default="1/1", help="which of how many programs")
     parser.add_argument("--out", type=Path, default=Path("interval.jsonl"))
+    parser.add_argument("--keep", type=Path, help="folder for what other methods need")
     parser.add_argument("--table", type=Path, help="print a file of runs, run nothing")
     args = parser.parse_args()
     if args.table:
         print(table_of(map(json.loads, args.table.read_text().splitlines())))
         return
+    if args.keep:
+        args.keep.mkdir(parents=True, exist_ok=True)
     part, n_parts = map(int, args.part.split("/"))
     known = set()
     if args.out.exists():
@@ -301,7 +302,12 @@ def main():
             line = json.loads(text)
             known.add((line["population"], line["positives"], line["seed"]))
     real = {name: args.folder / f"{name}.csv.gz" for name in REAL if args.folder}
-    jobs = list(product(range(args.seeds), POSITIVES, [*TUNING, *TESTING, *real]))
+    jobs = [
+        (seed, n, name)
+        for seed, n in product(range(args.seeds), POSITIVES)
+        for name in (*TUNING, *TESTING, *real)
+        if name not in TUNING or seed < args.seeds / 2
+    ]
     for place, (seed, n, name) in enumerate(jobs):
         if place % n_parts != part - 1 or (name, n, seed) in known:
             continue
@@ -311,7 +317,10 @@ def main():
             else made_tables(name, n, seed)
         )
         line = {"population": name, "positives": n, "seed": seed}
-        line |= measured(tables, seed)
+        told, fit = measured(tables, seed)
+        line |= told
+        if args.keep:
+            (args.keep / f"{name}-{n}-{seed}.pickle").write_bytes(fit)
         with args.out.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 

@@ -22,7 +22,7 @@ from autoimb._select.ensemble import (
     member_weights,
     typical_standard_error,
 )
-from autoimb._select.finalists import RepeatPlan, plan_repeats, rescore
+from autoimb._select.finalists import RepeatPlan, rescore, seconds_of_repeats
 from autoimb._select.honest_score import honest_score
 from autoimb._select.select import select
 from autoimb._select.selection import Selection
@@ -277,16 +277,38 @@ def test_what_is_planned_fits_the_time_and_is_all_that_fits(
     options = {  # seconds by number of finalists and repeats, 2 folds each
         (n, r): 2 * r * sum(takes[:n]) for n in (2, 3) for r in range(1, n_repeats)
     }
+    monkeypatch.setattr(LastSteps, "total_s", 0.0)
+
+    def planned_in(seconds):
+        steps = LastSteps(problem, 1, 3)
+        return affordable_repeats(finalists, context, steps, lambda _: seconds, size=1)
+
     for seconds in (0.0, 3.0, 4.0, 8.0, 22.0, 24.0, 44.0, 48.0, 1e9):
         fits = [option for option in options if options[option] <= seconds]
-        planned = plan_repeats(finalists, context, seconds, size=1)
+        planned = planned_in(seconds)
         if not fits:
             assert planned == RepeatPlan(0, 0, 0.0)
             continue
         assert planned == RepeatPlan(*max(fits), options[max(fits)])
         # What was kept back for it is enough for it.
-        again = plan_repeats(finalists, context, planned.seconds, size=1)
-        assert again == planned
+        assert planned_in(planned.seconds) == planned
+
+
+def test_finalists_that_there_is_no_time_to_refit_give_way_to_a_repeat():
+    """Time is kept for refits of the candidates that are scored again, of no others."""
+    problem = problem_of(*numeric(300, 40), cv=2, repeats=2)
+    records = informed_records(problem, [2.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.4])
+    slow = [replace(r, fit_seconds=4.0 if r is records[-1] else 0.2) for r in records]
+    asked = []
+
+    def seconds_for(among):
+        asked.append(len(among))
+        return 20.0 - 15.0 * (slow[-1] in among)
+
+    plan = affordable_repeats(
+        slow, context_of(problem), LastSteps(problem, 7, 7), seconds_for, size=12
+    )
+    assert (plan.n_finalists, plan.n_repeats, asked) == (6, 1, [7, 6])
 
 
 @pytest.mark.parametrize("seconds", [0.0, 3.0, 4.5, 8.0, 12.0, 1e9])
@@ -301,7 +323,7 @@ def test_repeats_are_as_many_as_there_is_time_for_with_what_follows(
     results = tuple(FoldResult(n, "ok") for n in (0, 1))
     finalists = [record(n, 0.5, results=results, fit_seconds=0.5) for n in range(2)]
     plan = affordable_repeats(
-        finalists, context, seconds, LastSteps(problem, 2, 2), size=2
+        finalists, context, LastSteps(problem, 2, 2), lambda _: seconds, size=2
     )
     n_repeats = min(3, int(seconds / 3))
     assert plan == RepeatPlan(2 if n_repeats else 0, n_repeats, 3.0 * n_repeats)
@@ -315,7 +337,7 @@ def test_the_scores_of_further_repeats_take_time_too():
         problem = problem_of(np.eye(k)[y], y, cv=2, repeats=2)
         finalists = [record(n, 0.5, family=f) for n, f in enumerate(FAMILIES)]
         context = context_of(problem, SequentialExecutor())
-        spans.append(plan_repeats(finalists, context, 1e9, size=1).seconds)
+        spans.append(seconds_of_repeats(finalists, context)[0])
     np.testing.assert_allclose(spans, [5e-9 * 400 * 100 * k * 4 for k in (2, 4)])
 
 
@@ -831,9 +853,9 @@ def test_further_repeats_get_their_share_once_there_are_enough_candidates(monkey
     asked = []
     name = "autoimb._select.time_reserve.affordable_repeats"
 
-    def planned(finalists, context, seconds, steps, *, size):
-        asked.append(seconds)
-        return RepeatPlan(2, 1, seconds)
+    def planned(finalists, context, steps, seconds_for, *, size):
+        asked.append(seconds_for(finalists))
+        return RepeatPlan(2, 1, asked[-1])
 
     monkeypatch.setattr(name, planned)
     context = context_of(problem_of(*numeric(), cv=3))

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from autoimb._select.ensemble import best_across_families
 
 if TYPE_CHECKING:
@@ -52,29 +54,20 @@ class RepeatPlan:
     seconds: float
 
 
-def plan_repeats(
-    finalists: Sequence[TrialRecord],
-    context: EvaluationContext,
-    seconds: float,
-    *,
-    size: int,
-) -> RepeatPlan:
-    """Return what can be scored in so many seconds: enough finalists, or none.
+def fewest_finalists(finalists: Sequence[TrialRecord], size: int) -> int:
+    """Return how many of them are enough to be scored again.
 
-    As many finalists as can be scored on one further repeat, then as many repeats:
-    fewer finalists on more folds choose better than more finalists on few. Enough are
-    two, or five for an ensemble of so many members, which are chosen among them.
+    Two, or five for an ensemble of so many members, which are chosen among them.
     """
-    sizes = [len(numbers) for numbers in _further_repeats(context.problem)]
-    fewest = max(2, min(len(finalists), size, _ENOUGH_MEMBERS))
-    for n_finalists in range(len(finalists), fewest - 1, -1):
-        spans = [
-            _expected_seconds(finalists[:n_finalists], sum(sizes[: n + 1]), context)
-            for n in range(len(sizes))
-        ]
-        if in_time := [span for span in spans if span <= seconds]:
-            return RepeatPlan(n_finalists, len(in_time), in_time[-1])
-    return RepeatPlan(0, 0, 0.0)
+    return max(2, min(len(finalists), size, _ENOUGH_MEMBERS))
+
+
+def seconds_of_repeats(
+    finalists: Sequence[TrialRecord], context: EvaluationContext
+) -> list[float]:
+    """Return the expected seconds of scoring all of them on 1, 2, … further repeats."""
+    n_folds = np.cumsum([len(repeat) for repeat in _further_repeats(context.problem)])
+    return [_expected_seconds(finalists, int(n), context) for n in n_folds]
 
 
 def _expected_seconds(

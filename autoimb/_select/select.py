@@ -47,17 +47,7 @@ def select(complete: Sequence[TrialRecord], reserve: TimeReserve) -> Selection:
     if deadline.is_over:  # after Ctrl-C as well: then the best is fitted all the same
         in_time = usable
     finalists = choose_finalists(in_time or usable, size)
-    slowest = max(map(reserve.refit_seconds, finalists))
-    further = reserve.further_refit_seconds(finalists)
-    # A repeat that takes longer than expected costs a few members, not the ensemble.
-    last_deadline = deadline.with_reserve(slowest + last + further / 2)
-    first_deadline = last_deadline.with_reserve(further / 2)
-    plan = affordable_repeats(
-        finalists, context, first_deadline.remaining_s, steps, size=size
-    )
-    if plan.n_repeats:
-        # Only these compare: the others may have been lucky on the first repeat.
-        finalists = rescore(finalists, plan, context, first_deadline, last_deadline)
+    finalists = _scored_again(finalists, steps, last, reserve)
     winner = _winner(finalists)
     baselines = [r for r in finalists if not r.strategy.is_handled]
     return Selection(
@@ -75,6 +65,38 @@ def select(complete: Sequence[TrialRecord], reserve: TimeReserve) -> Selection:
         n_complete=len(usable),
         quickest=min(usable, key=lambda r: (r.fit_seconds, r.number)),
     )
+
+
+def _scored_again(
+    finalists: Sequence[TrialRecord],
+    steps: LastSteps,
+    last: float,
+    reserve: TimeReserve,
+) -> Sequence[TrialRecord]:
+    """Return the finalists that there was time to score on further repeats.
+
+    Only these compare: the others may have been lucky on the first repeat. All of them
+    where there was no time for any.
+    """
+    deadline = reserve.deadline
+
+    def seconds_for(among: Sequence[TrialRecord]) -> float:
+        refits = max(map(reserve.refit_seconds, among))
+        refits += reserve.further_refit_seconds(among)
+        return deadline.with_reserve(last + refits).remaining_s
+
+    plan = affordable_repeats(
+        finalists, reserve.context, steps, seconds_for, size=reserve.size
+    )
+    if not plan.n_repeats:
+        return finalists
+    among = finalists[: plan.n_finalists]
+    slowest = max(map(reserve.refit_seconds, among))
+    further = reserve.further_refit_seconds(among)
+    # A repeat that takes longer than expected costs a few members, not the ensemble.
+    last_deadline = deadline.with_reserve(slowest + last + further / 2)
+    first_deadline = last_deadline.with_reserve(further / 2)
+    return rescore(among, plan, reserve.context, first_deadline, last_deadline)
 
 
 def _winner(finalists: Sequence[TrialRecord]) -> TrialRecord:

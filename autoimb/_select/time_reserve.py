@@ -23,24 +23,27 @@ from autoimb._select.ensemble import (
     typical_standard_error,
     weighted_members,
 )
-from autoimb._select.finalists import choose_finalists, plan_repeats
+from autoimb._select.finalists import (
+    RepeatPlan,
+    choose_finalists,
+    fewest_finalists,
+    seconds_of_repeats,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from autoimb._evaluate.context import EvaluationContext
     from autoimb._evaluate.problem import Problem
     from autoimb._execution.deadline import Deadline
     from autoimb._search.trials import TrialRecord
     from autoimb._select.ensemble import Member
-    from autoimb._select.finalists import RepeatPlan
     from autoimb._select.selection import Selection
 
 _REFIT_SHARE = 0.15
 """Of the budget, for fitting the best on all rows; where it takes more, its fold models
 predict."""
 _REPEATS_SHARE = 0.25  # of the budget, for scoring finalists on further repeats
-_LEAST_LESS = 0.01  # by which a plan that takes too long becomes shorter
 _ENOUGH_CANDIDATES = 12  # complete ones, for all of that share
 _SLACK = 1.05  # factor on the seconds that further repeats are expected to take
 _THREADED = 0.7  # of the seconds of one thread, that a fit by several takes
@@ -135,24 +138,27 @@ class LastSteps:
 def affordable_repeats(
     finalists: Sequence[TrialRecord],
     context: EvaluationContext,
-    seconds: float,
     steps: LastSteps,
+    seconds_for: Callable[[Sequence[TrialRecord]], float],
     *,
     size: int,
 ) -> RepeatPlan:
-    """Return what finalists can be scored on in so many seconds, all in all.
+    """Return how many finalists can be scored on how many further repeats.
 
-    The steps after it take longer the more repeats there are.
+    As many finalists as can be scored on one repeat, then as many repeats: fewer
+    finalists on more folds choose better than more finalists on few. `seconds_for`
+    returns the seconds that some finalists have for it; the steps that follow are part
+    of that, since they take longer the more repeats there are.
     """
-    plan = plan_repeats(finalists, context, seconds, size=size)
-    while plan.n_repeats:
-        longer = replace(steps, n_repeats=1 + plan.n_repeats)
-        needed = plan.seconds + longer.total_s - steps.total_s
-        if needed <= seconds:
-            return replace(plan, seconds=needed)
-        fewer = plan.seconds - max(needed - seconds, _LEAST_LESS * plan.seconds)
-        plan = plan_repeats(finalists, context, fewer, size=size)
-    return plan
+    for n in range(len(finalists), fewest_finalists(finalists, size) - 1, -1):
+        seconds = seconds_for(finalists[:n])
+        spans = seconds_of_repeats(finalists[:n], context)
+        for n_repeats in range(len(spans), 0, -1):
+            longer = replace(steps, n_repeats=1 + n_repeats)
+            needed = spans[n_repeats - 1] + longer.total_s - steps.total_s
+            if needed <= seconds:
+                return RepeatPlan(n, n_repeats, needed)
+    return RepeatPlan(0, 0, 0.0)
 
 
 def affordable_size(problem: Problem, size: int, deadline: Deadline) -> int:
@@ -219,10 +225,15 @@ class TimeReserve:
         steps = LastSteps(problem, n_members, len(complete), 1)
         share = _REPEATS_SHARE * min(1.0, len(complete) / _ENOUGH_CANDIDATES)
         repeats = affordable_repeats(
-            finalists, self.context, share * budget_s, steps, size=self.size
+            finalists,
+            self.context,
+            steps,
+            lambda _: share * budget_s,
+            size=self.size,
         )
         last = min(self.pace * steps.total_s, _LAST_SHARE * budget_s)
-        refits = self.refit_seconds(complete[0]) + self.further_refit_seconds(finalists)
+        compared = finalists[: repeats.n_finalists or None]
+        refits = self.refit_seconds(complete[0]) + self.further_refit_seconds(compared)
         return last + refits + _SLACK * repeats.seconds
 
     def refit_seconds(self, record: TrialRecord) -> float:
