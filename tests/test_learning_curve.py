@@ -1,5 +1,6 @@
 """A learning curve is measured on nested rows, and its law is a power law."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -116,6 +117,32 @@ def test_too_few_rows_or_too_little_time_give_no_curve():
     assert learning_curve(LOGISTIC, few, NO_LIMIT) is None
     enough = context_of(problem_of(*numeric(200, 40)))
     assert learning_curve(LOGISTIC, enough, Deadline(0.0)) is None
+
+
+class Slow(ThreadPoolExecutor):
+    """Runs so many tasks only; the others wait for ever."""
+
+    n_workers, cores_each = 1, 1
+
+    def __init__(self, n_tasks):
+        super().__init__(1)
+        self.n_left = n_tasks
+
+    def submit(self, fn, /, *args, **kwargs):
+        self.n_left -= 1
+        return super().submit(fn, *args, **kwargs) if self.n_left >= 0 else Future()
+
+
+@pytest.mark.parametrize("n_whole", [1, 2, 3])
+def test_a_curve_of_a_part_of_the_folds_says_of_how_many(n_whole):
+    """A fold counts at every size or at none."""
+    problem = problem_of(*numeric(200, 40))
+    context = context_of(problem, Slow(n_whole * len(SHARES) + 2))
+    curve = learning_curve(LOGISTIC, context, Deadline(2.0))
+    n_folds = len(problem.folds)
+    said = f"It was measured on {n_whole} of {n_folds} folds, as the time was over."
+    assert (said in curve.sentence) == (n_whole < n_folds)
+    assert ("It was measured" in curve.sentence) == (n_whole < n_folds)
 
 
 def test_a_strategy_that_fails_gives_no_curve():
