@@ -283,7 +283,7 @@ def main():
     )
     parser.add_argument("folder", type=Path, nargs="?", help="of the real tables")
     parser.add_argument(
-        "--seeds", type=int, default=40, help="fits of each kind; half for tuning"
+        "--seeds", type=int, default=40, help="fits of each kind; a quarter for tuning"
     )
     parser.add_argument("--part", default="1/1", help="which of how many programs")
     parser.add_argument("--out", type=Path, default=Path("interval.jsonl"))
@@ -306,7 +306,7 @@ def main():
         (seed, n, name)
         for seed, n in product(range(args.seeds), POSITIVES)
         for name in (*TUNING, *TESTING, *real)
-        if name not in TUNING or seed < args.seeds / 2
+        if name not in TUNING or seed < args.seeds / 4
     ]
     for place, (seed, n, name) in enumerate(jobs):
         if place % n_parts != part - 1 or (name, n, seed) in known:
