@@ -13,7 +13,13 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    confusion_matrix,
+    f1_score,
+    precision_score,
+    recall_score,
+)
 from tables import Broken, five_classes, numeric
 
 from autoimb import AutoImbalance, Cost
@@ -272,6 +278,35 @@ def test_the_threshold_s_sentence_counts_what_scikit_learn_counts(model):
         assert float(numbers[2]) == pytest.approx(f1, abs=0.0051)
     shown = re.search(r"from a probability of ([\d.]+)% on", told)[1]
     assert float(shown) == pytest.approx(100 * model.threshold_, rel=0.006)
+
+
+def test_the_sentence_on_several_classes_counts_what_scikit_learn_counts(model):
+    if model.pos_label_ is not None:
+        return
+    y, labels, weight = entries(model)
+    usual = model._decision.oof.proba.argmax(axis=1)
+    (told,) = [t for t in model.report().data.winner.sentences if "class weights" in t]
+    means = re.findall(r"([\d.]+) of 100 rows are found|finds ([\d.]+) of 100", told)
+    found = [float(first or second) for first, second in means]
+    assert found == pytest.approx(
+        [
+            100 * balanced_accuracy_score(y, by, sample_weight=weight)
+            for by in (labels, usual)
+        ],
+        abs=0.51,
+    )
+    least = re.search(
+        r"Found least often is class (.+?): ([\d.]+) of 100 rows, and "
+        r"(?:([\d.]+) of 100 rows called so are right|no row is called so)",
+        told,
+    )
+    options = {"sample_weight": weight, "average": None, "zero_division": 0.0}
+    recalls = recall_score(y, labels, **options)
+    code = [repr(label) for label in model.classes_.tolist()].index(least[1])
+    assert recalls[code] == pytest.approx(recalls.min())
+    assert float(least[2]) == pytest.approx(100 * recalls[code], abs=0.51)
+    right = 100 * precision_score(y, labels, **options)[code]
+    assert float(least[3] or 0) == pytest.approx(right, abs=0.51)
 
 
 def test_a_threshold_that_did_not_help_is_said(model, kind):

@@ -5,13 +5,17 @@ from __future__ import annotations
 from math import isfinite, nan
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from autoimb._report.fit_results import difference_of
 from autoimb._report.formats import percent
 from autoimb._select.ensemble import FEW_POSITIVES, has_few_positives
-from autoimb._threshold.rules import Cut
+from autoimb._threshold.rules import ClassWeights, Cut
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from autoimb._fit.decision import Decision, DecisionScores
     from autoimb._fit.final_fit import RefitFailure
@@ -225,16 +229,30 @@ def about_threshold(scores: DecisionScores) -> list[str]:
     """Return what the tuned threshold finds, and what its alerts are worth."""
     decision = scores.decision
     rule, classes = decision.rule, decision.classes.tolist()
-    if not isinstance(rule, Cut):
-        return []
-    label, is_of_mean = classes[rule.pos], decision.calibrated.is_of_mean
+    is_of_mean = decision.calibrated.is_of_mean
     before = "the models' mean" if is_of_mean else "scores before calibration"
-    about = [
-        f"Calling a row {label!r} from a probability of {percent(rule.value)} on finds "
-        f"{_found(scores.at_threshold, label)}. The usual 50%, with {before}, finds "
-        f"{_found(scores.at_default, label)}. Both are out of fold: on rows that the "
-        "models were not trained on."
-    ]
+    where = "Both are out of fold: on rows that the models were not trained on."
+    if isinstance(rule, Cut):
+        label = classes[rule.pos]
+        about = [
+            f"Calling a row {label!r} from a probability of {percent(rule.value)} on "
+            f"finds {_found(scores.at_threshold, label)}. "
+            f"The usual 50%, with {before}, finds {_found(scores.at_default, label)}. "
+            f"{where}"
+        ]
+    elif isinstance(rule, ClassWeights):
+        tuned, usual = (
+            _of_100(by["balanced_accuracy"])
+            for by in (scores.at_threshold, scores.at_default)
+        )
+        about = [
+            f"With class weights on the probabilities, {tuned} rows are found in the "
+            f"mean over classes. "
+            f"The most probable class, with {before}, finds {usual}. "
+            f"{where} {_rarely_found(scores.confusion, classes)}"
+        ]
+    else:
+        return []
     if not scores.is_tuning_a_gain:
         about.append(
             f"Tuning the threshold for {decision.objective} did not help here."
@@ -260,6 +278,23 @@ def _found(metrics: Mapping[str, float], label: object) -> str:
     return (
         f"{_of_100(metrics['recall'])} rows of class {label!r}, and "
         f"{_of_100(metrics['precision'])} alerts are right (F1 {metrics['f1']:.2f})"
+    )
+
+
+def _rarely_found(confusion: NDArray[np.float64], classes: Sequence[object]) -> str:
+    """Return of which class the smallest share of rows is found."""
+    n_rows, n_called = confusion.sum(axis=1), confusion.sum(axis=0)
+    known = np.flatnonzero(n_rows)
+    found = confusion.diagonal()[known] / n_rows[known]
+    code = int(known[found.argmin()])
+    right = (
+        f"{_of_100(confusion[code, code] / n_called[code])} rows called so are right"
+        if n_called[code]
+        else "no row is called so"
+    )
+    return (
+        f"Found least often is class {classes[code]!r}: {_of_100(found.min())} rows, "
+        f"and {right}."
     )
 
 
