@@ -48,6 +48,7 @@ from autoimb._evaluate.fit_predict import fit_steps, predict_codes
 from autoimb._evaluate.problem import Problem
 from autoimb._metrics.bootstrap import Draws, most_draws
 from autoimb._metrics.calibration import fit_calibration
+from autoimb._metrics.fold_ids import FoldIds
 from autoimb._metrics.metrics import log_loss
 from autoimb._strategy.strategy import Strategy
 from autoimb._table.columns import CanonicalRows, as_rows, take
@@ -314,9 +315,10 @@ def calibrated(task, out_of_fold, mean):
     rows = np.concatenate(task.validation)
     y = task.problem.table.y[rows]
     weight = to_shares(y, task.problem.table.y)
-    fold_ids = np.repeat(np.arange(N_FOLDS), [len(v) for v in task.validation])
+    fold = np.repeat(np.arange(N_FOLDS), [len(v) for v in task.validation])
+    folds = FoldIds(np.zeros_like(fold), fold)
     draws = Draws.of(y, np.arange(len(y)), most_draws(len(y)), task.problem.seed)
-    found, _ = fit_calibration(y, out_of_fold, weight, fold_ids, 1, draws=draws)
+    found, _ = fit_calibration(y, out_of_fold, weight, folds, 1, draws=draws)
     return found(mean), found.label
 
 

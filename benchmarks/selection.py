@@ -22,6 +22,7 @@ from sklearn.metrics import average_precision_score
 
 from autoimb._metrics.bootstrap import Draws
 from autoimb._metrics.calibration import fit_calibration
+from autoimb._metrics.fold_ids import FoldIds
 from autoimb._metrics.metrics import resolve_metric
 from autoimb._select.ensemble import CLEARLY, FEW_POSITIVES, MAX_MEMBERS, member_weights
 
@@ -128,15 +129,11 @@ class Case:
         """Calibrated out-of-fold scores, refits and bags (candidates, ...)."""
         oof, refit, bag = [], [], []
         y, weight = self.y[self.rows], np.ones(len(self.rows))
-        group = np.zeros(len(self.y), dtype=int)
-        first = self.repeat == 0
-        group[self.rows[first]] = self.fold[first]
+        folds = FoldIds(self.repeat, self.fold)
         draws = Draws.of(y, self.rows, n_draws=1, seed=0)
         for p, r, b in zip(self.oof, self.refit, self.bag, strict=True):
             proba = np.column_stack([1 - p, p])
-            found, crossed = fit_calibration(
-                y, proba, weight, group[self.rows], 1, draws=draws
-            )
+            found, crossed = fit_calibration(y, proba, weight, folds, 1, draws=draws)
             oof.append(crossed[:, 1])
             refit.append(found(np.column_stack([1 - r, r]))[:, 1])
             bag.append(found(np.column_stack([1 - b, b]))[:, 1])

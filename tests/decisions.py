@@ -10,6 +10,7 @@ from sklearn.metrics import f1_score, matthews_corrcoef, precision_score, recall
 from autoimb._evaluate.out_of_fold import OutOfFold
 from autoimb._fit.calibrate import CalibratedScores
 from autoimb._fit.decision import Decision, DecisionScores
+from autoimb._metrics.fold_ids import FoldIds
 from autoimb._threshold.prior_shift import PriorShift
 from autoimb._threshold.rules import Cut
 
@@ -60,7 +61,7 @@ def scored_decision(
         proba=proba,
         multiplicity=np.ones(n),
         weight=weight,
-        fold_ids=entries % 3,
+        folds=FoldIds(np.zeros(n, dtype=int), entries % 3),
         units=entries,
     )
     decision = Decision(

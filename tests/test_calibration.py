@@ -20,6 +20,7 @@ from autoimb._metrics.calibration import (
     cross_fitted,
     fit_calibration,
 )
+from autoimb._metrics.fold_ids import FoldIds
 from autoimb._metrics.metrics import METRICS, log_loss
 
 slopes = st.floats(0.05, 20)
@@ -45,7 +46,13 @@ def simulated_classes(seed=0, n=4000, k=3):
 
 
 def folds(n, n_folds=5):
-    return np.arange(n) % n_folds
+    return FoldIds(np.zeros(n, dtype=int), np.arange(n) % n_folds)
+
+
+def repeated(folds, n_repeats):
+    """Return the folds of entries, each of which stands so many times in a row."""
+    repeat = np.tile(np.arange(n_repeats), len(folds.fold))
+    return FoldIds(repeat, np.repeat(folds.fold, n_repeats) + 5 * repeat)
 
 
 def fitted_on(y, *data):
@@ -327,14 +334,15 @@ def test_a_row_counts_once_in_the_choice_however_many_repeats_it_has():
         y, p = simulated(seed, n=400)
         bent = np.clip(p**1.15, 1e-6, 1 - 1e-6)
         rows = np.arange(400)
-        for entries in (rows, np.repeat(rows, 4)):
+        for n_repeats in (1, 4):
+            entries = np.repeat(rows, n_repeats)
             weight = np.full(len(entries), len(rows) / len(entries))
             draws = Draws.of(y[entries], entries, 1, 0)
             found, _ = fit_calibration(
                 y[entries],
                 two_columns(bent[entries]),
                 weight,
-                folds(400)[entries],
+                repeated(folds(400), n_repeats),
                 1,
                 draws=draws,
             )
@@ -343,15 +351,49 @@ def test_a_row_counts_once_in_the_choice_however_many_repeats_it_has():
     assert len(set(kinds)) > 1
 
 
-def test_a_row_is_mapped_without_its_own_fold():
+def two_repeats(n, n_folds=5, seed=0):
+    """Return the folds of rows in one repeat, then in another one."""
+    dealt = np.random.default_rng(seed).permutation(n) % n_folds
+    fold = np.concatenate([np.arange(n) % n_folds, n_folds + dealt])
+    return FoldIds(np.repeat([0, 1], n), fold)
+
+
+def test_a_row_is_mapped_without_its_own_label_and_those_of_its_fold():
     y, p = simulated(n=300)
-    proba, weight, fold_ids = two_columns(p**2), np.ones(300), folds(300)
-    crossed = cross_fitted(y, proba, weight, fold_ids, 1, calibration=Platt(1, 0, 1))
-    turned = np.where(fold_ids == 2, 1 - y, y)  # labels of the fold are not looked at
-    again = cross_fitted(turned, proba, weight, fold_ids, 1, calibration=Platt(1, 0, 1))
-    held_out = fold_ids == 2
-    np.testing.assert_array_equal(crossed[held_out], again[held_out])
-    assert not np.allclose(crossed[~held_out], again[~held_out])
+    where, rows = two_repeats(300), np.tile(np.arange(300), 2)
+    proba = two_columns(np.concatenate([p**2, p**1.5]))
+    start = Platt(1, 0, 1)
+    crossed = cross_fitted(y[rows], proba, np.ones(600), where, 1, start)
+    for fold in (2, 7):
+        held_out = where.fold == fold
+        turned = np.where(np.isin(np.arange(300), rows[held_out]), 1 - y, y)
+        again = cross_fitted(turned[rows], proba, np.ones(600), where, 1, start)
+        np.testing.assert_array_equal(crossed[held_out], again[held_out])
+        assert not np.allclose(crossed[~held_out], again[~held_out])
+
+
+@pytest.mark.parametrize("n_repeats", [1, 2])
+def test_the_order_within_a_fold_is_kept(n_repeats):
+    """A map of each row's own would mix up the rows of a fold in later repeats."""
+    n = 300 * n_repeats
+    y, p = simulated(n=300)
+    where = two_repeats(300) if n_repeats == 2 else folds(300)
+    rng = np.random.default_rng(1)
+    score = np.clip(np.tile(p, n_repeats) ** 2 * rng.uniform(0.5, 1, n), 1e-6, 1)
+    data = np.tile(y, n_repeats), two_columns(score), np.ones(n), where, 1
+    crossed = cross_fitted(*data, Platt(1, 0, 1))[:, 1]
+    for held_out, _ in where.parts():
+        order = np.argsort(score[held_out])
+        assert (np.diff(crossed[held_out][order]) > 0).all()
+
+
+def test_a_class_that_lies_in_one_fold_of_a_repeat_is_not_calibrated():
+    y, p = simulated(n=300)
+    data = np.tile(y, 2), two_columns(np.tile(p**2, 2)), np.ones(600)
+    where = two_repeats(300)
+    assert not isinstance(best_map(*data, where, 1), Identity)
+    where.fold[300 + np.flatnonzero(y)] = 9
+    assert isinstance(best_map(*data, where, 1), Identity)
 
 
 @pytest.mark.parametrize(
@@ -405,7 +447,7 @@ def test_identity_is_cross_fitted_to_itself():
 )
 def test_what_cannot_be_calibrated_is_left_alone(y, p):
     proba = two_columns(np.array(p))
-    fitted = best_map(np.array(y), proba, np.ones(6), np.arange(6), 1)
+    fitted = best_map(np.array(y), proba, np.ones(6), folds(6, 6), 1)
     assert fitted == Identity()
 
 

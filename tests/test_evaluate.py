@@ -303,12 +303,18 @@ def test_rows_of_a_group_are_one_unit():
     np.testing.assert_array_equal(oof.units, oof.rows // 3)
 
 
-def test_a_row_is_left_out_with_one_fold_over_all_repeats():
+def test_an_entry_knows_the_fold_and_the_repeat_that_it_was_scored_in():
     problem, results = two_repeats(*numeric())
-    oof = OutOfFold.of(results, problem)
-    for row in range(120):
-        assert len(set(oof.fold_ids[oof.rows == row])) == 1
-    assert len(set(oof.fold_ids)) == 3
+    oof = OutOfFold.of(results[::-1], problem)
+    begin = 0
+    for result in results[::-1]:
+        entries = slice(begin, begin + len(result.scores))
+        begin = entries.stop
+        assert set(oof.folds.fold[entries]) == {result.number}
+        assert set(oof.folds.repeat[entries]) == {problem.folds[result.number].repeat}
+    for held_out, others in oof.folds.parts():
+        assert not set(oof.rows[held_out]) & set(oof.rows[others])
+        assert sorted(oof.rows[held_out | others]) == list(range(120))
 
 
 def test_by_row_is_the_mean_over_repeats_and_nan_without_any():

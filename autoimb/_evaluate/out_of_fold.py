@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autoimb._metrics.bootstrap import MAX_DRAWS, Draws
+from autoimb._metrics.fold_ids import FoldIds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,8 +71,8 @@ class OutOfFold:
     """How many rows an entry stands for: those of a row sum to one."""
     weight: NDArray[np.float64]
     """The row's weight times the multiplicity."""
-    fold_ids: NDArray[np.intp]
-    """Entries to leave out together when something is cross-fitted on these."""
+    folds: FoldIds
+    """Where each entry was held out, for what is cross-fitted on these."""
     units: NDArray[np.intp]
     """Entries that bootstrap draws take together: of a row, or of a group of rows."""
 
@@ -82,16 +83,15 @@ class OutOfFold:
         rows = np.concatenate([problem.folds[r.number].val_idx for r in scored])
         table = problem.table
         multiplicity = (1 / np.bincount(rows, minlength=len(table.y)).clip(1))[rows]
-        fold_of_row = np.zeros(len(table.y), dtype=np.intp)
-        for number, fold in reversed(list(enumerate(problem.folds))):
-            fold_of_row[fold.val_idx] = number
+        numbers = np.repeat([r.number for r in scored], [len(r.scores) for r in scored])
+        repeats = np.array([fold.repeat for fold in problem.folds])
         return cls(
             rows=rows,
             y=table.y[rows],
             proba=np.concatenate([result.proba for result in scored]),
             multiplicity=multiplicity,
             weight=table.weights[rows] * multiplicity,
-            fold_ids=fold_of_row[rows],
+            folds=FoldIds(repeats[numbers], numbers),
             units=table.units[rows],
         )
 

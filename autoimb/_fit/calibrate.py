@@ -92,7 +92,7 @@ def ensemble_scores(
     if calibrates_output:
         # A mean of members that disagree is under-confident.
         outer, crossed = fit_calibration(
-            mean.y, crossed, mean.weight, mean.fold_ids, pos, draws=mean.draws
+            mean.y, crossed, mean.weight, mean.folds, pos, draws=mean.draws
         )
     return EnsembleScores(
         mean,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autoimb._metrics.confusion import confusion_matrices, f_beta, precision, recall
+from autoimb._metrics.fold_ids import FoldIds
 from autoimb._metrics.metrics import metrics_at
 from autoimb._threshold.objectives import Cost
 from autoimb._threshold.prior_shift import PriorShift, resolve_prior, shifted
@@ -97,7 +98,9 @@ class Decision:
         shorter: dict[str, Any] = {
             "rows": table.given.rows[oof.rows].astype(np.int32),
             "y": oof.y.astype(np.int32),
-            "fold_ids": oof.fold_ids.astype(np.int32),
+            "folds": FoldIds(
+                oof.folds.repeat.astype(np.int32), oof.folds.fold.astype(np.int32)
+            ),
             "units": oof.units.astype(np.int32),
         }
         return cls(

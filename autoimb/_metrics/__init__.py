@@ -4,6 +4,7 @@
 ``confusion``    confusion matrices, and metrics that are formulas on them
 ``metrics``      metrics of scores and of labels
 ``bootstrap``    draws of rows; the standard errors and intervals that they give
+``fold_ids``     where rows were held out, for what is cross-fitted on their scores
 ``calibration``  strictly increasing maps from scores to probabilities
 ===============  =======================================================================
 """

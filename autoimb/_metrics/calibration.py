@@ -16,6 +16,7 @@ from scipy.special import expit, softmax
 
 from autoimb._metrics.bootstrap import Draws
 from autoimb._metrics.confusion import FloatArray, IntArray
+from autoimb._metrics.fold_ids import FoldIds
 from autoimb._metrics.metrics import log_loss
 
 _SOFTENING = 1e-6
@@ -169,27 +170,26 @@ def fit_calibration(
     y: IntArray,
     proba: FloatArray,
     weight: FloatArray,
-    fold_ids: IntArray,
+    folds: FoldIds,
     pos: int | None,
     *,
     draws: Draws,
 ) -> tuple[Calibration, FloatArray]:
     """Return the map with the lowest log loss on left-out folds, and `proba` mapped so.
 
-    Each row of the second array is mapped by a fit without the row's fold. Rows with
-    equal `fold_ids` are left out together. The map is the identity unless another one
-    has a lower log loss; beta calibration must be better than Platt scaling by more
-    than a standard error of the difference, by the bootstrap that draws these rows. It
-    is also the identity where all rows of a class lie in one fold: then no map can be
-    compared on left-out rows.
+    Each row of the second array is mapped by a fit on the other folds of its repeat.
+    The map is the identity unless another one has a lower log loss; beta calibration
+    must be better than Platt scaling by more than a standard error of the difference,
+    by the bootstrap that draws these rows. It is also the identity where all rows of a
+    class lie in one fold: then no map can be compared on left-out rows.
     """
-    if any(len(np.unique(fold_ids[y == c])) < 2 for c in range(proba.shape[1])):
+    if not folds.have_each(y, n_classes=proba.shape[1]):
         return Identity(), proba
     fits = []
     for kind in (TemperatureBias,) if pos is None else (Platt, Beta):
         at, share = _thinned(y, proba)
         fitted = _fit(kind, y[at], proba[at], weight[at] * share, pos)
-        fits.append((fitted, cross_fitted(y, proba, weight, fold_ids, pos, fitted)))
+        fits.append((fitted, cross_fitted(y, proba, weight, folds, pos, fitted)))
     best = fits[0]
     if len(fits) > 1:
         _, (of_platt, of_beta) = zip(*fits, strict=True)
@@ -206,22 +206,22 @@ def cross_fitted(  # noqa: PLR0917  (those of `fit_calibration`, and its result)
     y: IntArray,
     proba: FloatArray,
     weight: FloatArray,
-    fold_ids: IntArray,
+    folds: FoldIds,
     pos: int | None,
     calibration: Calibration,
 ) -> FloatArray:
-    """Return `proba` (n, k), each row mapped by a fit without the row's fold.
+    """Return `proba` (n, k), each row mapped by a fit on the other folds of its repeat.
 
-    The maps are of the kind of `calibration`, where their fits start: two steps are
-    then enough. Where a fit ends does not depend on where it starts.
+    One fit maps all rows of a fold, and so keeps their order. The maps are of the kind
+    of `calibration`, where their fits start: two steps are then enough.
     """
     if isinstance(calibration, Identity):
         return proba
     crossed = np.empty_like(proba)
     at, share = _thinned(y, proba)
     few, y, weight = proba[at], y[at], weight[at] * share
-    for fold in np.unique(fold_ids):
-        held_out, rest = fold_ids == fold, fold_ids[at] != fold
+    for held_out, others in folds.parts():
+        rest = others[at]
         fitted = _fit(
             type(calibration), y[rest], few[rest], weight[rest], pos, calibration
         )

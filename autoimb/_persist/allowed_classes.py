@@ -10,6 +10,7 @@ OWN_CLASSES = {
     MODEL,
     *(f"autoimb._metrics.calibration.{name}" for name in ("Beta", "Identity", "Platt")),
     "autoimb._metrics.calibration.TemperatureBias",
+    "autoimb._metrics.fold_ids.FoldIds",
     "autoimb._table.columns.Column",
     "autoimb._table.columns.Schema",
     "autoimb._fit.decision.Decision",

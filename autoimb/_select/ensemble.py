@@ -147,7 +147,7 @@ def calibration_of(
             oof.y,
             oof.proba,
             oof.weight,
-            oof.fold_ids,
+            oof.folds,
             problem.table.pos,
             draws=oof.draws,
         )

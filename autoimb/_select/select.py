@@ -68,11 +68,11 @@ def select(complete: Sequence[TrialRecord], reserve: TimeReserve) -> Selection:
 
 
 def _scored_again(
-    finalists: Sequence[TrialRecord],
+    finalists: list[TrialRecord],
     steps: LastSteps,
     last: float,
     reserve: TimeReserve,
-) -> Sequence[TrialRecord]:
+) -> list[TrialRecord]:
     """Return the finalists that there was time to score on further repeats.
 
     Only these compare: the others may have been lucky on the first repeat. All of them
