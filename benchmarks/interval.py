@@ -40,7 +40,7 @@ from autoimb._report.fit_results import difference_of
 
 POSITIVES = (15, 30, 60, 120, 250)
 PREVALENCE = 0.1
-MOST_NEW_ROWS = 60_000
+MOST_NEW_ROWS = 40_000
 FAMILIES = ["logistic_regression", "k_neighbours", "xgboost"]
 N_TRIALS = 10
 

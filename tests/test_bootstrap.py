@@ -129,3 +129,14 @@ def test_an_interval_holds_the_middle_share_of_the_draws(share, ends):
     np.testing.assert_array_equal(
         interval(values, share), np.percentile(values, ends, axis=0)
     )
+
+
+def test_the_interval_of_a_difference_allows_for_other_training_tables():
+    """By Nadeau and Bengio's factor for five folds, which is 1.5."""
+    rng = np.random.default_rng(0)
+    one, other = (Score(m, m + rng.normal(size=100), (0, 1, 2)) for m in (0.6, 0.5))
+    gain = one - other
+    factor = np.sqrt(1 + 5 / 4)
+    ends = 0.1 + 2 * factor * gain.standard_error * np.array([-1, 1])
+    np.testing.assert_allclose(gain.interval, ends)
+    assert gain.n_folds == 3

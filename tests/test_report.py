@@ -237,7 +237,7 @@ def binary() -> ReportData:
             baseline="XGBoost, no handling",
             baseline_score=0.715,
             difference=0.027,
-            difference_standard_error=0.009,
+            difference_interval=(0.0, 0.054),
             no_skill=0.0233,
             honest_estimate=0.731,
             honest_low=0.699,

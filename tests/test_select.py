@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
+from scipy.special import expit, logit
 from tables import DIAL, context_of, numeric, problem_of, unscored
 
 from autoimb._catalogue import CATALOGUE
@@ -728,6 +730,59 @@ def test_after_the_deadline_the_estimate_has_fewer_draws():
     assert (whole.n_draws, short.n_draws) == (100, 20)
     assert short.low <= short.estimate <= short.high
     assert short.estimate == pytest.approx(whole.estimate, abs=0.03)
+
+
+# --- the interval of the honest estimate
+
+
+def interval_of(problem, shift=1.5):
+    """Return the honest score of one candidate, and its pooled scores on the draws."""
+    (one,) = informed_records(problem, [shift])
+    scoring = ensemble_scoring_of(problem)
+    drawn = scoring.scoring.pooled(one.results, scoring.scoring.counts)
+    return honest_score([one], alone(one), scoring, NO_LIMIT), drawn
+
+
+@pytest.mark.parametrize("n_positives", [12, 40, 150])
+@pytest.mark.parametrize("shift", [0.0, 1.5])
+def test_the_interval_is_boyds_with_the_quantiles_of_t(n_positives, shift):
+    """Unless the bootstrap's standard error is larger."""
+    problem = problem_of(*numeric(8 * n_positives, n_positives), cv=3)
+    found, drawn = interval_of(problem, shift)
+    mean = found.estimate
+    shrunk = (n_positives * mean + 1) / (n_positives + 2)
+    of_mean = 1 / np.sqrt(n_positives * shrunk * (1 - shrunk))
+    deviation = max(of_mean, np.std(drawn, ddof=1) / (mean * (1 - mean)))
+    margin = stats.t.ppf(0.975, n_positives - 1) * deviation
+    ends = expit(logit(mean) + margin * np.array([-1, 1]))
+    np.testing.assert_allclose([found.low, found.high], ends)
+
+
+def test_a_perfect_score_has_an_interval_with_a_width():
+    problem = problem_of(*numeric(300, 30), cv=3)
+    found, _ = interval_of(problem, shift=60.0)
+    assert found.estimate > 0.999
+    assert stats.beta.ppf(0.025, 30, 1) < found.low < stats.beta.ppf(0.2, 30, 1)
+    assert found.high == 1.0
+
+
+def test_groups_of_rows_say_as_much_as_that_many_rows():
+    X, y = numeric(300, 60)
+    groups = np.concatenate([np.arange(60) // 5, 100 + np.arange(240) // 5])
+    X, y = np.concatenate([X[y == 1], X[y == 0]]), np.repeat([1, 0], [60, 240])
+    alike = problem_of(X, y, cv=3)
+    grouped = problem_of(X, y, cv=3, groups=groups)
+    widths = [f.high - f.low for f, _ in map(interval_of, (alike, grouped))]
+    assert widths[1] > 1.8 * widths[0]
+
+
+def test_the_interval_on_new_rows_adds_the_luck_of_those_rows():
+    found, _ = interval_of(problem_of(*numeric(400, 50), cv=3))
+    half, as_many, many = (found.on_new_rows(n) for n in (200, 400, 10**9))
+    np.testing.assert_allclose(many, [found.low, found.high], rtol=1e-6)
+    margin = np.ptp(logit([found.low, found.high]))
+    assert np.ptp(logit(as_many)) == pytest.approx(np.sqrt(2) * margin)
+    assert np.ptp(logit(half)) == pytest.approx(np.sqrt(3) * margin)
 
 
 # --- the time that is kept for the last steps

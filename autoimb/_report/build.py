@@ -192,7 +192,7 @@ def _outcome_section(results: FitResults) -> OutcomeSection:
         baseline="" if baseline is None else results.space.label(baseline.strategy),
         baseline_score=None if baseline is None else baseline.mean,
         difference=difference.value,
-        difference_standard_error=difference.standard_error,
+        difference_interval=difference.interval,
         no_skill=honest.no_skill,
         honest_estimate=honest.estimate,
         honest_low=honest.low,

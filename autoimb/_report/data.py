@@ -156,8 +156,8 @@ class OutcomeSection(Value):
     """Its score on the same folds."""
     difference: float | None = None
     """Cross-validated score of the winner less that of the baseline."""
-    difference_standard_error: float | None = None
-    """Standard error of that difference, paired by row."""
+    difference_interval: tuple[float, float] | None = None
+    """95 % interval of that difference, paired by row."""
     no_skill: float | None = None
     """Score of a random ranking, or of the best constant answer."""
     honest_estimate: float | None = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autoimb._metrics.metrics import RankingMetric
 from autoimb._report.fit_results import difference_of
 from autoimb._report.formats import percent
 from autoimb._select.ensemble import FEW_POSITIVES, has_few_positives
@@ -30,12 +31,15 @@ _LEVEL = 0.01  # a difference that is smaller, with its interval, is none
 def compared(one: str, other: str, difference: Difference) -> str:
     """Return which of two is ahead, or that they are level, or that it is not known.
 
-    Ahead is one whose difference is larger than two standard errors.
+    Ahead is one if no difference lies in the interval, as it is printed.
     """
     if not isfinite(difference.value):
         return f"{one} and {other} were not scored on the same folds"
-    low, high = difference.interval
-    figures = f"({difference.value:+.3f}, 95 % range {low:+.3f} to {high:+.3f})"
+    low, high = (round(end, 3) for end in difference.interval)
+    figures = (
+        f"({difference.value:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}, over "
+        f"{difference.n_folds} folds)"
+    )
     if max(abs(low), abs(high)) <= _LEVEL:
         return f"{one} is level with {other} {figures}"
     if low > 0 or high < 0:
@@ -71,7 +75,7 @@ def _about_ensemble(results: FitResults) -> str:
     n_handled = sum(member.strategy.is_handled for member in members)
     handle = f"{n_handled or 'none'} of which handle{'s' * (n_handled == 1)}"
     gain = difference_of(results.score, winner.score)
-    best = f"the best of them alone, {results.space.label(winner.strategy)}"
+    best = _single(results)
     about = (
         f"The ensemble averages the probabilities of {len(members)} candidates, "
         f"{handle} the imbalance."
@@ -120,6 +124,18 @@ def _about_refit_failure(results: FitResults, refit_failure: RefitFailure) -> st
     )
 
 
+def _single(results: FitResults) -> str:
+    """Return the winner's name, and why it is the winner if another has its score.
+
+    A candidate without handling wins over one of its family that gains little by it.
+    """
+    winner = results.selection.winner
+    best = max(record.mean for record in results.selection.finalists or (winner,))
+    is_best = winner.mean >= best
+    what = "best single candidate" if is_best else "simplest of the best candidates"
+    return f"the {what}, {results.space.label(winner.strategy)}"
+
+
 def answer_name(results: FitResults) -> str:
     """Return what predicts: a strategy's name, or an ensemble with its size."""
     members = results.selection.members
@@ -143,11 +159,14 @@ def _about_winner(results: FitResults) -> str:
 
 def _expectation(results: FitResults) -> str:
     """Return what to expect on new data, or what was measured where that is unknown."""
-    honest, label, score = results.honest, results.scoring.metric.label, results.score
+    honest, metric, score = results.honest, results.scoring.metric, results.score
+    label = metric.label
     if not isfinite(honest.estimate):
         return f"Its cross-validated {label} is {score.mean if score else nan:.3f}"
+    is_ranking = isinstance(metric, RankingMetric)
+    span = "95 % interval" if is_ranking else "bootstrap range"
     return (
-        f"On new data expect {label} about {honest.estimate:.3f} (bootstrap range "
+        f"On new data expect {label} about {honest.estimate:.3f} ({span} "
         f"{honest.low:.3f} to {honest.high:.3f}, no skill {honest.no_skill:.3f})"
     )
 
@@ -171,9 +190,7 @@ def _about_handling(results: FitResults) -> str:
         if not handled:
             return "No candidate that handles the imbalance was scored on every fold."
         other, is_alone = handled[0], len(results.selection.members) == 1
-        subject = "it"
-        if not is_alone:
-            subject = f"the best single candidate, {name(winner.strategy)},"
+        subject = "it" if is_alone else f"{_single(results)},"
         gain = results.compared(winner, other)
     clause = compared(subject, f"{what}, {name(other.strategy)}", gain)
     about = f"{label}, {clause}."
@@ -199,11 +216,11 @@ def _about_flowchart(results: FitResults) -> str:
     if not scored:
         return f"{advice}; none of its strategies was scored on every fold."
     if best.number in {record.number for record in scored}:
-        return f"{advice}. Its best strategy is the best single candidate."
+        return f"{advice}. Its best strategy is {_single(results)}."
     first = max(scored, key=lambda record: record.mean)
     gap = compared(
         f"its best strategy, {results.space.label(first.strategy)},",
-        f"the best single candidate, {results.space.label(best.strategy)}",
+        _single(results),
         results.compared(first, best),
     )
     return f"{advice}. {_sentence(gap)}"
@@ -235,8 +252,8 @@ def about_threshold(scores: DecisionScores) -> list[str]:
     if isinstance(rule, Cut):
         label = classes[rule.pos]
         about = [
-            f"Calling a row {label!r} from a probability of {percent(rule.value)} on "
-            f"finds {_found(scores.at_threshold, label)}. "
+            f"Alerting at a probability of {percent(rule.value)} or more finds "
+            f"{_found(scores.at_threshold, label)}. "
             f"The usual 50%, with {before}, finds {_found(scores.at_default, label)}. "
             f"{where}"
         ]

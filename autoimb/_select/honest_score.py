@@ -2,6 +2,16 @@
 
 The best of many candidates owes part of its score to chance. The bootstrap repeats the
 choice on each draw of the rows and scores what is chosen on the rows left out.
+
+The interval of a ranking metric is that of a mean of as many values between 0 and 1 as
+there are rows of the smallest class: the widest that such a mean can have. What it is
+wider than the bootstrap's stands for what the rows that were drawn cannot tell, namely
+other training tables.
+
+References
+----------
+Tsamardinos, Greasidou & Borboudakis 2018, doi:10.1007/s10994-018-5714-4 (estimate).
+Boyd, Eng & Page 2013, doi:10.1007/978-3-642-40994-3_29, section 3.2 (logit interval).
 """
 
 from __future__ import annotations
@@ -11,8 +21,11 @@ from math import nan
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import expit, logit
+from scipy.stats import t as student_t
 
-from autoimb._metrics.metrics import LabelMetric, ScorerMetric
+from autoimb._metrics.bootstrap import standard_error
+from autoimb._metrics.metrics import LabelMetric, RankingMetric, ScorerMetric
 from autoimb._select.ensemble import (
     MAX_MEMBERS,
     EnsembleScoring,
@@ -43,20 +56,24 @@ class HonestScore:
     Attributes
     ----------
     estimate : float
-        The search metric, corrected for having chosen the best of many candidates
-        (bootstrap bias-corrected cross-validation, Tsamardinos 2018). Not corrected:
-        the number of boosting rounds was chosen on the same rows.
+        The search metric over all rows at once, corrected for having chosen the best of
+        many candidates (bootstrap bias-corrected cross-validation, Tsamardinos 2018).
+        Not corrected: the number of boosting rounds was chosen on the same rows.
     low, high : float
-        2.5 and 97.5 % quantiles of that bootstrap. In 88 of 100 trial fits this range
-        held the score on new rows, so do not read it as a 95 % interval.
+        For a ranking metric such as PR-AUC, the 95 % interval of the score of this
+        model on the population that the rows are from: symmetric on the logit scale,
+        with the quantiles of a t distribution. For other metrics, 2.5 and 97.5 %
+        quantiles of the bootstrap.
     no_skill : float
         The score of a random ranking, or of the best constant answer.
     baseline : float
         The same estimate for the best single candidate without any handling of the
         imbalance: each draw chooses among such candidates only. NaN if there is none.
     n_draws : int
-        Bootstrap draws that `estimate`, `low` and `high` come from: 100 at most, fewer
-        for many rows or where `time_budget` was over.
+        Bootstrap draws that `estimate` comes from: 100 at most, fewer for many rows or
+        where `time_budget` was over.
+    n_rows : int
+        Rows of the training table.
     """
 
     estimate: float
@@ -65,6 +82,35 @@ class HonestScore:
     no_skill: float
     baseline: float
     n_draws: int = 0
+    n_rows: int = 0
+
+    def on_new_rows(self, n_rows: int) -> tuple[float, float]:
+        """Return the 95 % interval of a ranking metric on a new table of so many rows.
+
+        It is wider than `low` to `high` by the luck of which rows that table holds.
+
+        Parameters
+        ----------
+        n_rows : int
+            Rows of the new table, with the classes in the shares of the training table.
+
+        Returns
+        -------
+        tuple of two floats
+            The ends of the interval.
+
+        Examples
+        --------
+        >>> from autoimb import HonestScore
+        >>> score = HonestScore(0.5, 0.4, 0.6, 0.1, 0.5, n_draws=100, n_rows=1000)
+        >>> low, high = score.on_new_rows(1000)
+        >>> f"{low:.2f} to {high:.2f}"
+        '0.36 to 0.64'
+        """
+        centre = (logit(self.low) + logit(self.high)) / 2
+        margin = (logit(self.high) - logit(self.low)) / 2
+        margin *= np.sqrt(1 + self.n_rows / n_rows)
+        return float(expit(centre - margin)), float(expit(centre + margin))
 
 
 def honest_score(
@@ -89,24 +135,60 @@ def honest_score(
 
     After the deadline an ensemble is chosen on no further draw, once there are 20.
     """
-    table, metric = ensemble_scoring.problem.table, ensemble_scoring.scoring.metric
+    problem, metric = ensemble_scoring.problem, ensemble_scoring.scoring.metric
     candidates = [selection.winner] if selection.is_substitute else complete
     drawn = _drawn_scores(candidates, selection.members, ensemble_scoring, deadline)
-    low, high = np.percentile(drawn, [2.5, 97.5]) if len(drawn) else (nan, nan)
+    estimate = float(drawn.mean()) if len(drawn) else nan
     best = selection.baseline
     of_baseline = np.array([])
     if best is not None:
         baselines = [r for r in complete if not r.strategy.is_handled] or [best]
         alone = (Member(best),)
         of_baseline = _drawn_scores(baselines, alone, ensemble_scoring, deadline)
+    low, high = nan, nan
+    if isinstance(metric, RankingMetric) and len(drawn):
+        low, high = _logit_interval(estimate, selection.members, ensemble_scoring)
+    elif len(drawn):
+        low, high = np.percentile(drawn, [2.5, 97.5])
+    table = problem.table
     return HonestScore(
-        estimate=float(drawn.mean()) if len(drawn) else nan,
+        estimate=estimate,
         low=float(low),
         high=float(high),
         no_skill=metric.no_skill(table.class_weights / table.weights.sum(), table.pos),
         baseline=float(of_baseline.mean()) if len(of_baseline) else nan,
         n_draws=len(drawn),
+        n_rows=len(table.y),
     )
+
+
+def _logit_interval(
+    estimate: float, members: Sequence[Member], ensemble_scoring: EnsembleScoring
+) -> tuple[float, float]:
+    """Return the ends of the 95 % interval of an estimate between 0 and 1.
+
+    A mean m of n independent values between 0 and 1 has a variance of m (1 - m) / n at
+    most (Bhatia & Davis 2000), which Boyd takes for average precision, with the number
+    of positives for n. Here n counts the units of the smallest class, which are groups
+    where the user gave groups. With row weights the bootstrap's variance may be larger,
+    and is then taken.
+    """
+    scoring, table = ensemble_scoring.scoring, ensemble_scoring.problem.table
+    n_units = len(np.unique(table.units[table.y == table.minority]))
+    # A perfect score on n units does not rule out one that is wrong about half of one.
+    least = 1 / (2 * n_units + 2)
+    mean = float(np.clip(estimate, least, 1 - least))
+    # With a unit more on either side, as Agresti & Coull 1998 have it for proportions.
+    shrunk = (n_units * mean + 1) / (n_units + 2)
+    drawn = scoring.pooled(ensemble_scoring.results(members), scoring.counts)
+    deviation = np.fmax(
+        1 / np.sqrt(n_units * shrunk * (1 - shrunk)),
+        standard_error(drawn) / (mean * (1 - mean)),
+    )
+    margin = student_t.ppf(0.975, max(1, n_units - 1)) * deviation
+    low, high = expit(logit(mean) + margin * np.array([-1.0, 1.0]))
+    # Beyond what n units can tell from it, the best score there is may be the truth.
+    return float(low), 1.0 if estimate > mean else float(high)
 
 
 def _drawn_scores(

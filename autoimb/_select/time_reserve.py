@@ -120,7 +120,7 @@ class LastSteps:
         of_rule = _CUT_SECONDS if is_binary else _WEIGHTS_SECONDS * n_classes
         seconds = _FIXED_SECONDS / 2 + self.report_s
         seconds += (_CALIBRATION_SECONDS + of_rule) * every
-        seconds += n_draws * _RANKING_SECONDS * first
+        seconds += n_draws * _RANKING_SECONDS * (first + every)
         if self.n_members > 1:
             n_compared = min(_N_COMPARED, self.n_candidates)
             if self.n_repeats == 1:  # the members are calibrated by then

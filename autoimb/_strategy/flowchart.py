@@ -208,7 +208,8 @@ def _without_interpolation(
     """
     types = profile.minority_types or {}
     unsafe = types.get("rare", 0.0) + types.get("outlier", 0.0)
-    if unsafe <= _MOSTLY_UNSAFE:
+    interpolates = any("resampler" in axes for axes in handling)
+    if unsafe <= _MOSTLY_UNSAFE or not interpolates:
         return handling, ()
     safer = tuple(
         {**axes, **_UNDER} if "resampler" in axes else axes for axes in handling
