@@ -914,6 +914,9 @@ n_classes), default=None
         ------
         OSError
             If the file cannot be written; an earlier one is as it was.
+        BadInputError
+            If labels or parameters are of a kind that `autoimb.load` would refuse, such
+            as a generator of folds.
         """
         from autoimb._persist.saved_model import save
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from copy import copy
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -17,7 +18,13 @@ from sklearn.utils.validation import check_is_fitted
 from autoimb._execution.files import replacing
 from autoimb._execution.process_settings import quiet_warnings
 from autoimb._persist.allowed_classes import MODEL
-from autoimb._persist.audit import NONE, RefusedError, check_file, keeps_cache
+from autoimb._persist.audit import (
+    NONE,
+    Audit,
+    RefusedError,
+    check_file,
+    keeps_cache,
+)
 from autoimb.exceptions import (
     AutoImbError,
     BadInputError,
@@ -29,8 +36,6 @@ from autoimb.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from os import PathLike
-
-    from autoimb._persist.audit import Audit
 
 FORMAT = 4
 """Raised when an older autoimb could no longer read what is written."""
@@ -45,6 +50,7 @@ def save(model: Any, path: str | PathLike[str]) -> None:
     from skops.io._utils import SaveContext, get_state
 
     bare = _detached(copy(model))
+    _check_parts(bare)
     bare.leaderboard_ = model.leaderboard_.astype(object).to_dict("list")
     # Compressed, trees shrink to a fraction.
     with (
@@ -55,6 +61,32 @@ def save(model: Any, path: str | PathLike[str]) -> None:
         state = get_state({"format": FORMAT, "model": bare}, context)
         state |= {"protocol": context.protocol, "_skops_version": skops.__version__}
         archive.writestr("schema.json", json.dumps(_simpler(state)))
+
+
+def _check_parts(model: Any) -> None:
+    """Raise if `load` would refuse what the user brought into a model, or skops does.
+
+    What is of the user's own classes is not refused: `load` can be told to trust them.
+    """
+    from skops.io._utils import SaveContext, get_state
+
+    parts = {"labels": model.classes_, **model.get_params(deep=False)}
+    for name, part in parts.items():
+        with ZipFile(BytesIO(), "w") as archive:
+            try:
+                state = get_state(part, SaveContext(zip_file=archive))
+                audit = Audit(frozenset(), frozenset(archive.namelist()))
+                audit.visit(json.loads(json.dumps(_simpler(state))))
+            except Exception as error:  # of any kind, as of any object that cannot be
+                raise BadInputError(
+                    f"the model cannot be saved, for its {name}: {error}."
+                ) from error
+        if audit.forbidden:
+            raise BadInputError(
+                f"the model cannot be saved, for its {name}: a saved model may not "
+                f"hold {sorted(audit.forbidden)[:_MOST_NAMES]}. Fit it with others, "
+                "such as labels that are text or numbers, or pickle it."
+            )
 
 
 class _Archive(ZipFile):
@@ -195,7 +227,7 @@ def _other_version(schema: Mapping[str, Any]) -> str:
 def _why_unreadable(name: str, error: Exception, other_version: str) -> str:
     """Return why a file could not be loaded, and what to do if that is known."""
     package = str(getattr(error, "name", "")).partition(".")[0]
-    if isinstance(error, ModuleNotFoundError) and package not in sys.modules:
+    if isinstance(error, ModuleNotFoundError) and sys.modules.get(package) is None:
         return (
             f"{name!r} needs the package {package}, which is not installed: pip "
             f"install {_DISTRIBUTIONS.get(package, package)} (or make it importable, "
