@@ -521,13 +521,12 @@ default="auto"
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
             Columns as in `fit`.
-        costs : array-like of shape (n_samples, n_classes) or (n_samples, n_classes, \
-n_classes), default=None
-            What each of these rows costs. With two dimensions: to call it each of the
-            classes by mistake, in the order of `classes_`; right answers cost nothing.
-            With three: ``costs[n, i, j]`` is what it costs to call row n class j when
-            it is of class i. Each row gets the label of the lowest expected cost by its
-            calibrated probabilities, and the threshold is not used.
+        costs : array-like of shape (n_samples, n_classes), default=None
+            What it costs to call each row each of the classes by mistake, in the order
+            of `classes_`; right answers cost nothing. Or of shape (n_samples,
+            n_classes, n_classes): ``costs[n, i, j]`` is what it costs to call row n
+            class j when it is of class i. Each row gets the label of the lowest
+            expected cost by its calibrated probabilities; the threshold is not used.
 
         Returns
         -------

@@ -401,6 +401,44 @@ def test_a_row_has_one_score_in_every_form_of_file(model_of_codes, tmp_path):
         )
 
 
+@pytest.mark.parametrize(
+    "codes",
+    [
+        np.resize([1.0, 2.0, np.nan, 3.0], 240),
+        np.resize([1, 2, 3], 240),
+        np.resize([1.5, 2.25, np.nan], 240),
+        np.resize([True, False], 240),
+        np.resize(["01", "1e5", "x"], 240),
+    ],
+    ids=["whole floats", "integers", "decimals", "booleans", "text"],
+)
+def test_categories_of_a_frame_are_those_of_its_file(tmp_path, codes):
+    """A model that was fitted in Python gives the file's rows the frame's scores."""
+    X = pd.DataFrame({"code": pd.Categorical(codes), "a": np.arange(240) % 7})
+    y = (pd.Series(codes).astype(str) == str(codes[0])).astype(int)
+    model = AutoImbalance(
+        n_trials=1, families="logistic_regression", n_jobs=1, random_state=0
+    ).fit(X, y)
+    model.save(tmp_path / "m.skops")
+    scores = scores_of(tmp_path / "m.skops", X, tmp_path)
+    np.testing.assert_allclose(scores, model.predict_proba(X)[:, 1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("labels", [["0", "1"], [False, True], [0, 1]], ids=repr)
+def test_report_knows_the_labels_of_the_model(tmp_path, labels):
+    X, y = make_classification(150, 4, weights=[0.8], random_state=0)
+    X, y = pd.DataFrame(X).add_prefix("x"), np.array(labels, dtype=object)[y]
+    X.assign(y=y).to_csv(tmp_path / "t.csv", index=False)
+    X = pd.read_csv(tmp_path / "t.csv").drop(columns="y")
+    model = AutoImbalance(
+        n_trials=1, families="logistic_regression", n_jobs=1, random_state=0
+    ).fit(X, y)
+    model.save(tmp_path / "m.skops")
+    paths = [str(tmp_path / name) for name in ("m.skops", "t.csv", "r.json")]
+    told = ["--data", paths[1], "--target", "y", "--time-budget", "1"]
+    assert main(["report", paths[0], "--out", paths[2], *told]) == 0
+
+
 def test_text_in_a_column_of_numbers_is_refused_by_name(
     model_of_codes, tmp_path, capsys
 ):

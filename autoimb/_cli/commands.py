@@ -210,6 +210,9 @@ def _report(arguments: argparse.Namespace) -> None:
         X, y, rows_of = _read_labelled(arguments)
         rows_of.pop("costs", None)  # the report measures no costs
         X = _columns_of(model, X, arguments.data)
+        # A model fitted in Python may have text where the file seems to hold numbers.
+        known = {str(label): label for label in model.classes_}
+        y = y.map(lambda label: known.get(str(label), label))
         model.report(X, y, time_budget=arguments.time_budget, **rows_of)
     model.report().save(arguments.out)
     say(f"report: {arguments.out.resolve()}")

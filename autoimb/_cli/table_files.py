@@ -50,6 +50,7 @@ _WORKBOOKS = {".ods", ".xls", ".xlsb", ".xlsm", ".xlsx"}
 _OLD_WORKBOOK = b"\xd0\xcf\x11\xe0"
 _ZIP = b"PK\x03\x04"
 _LEADING_ZERO = r"0\d"
+_WHOLE = r"^(-?\d+)\.0$"
 _TRUTH_VALUES = {"true": True, "false": False}
 
 
@@ -256,6 +257,9 @@ def _csv(
             low_memory=False,
             **options,
         )
+    for name in table.columns[[isinstance(t, pd.StringDtype) for t in table.dtypes]]:
+        # As for categories in a frame: 1 and 1.0 are the same, which gaps make of it.
+        table[name] = table[name].str.replace(_WHOLE, r"\1", regex=True)
     if target in header.columns:
         cells = pd.read_csv(
             StringIO(content),

@@ -86,12 +86,12 @@ def resolve_n_jobs(n_jobs: int | None) -> int:
     """
     import loky
 
-    if n_jobs is None:
-        return 1 if multiprocessing.parent_process() else int(loky.cpu_count())
     if n_jobs == 0:
         raise BadInputError("n_jobs=0 means nothing: use None, 1 or more, or -1.")
     if not _may_start_processes():
         return 1
+    if n_jobs is None:
+        return 1 if multiprocessing.parent_process() else int(loky.cpu_count())
     return n_jobs if n_jobs > 0 else max(1, int(loky.cpu_count()) + 1 + n_jobs)
 
 
