@@ -1180,9 +1180,10 @@ default="auto"
     def _html_repr(self) -> str:
         """Return scikit-learn's diagram for a notebook, below what was found."""
         diagram: str = estimator_html_repr(self)
-        if not hasattr(self, "_report_data"):
+        outcome = self._report_data.outcome if hasattr(self, "_report_data") else None
+        if outcome is None:
             return diagram
-        found = [f"Winner: {self.best_strategy_}", *self._report_data.sentences[:1]]
+        found = [f"Winner: {outcome.winner}", *outcome.sentences[:1]]
         return "".join(f"<p>{escape(text)}</p>" for text in found) + diagram
 
     def __sklearn_clone__(self) -> AutoImbalance:

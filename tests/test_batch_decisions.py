@@ -193,7 +193,7 @@ def test_importances_are_those_that_the_report_measured(tmp_path):
 def test_a_notebook_shows_the_winner_and_the_headline(binary):
     model, _ = binary
     page = model._repr_html_()
-    assert "Winner: " in page
+    assert f"Winner: {model.report().data.outcome.winner}" in page
     assert model._repr_mimebundle_()["text/html"].count("Winner: ") == 1
     assert model.report().data.sentences[0][:30] in page
     assert "sk-estimator" in page or "sk-container" in page

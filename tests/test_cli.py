@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -492,6 +493,26 @@ def test_a_pipe_that_is_closed_costs_no_model(folder, tmp_path):
     os.close(writes)
     assert (done.returncode, done.stderr) == (0, b"")
     assert autoimb.load(out)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("command", ["fit", "report", "predict"])
+def test_all_is_written_before_anything_is_printed(
+    folder, model, tmp_path, monkeypatch, capsys, command
+):
+    """A console that fails costs neither the model nor what is made of it."""
+    out = tmp_path / f"out.{'md' if command == 'report' else 'skops'}"
+    data = str(folder / "data.csv")
+    arguments = {
+        "fit": ["fit", data, *FIT],
+        "report": ["report", str(model)],
+        "predict": ["predict", str(model), data],
+    }
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main([*arguments[command], "--out", str(out)]) == 2
+    assert "No space left" in capsys.readouterr().err
+    assert out.stat().st_size > 1000
 
 
 def test_a_report_that_cannot_be_written_costs_no_model(folder, tmp_path, capsys):

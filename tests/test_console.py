@@ -42,8 +42,10 @@ def test_a_full_disk_is_an_error_of_what_is_printed_but_not_of_messages(monkeypa
 
 def test_a_process_without_a_console_prints_nothing(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
     with tolerant_console():
         say("a line")
+        say_error("a message")
 
 
 @pytest.mark.parametrize(

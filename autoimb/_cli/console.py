@@ -34,8 +34,9 @@ def say(text: str = "", *, end: str = "\n") -> None:
 
 def say_error(text: str) -> None:
     """Print a line to the standard error, if that can be written."""
-    with suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):
+            print(text, file=sys.stderr, flush=True)
 
 
 def lacks_signs_of(text: str) -> bool:
