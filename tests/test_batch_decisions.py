@@ -1,5 +1,9 @@
 """Decisions about the rows of one batch, and what a notebook shows of a model."""
 
+from copy import copy
+from dataclasses import replace
+from html import escape
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -205,8 +209,10 @@ def test_before_the_fit_it_shows_the_diagram_alone():
     assert "AutoImbalance" in page
 
 
-def test_names_in_a_notebook_are_escaped():
-    X, y = numeric(200, 40)
-    label = "<script>alert(1)</script>"
-    page = fitted(X, np.where(y == 1, label, "no"))._repr_html_()
-    assert label not in page
+def test_names_in_a_notebook_are_escaped(binary):
+    model, name = copy(binary[0]), "<script>alert(1)</script>"
+    outcome = replace(model._report_data.outcome, winner=name, sentences=(f"{name}.",))
+    model._report_data = replace(model._report_data, outcome=outcome)
+    page = model._repr_html_()
+    assert name not in page
+    assert page.count(escape(name)) == 2
