@@ -121,8 +121,9 @@ def _unreadable(path: Path, error: Exception) -> str:
     if isinstance(error, pd.errors.ParserError | pd.errors.ParserWarning):
         advice = " If another sign separates its cells, name it with --sep."
     if isinstance(error, pd.errors.ParserWarning):
-        error = ValueError("its rows have more cells than its header has names.")
-    return f"{str(path)!r} cannot be read as a table: {error}{advice}"
+        error = ValueError("its rows have more cells than its header has names")
+    reason = str(error).rstrip(". \n")
+    return f"{str(path)!r} cannot be read as a table: {reason}.{advice}"
 
 
 # --- bytes
