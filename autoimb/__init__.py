@@ -62,6 +62,7 @@ from autoimb.exceptions import (
     RefitFailedWarning,
     StorageMismatchError,
     UnreachableConstraintWarning,
+    VersionWarning,
 )
 
 __version__ = "0.1.0"
@@ -93,6 +94,7 @@ __all__ = [
     "TopK",
     "TopShare",
     "UnreachableConstraintWarning",
+    "VersionWarning",
     "catalogue",
     "load",
     "profile",

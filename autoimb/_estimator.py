@@ -6,13 +6,15 @@ import shutil
 from contextlib import ExitStack, contextmanager, suppress
 from copy import copy
 from dataclasses import replace
+from html import escape
 from math import inf
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, estimator_html_repr
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from autoimb._evaluate.context import EvaluationContext
@@ -42,7 +44,11 @@ from autoimb._report.build import build_report, settings_of, with_decision, with
 from autoimb._report.extra_sections import with_extra_sections
 from autoimb._report.fit_results import FitResults
 from autoimb._search.fidelity import affordable_folds
-from autoimb._search.progress import call_callbacks, progress_display
+from autoimb._search.progress import (
+    call_callbacks,
+    progress_display,
+    stage_display,
+)
 from autoimb._search.search import search
 from autoimb._search.study import (
     StudyRecords,
@@ -176,8 +182,9 @@ default="auto"
     random_state : int, RandomState or None, default=None
         Seed of everything that is drawn.
     verbose : int, default=0
-        1 shows a live progress display in a terminal or notebook. scikit-learn's
-        callbacks work too: ``AutoImbalance().set_callbacks(ProgressBar())``.
+        1 shows a live progress display of the search, and what is being done after it,
+        in a terminal or notebook. scikit-learn's callbacks work too:
+        ``AutoImbalance().set_callbacks(ProgressBar())``.
 
     Attributes
     ----------
@@ -226,6 +233,11 @@ default="auto"
         those of weight 0.
     study_ : optuna.Study
         The study in which Optuna kept the search.
+    feature_importances_ : ndarray of shape (`n_features_in_`,)
+        What each column is worth, once ``report(X, y)`` has measured it: the average
+        precision that the best single strategy loses on rows that it was not trained on
+        when the column is shuffled among them. It says what this model uses, and
+        columns that tell the same share their worth.
 
     See Also
     --------
@@ -392,15 +404,17 @@ default="auto"
                 first = space.first_trials(recommendation)
                 reserve = TimeReserve(context, deadline, size, refits=refits)
                 outcome = self._search(space, first, study_records, reserve)
-                selection = select_or_fall_back(space, outcome, reserve)
-                study_records.update(selection.finalists)
-                finished = self._finish(
-                    selection,
-                    problem,
-                    threshold,
-                    deadline,
-                    was_interrupted=outcome.was_interrupted,
-                )
+                with stage_display(self.verbose, "comparing the best candidates"):
+                    selection = select_or_fall_back(space, outcome, reserve)
+                    study_records.update(selection.finalists)
+                with stage_display(self.verbose, "fitting the winner"):
+                    finished = self._finish(
+                        selection,
+                        problem,
+                        threshold,
+                        deadline,
+                        was_interrupted=outcome.was_interrupted,
+                    )
         return self._set_fitted(
             FitResults(
                 profile=profile,
@@ -500,22 +514,109 @@ default="auto"
             self._report_data = with_decision(report, decision, self._code())
         return self
 
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Return labels at the tuned threshold.
+    def predict(self, X: Any, *, costs: ArrayLike | None = None) -> NDArray[Any]:
+        r"""Return labels at the tuned threshold, or those of the lowest expected cost.
 
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
             Columns as in `fit`.
+        costs : array-like of shape (n_samples, n_classes), default=None
+            What it costs to call each row each of the classes by mistake, in the order
+            of `classes_`; right answers cost nothing. Or of shape (n_samples,
+            n_classes, n_classes): ``costs[n, i, j]`` is what it costs to call row n
+            class j when it is of class i. Each row gets the label of the lowest
+            expected cost by its calibrated probabilities; the threshold is not used.
 
         Returns
         -------
         ndarray of shape (n_samples,)
             Labels from `classes_`.
+
+        Raises
+        ------
+        BadInputError
+            If `costs` do not fit the rows, or if the probabilities are not calibrated.
+
+        Notes
+        -----
+        With probabilities :math:`p_{ni}`, row n gets the label j that minimises
+        :math:`c_{nj} (1 - p_{nj})` or :math:`\sum_i p_{ni} c_{nij}` [1]_.
+
+        References
+        ----------
+        .. [1] Elkan 2001, "The foundations of cost-sensitive learning", IJCAI.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.datasets import make_classification
+        >>> from autoimb import AutoImbalance
+        >>> X, y = make_classification(300, weights=[0.9], random_state=0)
+        >>> model = AutoImbalance(
+        ...     n_trials=1, families="logistic_regression", n_jobs=1, random_state=0
+        ... ).fit(X, y)
+        >>> miss, false_alert = 10 * np.arange(300), np.full(300, 50)
+        >>> labels = model.predict(X, costs=np.column_stack([miss, false_alert]))
         """
         proba = self.predict_proba(X)
-        codes = self._model.threshold.apply(proba)
-        return self.classes_[codes]
+        if costs is None:
+            codes = self._model.threshold.apply(proba)
+        elif self.calibrate:
+            codes = self._decision.cheapest(proba, costs)
+        else:
+            raise BadInputError(
+                "costs= needs calibrated probabilities, and this model was fitted with "
+                "calibrate=False: fit it with calibrate=True."
+            )
+        labels: NDArray[Any] = self.classes_[codes]
+        return labels
+
+    def top(self, X: Any, k: int) -> NDArray[np.intp]:
+        """Return the positions of the k rows that are the most probable positives.
+
+        Unlike the threshold of `TopK`, which counts rows of the training table, this
+        picks k rows of the batch that is passed.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            Columns as in `fit`.
+        k : int
+            How many rows, 1 or more; of a smaller batch all of them.
+
+        Returns
+        -------
+        ndarray of shape (min(k, n_samples),)
+            Positions in X, the most probable row first; rows of equal probability in
+            their order in X.
+
+        Raises
+        ------
+        BadInputError
+            If there are more than two classes, or `k` is no whole number from 1 on.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import make_classification
+        >>> from autoimb import AutoImbalance
+        >>> X, y = make_classification(300, weights=[0.9], random_state=0)
+        >>> model = AutoImbalance(
+        ...     n_trials=1, families="logistic_regression", n_jobs=1, random_state=0
+        ... ).fit(X, y)
+        >>> X[model.top(X, 5)].shape
+        (5, 20)
+        """
+        check_is_fitted(self)
+        if self._pos is None:
+            raise BadInputError(
+                f"top(X, k) needs two classes, and y had {len(self.classes_)}: sort a "
+                "column of predict_proba(X) instead."
+            )
+        if not isinstance(k, Integral) or k < 1:
+            raise BadInputError(f"{k=} must be a whole number from 1 on.")
+        score = self.predict_proba(X)[:, self._pos]
+        return np.argsort(-score, kind="stable")[:k]
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return calibrated class probabilities.
@@ -535,6 +636,29 @@ default="auto"
         rows = as_rows(X)
         validate_data(self, rows, skip_check_array=True, reset=False)
         return self._model.proba(self._schema.canonical(rows))
+
+    @property
+    def feature_importances_(self) -> NDArray[np.float64]:
+        """Permutation importances by column, once ``report(X, y)`` has measured them.
+
+        By how much average precision falls when the column is shuffled among rows that
+        the best single strategy was not trained on, as the mean over folds: shape
+        (`n_features_in_`,). A constant column has 0, and one that `report` had no time
+        for NaN.
+        """
+        check_is_fitted(self)
+        drops = {column.name: column.drop for column in self._report_data.features}
+        if not drops:
+            raise AttributeError(
+                "feature_importances_ need further fits: call report(X, y) with the "
+                "training table first, and they are there."
+            )
+        return np.array(
+            [
+                0.0 if column.kind == "constant" else drops.get(column.name, np.nan)
+                for column in self._schema.columns
+            ]
+        )
 
     def score(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -789,6 +913,9 @@ default="auto"
         ------
         OSError
             If the file cannot be written; an earlier one is as it was.
+        BadInputError
+            If labels or parameters are of a kind that `autoimb.load` would refuse, such
+            as a generator of folds.
         """
         from autoimb._persist.saved_model import save
 
@@ -1049,6 +1176,15 @@ default="auto"
             _evaluation_context(problem, metric, executor) as context,
         ):
             yield context
+
+    def _html_repr(self) -> str:
+        """Return scikit-learn's diagram for a notebook, below what was found."""
+        diagram: str = estimator_html_repr(self)
+        outcome = self._report_data.outcome if hasattr(self, "_report_data") else None
+        if outcome is None:
+            return diagram
+        found = [f"Winner: {outcome.winner}", *outcome.sentences[:1]]
+        return "".join(f"<p>{escape(text)}</p>" for text in found) + diagram
 
     def __sklearn_clone__(self) -> AutoImbalance:
         """Return a clone that shares the executor: it cannot be copied."""

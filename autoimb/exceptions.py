@@ -16,6 +16,7 @@ __all__ = [
     "RefitFailedWarning",
     "StorageMismatchError",
     "UnreachableConstraintWarning",
+    "VersionWarning",
     "unknown_name_error",
     "warn",
 ]
@@ -62,6 +63,10 @@ class RefitFailedWarning(AutoImbWarning):
 
 class UnreachableConstraintWarning(AutoImbWarning):
     """No threshold meets the constraint; the nearest one was taken."""
+
+
+class VersionWarning(AutoImbWarning):
+    """A saved model was fitted with another version of scikit-learn."""
 
 
 def unknown_name_error(

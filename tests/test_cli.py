@@ -1,17 +1,21 @@
 """The command line, as a shell runs it."""
 
 import gzip
+import os
 import subprocess
 import sys
 from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import make_classification
 
-from autoimb import AutoImbalance
+import autoimb
+from autoimb import AutoImbalance, Cost, RecallAtLeast, TopK
 from autoimb._cli import main
+from autoimb._cli.options import parse_threshold
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +25,10 @@ def folder(tmp_path_factory):
     X, y = make_classification(200, 5, weights=[0.85], random_state=0)
     table = pd.DataFrame(X).add_prefix("x")
     table["city"] = np.where(X[:, 0] > 0, "Oslo", "Rome")
+    rng = np.random.default_rng(0)
+    table["customer"] = rng.integers(0, 60, 200)
+    table["weight"] = rng.integers(1, 4, 200)
+    table["cost_no"], table["cost_yes"] = np.where(y, 50, 0), np.where(y, 0, 1)
     table["fraud"] = np.where(y == 1, "yes", "no")
     table.to_csv(path / "data.csv", index=False)
     with gzip.open(path / "data.csv.gz", "wt") as file:
@@ -28,8 +36,10 @@ def folder(tmp_path_factory):
     return path
 
 
-FIT = ["--target", "fraud", "--n-trials", "1", "--n-jobs", "1", "--seed", "0"]
-FIT += ["--families", "logistic_regression"]
+FAST = ["--n-trials", "1", "--n-jobs", "1", "--seed", "0"]
+FAST += ["--families", "logistic_regression"]
+FIT = ["--target", "fraud", *FAST]
+ROWS = ["--groups", "customer", "--weights", "weight", "--costs", "cost_no", "cost_yes"]
 
 
 @pytest.fixture(scope="module")
@@ -134,22 +144,32 @@ def test_catalogue_says_what_fits(folder, capsys):
         (["fit", "{data}", *FIT, "--report", "r.pdf"], "let it end in .html"),
         (["fit", "{data}", "--target", "x0"], "y holds no classes"),
         (["predict", "{data}", "{data}"], "not a model"),
+        (["fit", "{data}", *FIT, "--out", "{folder}"], "is a folder"),
+        (["fit", "{data}", *FIT, "--groups", "who"], "no column 'who'"),
+        (["fit", "{data}", *FIT, "--weights", "city"], "--weights city: the column"),
+        (["fit", "{data}", *FIT, "--costs", "x0", "city"], "--costs city: the column"),
+        (["fit", "{data}", *FIT, "--threshold", "recal=0.9"], "Did you mean 'recall'"),
+        (["fit", "{data}", *FIT, "--threshold", "top=many"], "for example, top=100"),
+        (["fit", "{data}", *FIT, "--threshold", "recall=9"], "between 0 and 1"),
+        (["fit", "{data}", *FIT, "--threshold", "cost=1"], "for example, cost=1:50"),
+        (["fit", "{data}", *FIT, "--sep", ";"], "name it with --sep"),
+        (["fit", "{data}", *FIT, "--cv", "1"], "cv=1"),
+        (["fit", "{data}", *FIT, "--storage", "sqlite:///no/s.db"], "storage"),
+        (["fit", "{data}", *FIT, "--storage", "sqlite:///{data}"], "storage"),
+        (["fit", "{data}", *FIT, "--storage", "foo://x/y"], "storage"),
+        (
+            ["fit", "{data}", *FIT, "--storage", "mysql://a:secret@b/c"],
+            "storage",
+        ),
+        (["fit", "{data}", *FIT, "--storage", "search.db"], "not a database URL"),
+        (["predict", "{folder}", "{data}"], "is a folder"),
+        (["predict", "{model}", "{folder}"], "is a folder"),
+        (["predict", "{model}", "{data}", "--sep", ";"], "name it with --sep"),
+        (["predict", "{model}", "{data}", "--top", "3", "--costs", "x0"], "exclude"),
+        (["predict", "{model}", "{data}", "--costs", "x0"], "costs has shape (200, 1)"),
+        (["report", "{model}", "--out", "r.pdf"], "let it end in .html"),
         (["catalogue", "--data", "{data}"], "needs --target"),
         (["report", "{model}", "--out", "r.md", "--data", "{data}"], "needs --target"),
-    ],
-    ids=[
-        "absent file",
-        "absent target",
-        "empty file",
-        "no table",
-        "metric",
-        "pos label",
-        "no folder",
-        "no format",
-        "no classes",
-        "no model",
-        "no target",
-        "no target of a report",
     ],
 )
 def test_bad_input_is_one_clear_line_and_status_2(
@@ -162,12 +182,14 @@ def test_bad_input_is_one_clear_line_and_status_2(
         "model": model,
         "empty": tmp_path / "empty.csv",
         "binary": tmp_path / "binary.csv",
+        "folder": folder,
     }
     assert main([argument.format(**names) for argument in arguments]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
     assert "Traceback" not in error
+    assert "secret" not in error
 
 
 def test_help_teaches_and_missing_arguments_are_status_2(capsys):
@@ -225,3 +247,306 @@ def test_a_model_fitted_without_column_names_reads_columns_by_position(
     assert printed.err == ""
     labels = pd.read_csv(StringIO(printed.out))["label"]
     np.testing.assert_array_equal(labels, model.predict(X))
+
+
+# --- the options of fit, predict and report
+
+
+def test_fit_passes_on_what_its_options_say(folder, tmp_path):
+    """The model is the one that Python fits with these arguments."""
+    options = [*FIT, *ROWS[:4], "--threshold", "cost=1:50", "--cv", "3"]
+    out = tmp_path / "m.skops"
+    assert main(["fit", str(folder / "data.csv"), *options, "--out", str(out)]) == 0
+    table = pd.read_csv(folder / "data.csv")
+    X = table.drop(columns=["customer", "weight", "fraud"])
+    model = AutoImbalance(
+        threshold=Cost(fp=1, fn=50),
+        cv=3,
+        n_trials=1,
+        families="logistic_regression",
+        n_jobs=1,
+        random_state=0,
+    ).fit(X, table["fraud"], groups=table["customer"], sample_weight=table["weight"])
+    same = autoimb.load(out)
+    assert list(same.feature_names_in_) == list(X)
+    np.testing.assert_allclose(same.oof_proba_, model.oof_proba_)
+    assert same.threshold_ == pytest.approx(model.threshold_)
+
+
+@pytest.fixture(scope="module")
+def model_of_costs(folder):
+    out = folder / "costs.skops"
+    fit = ["fit", str(folder / "data.csv"), *FIT, *ROWS, "--out", str(out)]
+    assert main(fit) == 0
+    return out
+
+
+def test_costs_groups_and_weights_are_no_features(folder, model_of_costs):
+    model = autoimb.load(model_of_costs)
+    assert list(model.feature_names_in_) == ["x0", "x1", "x2", "x3", "x4", "city"]
+    assert model._decision.needs_costs
+
+
+def test_report_takes_the_words_of_fit(folder, model_of_costs, tmp_path):
+    out, data = tmp_path / "r.md", ["--data", str(folder / "data.csv")]
+    told = [*data, "--target", "fraud", *ROWS, "--time-budget", "20"]
+    assert main(["report", str(model_of_costs), "--out", str(out), *told]) == 0
+    assert "PR-AUC lost when shuffled" in out.read_text()
+    aim = ["--threshold", "top=20"]
+    assert main(["report", str(model_of_costs), "--out", str(out), *aim]) == 0
+    assert "at most 20 alerts" in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (
+            ["--threshold", "top=20"],
+            lambda m, X, _: m.set_threshold(TopK(20)).predict(X),
+        ),
+        (["--threshold", "0.9"], lambda m, X, _: m.set_threshold(0.9).predict(X)),
+        (["--threshold", "none"], lambda m, X, _: m.set_threshold(None).predict(X)),
+        (
+            ["--top", "7"],
+            lambda m, X, _: np.where(np.isin(range(200), m.top(X, 7)), "yes", "no"),
+        ),
+        (
+            ["--costs", "x1", "weight"],
+            lambda m, X, t: m.predict(X, costs=t[["x1", "weight"]].to_numpy()),
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_predict_decides_as_python_does(folder, model, tmp_path, options, expected):
+    paths = [str(model), str(folder / "data.csv"), "--out", str(tmp_path / "o.csv")]
+    assert main(["predict", *paths, *options]) == 0
+    fitted, table = autoimb.load(model), pd.read_csv(folder / "data.csv")
+    labels = expected(fitted, table[list(fitted.feature_names_in_)], table)
+    np.testing.assert_array_equal(pd.read_csv(tmp_path / "o.csv")["label"], labels)
+
+
+@pytest.mark.parametrize(
+    ("text", "threshold"),
+    [
+        ("f1", "f1"),
+        ("cost", "cost"),
+        ("0.25", 0.25),
+        ("none", None),
+        ("recall=0.9", RecallAtLeast(0.9)),
+        ("precision=0.8", autoimb.PrecisionAtLeast(0.8)),
+        ("top=100", TopK(100)),
+        ("share=0.01", autoimb.TopShare(0.01)),
+        ("fbeta=2", autoimb.FBeta(2.0)),
+        ("cost=1:50", Cost(fp=1, fn=50)),
+    ],
+)
+def test_words_of_the_threshold(text, threshold):
+    assert parse_threshold(text) == threshold
+
+
+# --- the same row, the same score
+
+
+CODES = pd.DataFrame(
+    {
+        "code": np.resize(["01", "02", "03", "A4", "1.50", "7"], 240),
+        "price": np.resize(["1.5", "2.5", "9.9", "", "3"], 240),
+        "open": np.resize(["True", "False", "True", ""], 240),
+        "day": np.resize(["2020-01-01", "2021-06-05", ""], 240),
+    }
+)
+CODES["y"] = ((CODES["code"] == "01") | (np.arange(240) % 17 == 0)).astype(int)
+
+
+@pytest.fixture(scope="module")
+def model_of_codes(tmp_path_factory):
+    path = tmp_path_factory.mktemp("codes")
+    CODES.to_csv(path / "t.csv", index=False)
+    fit = ["fit", str(path / "t.csv"), "--target", "y", *FAST]
+    assert main([*fit, "--out", str(path / "m.skops")]) == 0
+    return path / "m.skops"
+
+
+def scores_of(model, table, tmp_path, **form):
+    table.to_csv(tmp_path / "n.csv", index=False, **form)
+    paths = [str(model), str(tmp_path / "n.csv"), "--out", str(tmp_path / "o.csv")]
+    assert main(["predict", *paths]) == 0
+    return pd.read_csv(tmp_path / "o.csv")["probability_1"].to_numpy()
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        CODES["code"].isin(["01", "02", "03"]),
+        CODES["code"] == "1.50",
+        CODES["price"] == "",
+        CODES["open"] == "",
+        CODES["day"] == "",
+        CODES.index == 5,
+    ],
+    ids=["digits", "decimals", "no price", "never open", "no day", "one row"],
+)
+def test_a_row_has_one_score_whatever_other_rows_are_in_its_file(
+    model_of_codes, tmp_path, part
+):
+    whole = scores_of(model_of_codes, CODES, tmp_path)
+    alone = scores_of(model_of_codes, CODES[part], tmp_path)
+    np.testing.assert_allclose(alone, whole[part], rtol=1e-12)
+
+
+def test_a_row_has_one_score_in_every_form_of_file(model_of_codes, tmp_path):
+    whole = scores_of(model_of_codes, CODES, tmp_path)
+    for form in ({"sep": ";"}, {"sep": "\t", "encoding": "utf-16"}):
+        np.testing.assert_array_equal(
+            scores_of(model_of_codes, CODES, tmp_path, **form), whole
+        )
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        np.resize([1.0, 2.0, np.nan, 3.0], 240),
+        np.resize([1, 2, 3], 240),
+        np.resize([1.5, 2.25, np.nan], 240),
+        np.resize([True, False], 240),
+        np.resize(["01", "1e5", "x"], 240),
+    ],
+    ids=["whole floats", "integers", "decimals", "booleans", "text"],
+)
+def test_categories_of_a_frame_are_those_of_its_file(tmp_path, codes):
+    """A model that was fitted in Python gives the file's rows the frame's scores."""
+    X = pd.DataFrame({"code": pd.Categorical(codes), "a": np.arange(240) % 7})
+    y = (pd.Series(codes).astype(str) == str(codes[0])).astype(int)
+    model = AutoImbalance(
+        n_trials=1, families="logistic_regression", n_jobs=1, random_state=0
+    ).fit(X, y)
+    model.save(tmp_path / "m.skops")
+    scores = scores_of(tmp_path / "m.skops", X, tmp_path)
+    np.testing.assert_allclose(scores, model.predict_proba(X)[:, 1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("labels", [["0", "1"], [False, True], [0, 1]], ids=repr)
+def test_report_knows_the_labels_of_the_model(tmp_path, labels):
+    X, y = make_classification(150, 4, weights=[0.8], random_state=0)
+    X, y = pd.DataFrame(X).add_prefix("x"), np.array(labels, dtype=object)[y]
+    X.assign(y=y).to_csv(tmp_path / "t.csv", index=False)
+    X = pd.read_csv(tmp_path / "t.csv").drop(columns="y")
+    model = AutoImbalance(
+        n_trials=1, families="logistic_regression", n_jobs=1, random_state=0
+    ).fit(X, y)
+    model.save(tmp_path / "m.skops")
+    paths = [str(tmp_path / name) for name in ("m.skops", "t.csv", "r.json")]
+    told = ["--data", paths[1], "--target", "y", "--time-budget", "1"]
+    assert main(["report", paths[0], "--out", paths[2], *told]) == 0
+
+
+def test_text_in_a_column_of_numbers_is_refused_by_name(
+    model_of_codes, tmp_path, capsys
+):
+    wrong = CODES.assign(price="dear")
+    wrong.to_csv(tmp_path / "n.csv", index=False)
+    assert main(["predict", str(model_of_codes), str(tmp_path / "n.csv")]) == 2
+    assert "'price'" in capsys.readouterr().err
+
+
+# --- nothing is lost on the way to the console
+
+
+@pytest.mark.parametrize(
+    "encoding", ["cp1252", pytest.param("ascii", marks=pytest.mark.slow)]
+)
+def test_signs_that_the_console_lacks_cost_nothing(tmp_path, encoding):
+    """The model is saved, labels in a file are whole, those printed are replaced."""
+    labels = np.where(CODES["y"] == 1, "да", "нет")
+    data, out = tmp_path / "t.csv", tmp_path / "m.skops"
+    CODES.assign(y=labels).to_csv(data, index=False)
+    code = (
+        "import sys; from autoimb._cli import main; data, out, *fast = sys.argv[1:]; "
+        "fit = main(['fit', data, '--target', 'y', *fast, '--out', out]); "
+        "print(fit, main(['predict', out, data]), main(['catalogue']))"
+    )
+    console = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, data, out, *FAST],
+        capture_output=True,
+        check=True,
+        env=console,
+    )
+    assert done.stdout.split()[-3:] == [b"0"] * 3
+    error = done.stderr.decode(encoding)
+    assert "Traceback" not in error
+    assert error.count("--out FILE writes them all") == 1
+    assert main(["predict", str(out), str(data), "--out", str(tmp_path / "o.csv")]) == 0
+    assert set(pd.read_csv(tmp_path / "o.csv")["label"]) <= {"да", "нет"}
+
+
+def test_a_pipe_that_is_closed_costs_no_model(folder, tmp_path):
+    out, (reads, writes) = tmp_path / "m.skops", os.pipe()
+    os.close(reads)
+    fit = ["fit", folder / "data.csv", *FIT, "--out", out]
+    done = subprocess.run(
+        [sys.executable, "-m", "autoimb", *fit],
+        stdout=writes,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert autoimb.load(out)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("command", ["fit", "report", "predict"])
+def test_all_is_written_before_anything_is_printed(
+    folder, model, tmp_path, monkeypatch, capsys, command
+):
+    """A console that fails costs neither the model nor what is made of it."""
+    out = tmp_path / f"out.{'md' if command == 'report' else 'skops'}"
+    data = str(folder / "data.csv")
+    arguments = {
+        "fit": ["fit", data, *FIT],
+        "report": ["report", str(model)],
+        "predict": ["predict", str(model), data],
+    }
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main([*arguments[command], "--out", str(out)]) == 2
+    assert "No space left" in capsys.readouterr().err
+    assert out.stat().st_size > 1000
+
+
+def test_a_report_that_cannot_be_written_costs_no_model(folder, tmp_path, capsys):
+    out, report = tmp_path / "m.skops", tmp_path / "r.html"
+    report.write_text("old")
+    report.chmod(0o444)
+    if os.access(report, os.W_OK):
+        pytest.skip("root may write everywhere")
+    paths = ["--out", str(out), "--report", str(report)]
+    assert main(["fit", str(folder / "data.csv"), *FIT, *paths]) == 2
+    assert f"model: {out}" in capsys.readouterr().out
+    assert autoimb.load(out)
+
+
+# --- errors that autoimb did not foresee
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("two\nlines"), ValueError("x" * 9999), MemoryError()],
+    ids=repr,
+)
+def test_any_error_is_one_line_and_debug_shows_where(
+    folder, monkeypatch, capsys, error
+):
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr(AutoImbalance, "fit", fails)
+    fit = ["fit", str(folder / "data.csv"), *FIT]
+    assert main(fit) == 2
+    line = capsys.readouterr().err
+    assert line.startswith(f"autoimb fit: {type(error).__name__}: ")
+    assert line.count("\n") == 1
+    assert len(line) < 700
+    assert main([*fit, "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err

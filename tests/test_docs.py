@@ -19,7 +19,7 @@ METHODS = [
     f"AutoImbalance.{name}"
     for name in (
         *("fit", "predict", "predict_proba", "score", "report", "save"),
-        *("export_code", "set_prior", "set_threshold"),
+        *("export_code", "set_prior", "set_threshold", "top"),
     )
 ]
 

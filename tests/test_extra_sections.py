@@ -108,4 +108,3 @@ def test_a_learning_curve_holds_plain_numbers():
 def test_what_there_was_no_time_for_is_said():
     assert extra_sections._about_missing(12, 12) == ""
     assert "4 of 12 columns" in extra_sections._about_missing(4, 12)
-    assert "the 30 that matter most" in extra_sections._about_missing(40, 40)

@@ -1,6 +1,9 @@
 """Saved models."""
 
 import json
+import sys
+import uuid
+import warnings
 from decimal import Decimal
 from io import StringIO
 from zipfile import ZipFile
@@ -8,9 +11,15 @@ from zipfile import ZipFile
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn.base
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import (
+    KFold,
+    RepeatedKFold,
+    RepeatedStratifiedKFold,
+    StratifiedKFold,
+)
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -24,7 +33,11 @@ from autoimb._persist.saved_model import FORMAT
 from autoimb._search.study import without_password
 from autoimb._strategy.strategy import Strategy
 from autoimb._table.table import check_table
-from autoimb.exceptions import BadInputError, StorageMismatchError
+from autoimb.exceptions import (
+    BadInputError,
+    StorageMismatchError,
+    VersionWarning,
+)
 
 
 @pytest.fixture(scope="module")
@@ -314,3 +327,131 @@ def test_where_the_search_was_kept_is_not_saved_nor_shown(table, tmp_path):
     )
     assert without_password(storage) == storage
     assert without_password(None) is None
+
+
+# --- another machine, another year
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        "logistic_regression",
+        "xgboost",
+        "mlp",
+        pytest.param("extra_trees", marks=pytest.mark.slow),
+    ],
+)
+def test_another_scikit_learn_is_one_warning(table, tmp_path, family, monkeypatch):
+    """And not one for every estimator that the model is made of."""
+    model = fit(table, families=family)
+    with monkeypatch.context() as patch:
+        patch.setattr(sklearn.base, "__version__", "1.7.9")
+        model.save(tmp_path / "m.skops")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        same = autoimb.load(tmp_path / "m.skops")
+    assert [w.category for w in caught] == [VersionWarning]
+    assert caught[0].filename == __file__
+    text = str(caught[0].message)
+    assert "scikit-learn 1.7.9" in text
+    assert "pip install scikit-learn==1.7.9" in text
+    np.testing.assert_array_equal(same.predict(table[0]), model.predict(table[0]))
+
+
+def test_the_same_scikit_learn_is_no_warning(table, tmp_path):
+    fit(table, families="logistic_regression").save(tmp_path / "m.skops")
+    autoimb.load(tmp_path / "m.skops")  # warnings are errors here
+
+
+def test_what_another_scikit_learn_cannot_load_is_said_to_be_of_another(
+    table, tmp_path, monkeypatch
+):
+    model = fit(table, families="logistic_regression")
+    with monkeypatch.context() as patch:
+        patch.setattr(sklearn.base, "__version__", "1.7.9")
+        model.save(tmp_path / "m.skops")
+
+    def fails(*_, **__):
+        raise AttributeError("no such attribute")
+
+    monkeypatch.setattr(sklearn.base.BaseEstimator, "__setstate__", fails)
+    with pytest.raises(BadInputError, match=r"pip install scikit-learn==1\.7\.9"):
+        autoimb.load(tmp_path / "m.skops")
+
+
+@pytest.mark.parametrize(
+    ("family", "package", "installs"),
+    [
+        ("lightgbm", "lightgbm", "pip install lightgbm"),
+        ("catboost", "catboost", "pip install catboost"),
+        ("xgboost", "xgboost", "pip install xgboost"),
+        pytest.param(
+            "balanced_random_forest",
+            "imblearn",
+            "pip install imbalanced-learn",
+            marks=pytest.mark.slow,  # skops writes a file a node array
+        ),
+    ],
+)
+def test_a_package_that_is_missing_is_named(
+    table, tmp_path, family, package, installs, monkeypatch, capsys
+):
+    pytest.importorskip(package)
+    fit(table, families=family).save(path := tmp_path / "m.skops")
+    pd.DataFrame(table[0]).to_csv(rows := tmp_path / "rows.csv", index=False)
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(BadInputError, match=f"needs the package {package}.*{installs}"):
+        autoimb.load(path)
+    assert main(["predict", str(path), str(rows)]) == 2
+    assert installs in capsys.readouterr().err
+
+
+def test_a_folder_is_no_model(tmp_path):
+    with pytest.raises(BadInputError, match="is a folder"):
+        autoimb.load(tmp_path)
+
+
+# --- what was saved loads, what would not load is not saved
+
+
+@pytest.mark.parametrize(
+    "cv",
+    [
+        KFold(3, shuffle=True, random_state=0),
+        StratifiedKFold(3),
+        RepeatedKFold(n_splits=3, n_repeats=2, random_state=0),
+        RepeatedStratifiedKFold(n_splits=3, n_repeats=2, random_state=0),
+        list(StratifiedKFold(3).split(np.zeros((200, 1)), np.arange(200) % 2)),
+    ],
+    ids=lambda cv: type(cv).__name__,
+)
+def test_splitters_survive_saving(table, tmp_path, cv):
+    model = fit(table, families="logistic_regression", cv=cv)
+    model.save(tmp_path / "m.skops")
+    same = autoimb.load(tmp_path / "m.skops")
+    assert repr(same.cv) == repr(cv)
+    np.testing.assert_array_equal(same.predict(table[0]), model.predict(table[0]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "labels", "named"),
+    [
+        ({}, [uuid.UUID(int=0), uuid.UUID(int=1)], r"its labels: .*uuid\.UUID"),
+        ({}, [frozenset("a"), frozenset("b")], r"its labels: .*frozenset"),
+        ({"cv": "generator"}, [0, 1], "its cv: .*generator"),
+    ],
+    ids=["uuid", "frozenset", "generator"],
+)
+def test_what_load_would_refuse_is_not_saved(table, tmp_path, changes, labels, named):
+    X, codes = table
+    y = np.empty(len(codes), dtype=object)
+    y[:] = [labels[code] for code in codes]
+    if changes:
+        changes = {"cv": StratifiedKFold(3).split(X, codes)}
+    model = fit((X, y), families="logistic_regression", **changes)
+    path = tmp_path / "m.skops"
+    path.write_bytes(b"old")
+    with pytest.raises(BadInputError, match=named):
+        model.save(path)
+    assert path.read_bytes() == b"old"

@@ -180,3 +180,12 @@ def test_a_file_in_memory_needs_room_there_too(tmp_path, monkeypatch):
     with pytest.raises(BadInputError, match=r"where 1\.00 GB are free"):
         check_disk(2e9, tmp_path / "inner")
     check_disk(2e9, tmp_path.parent)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 3, -1])
+def test_a_daemon_process_starts_no_workers(n_jobs, monkeypatch):
+    """It may not have children, as in a worker of `multiprocessing.Pool`."""
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    assert resolve_n_jobs(n_jobs) == 1
+    with ThreadPoolExecutor(1) as threads:  # where no timer can interrupt a fit
+        assert threads.submit(choose_layout, 1, 9, 60.0).result().in_process

@@ -71,7 +71,8 @@ def choose_layout(n_jobs: int, n_cells: int, time_budget_s: float | None) -> Lay
         return Layout(1, in_process=True)
     if n_jobs == 1:
         # Where no timer can interrupt a fit, ending its process is the only way.
-        return Layout(1, in_process=time_budget_s is None or can_interrupt())
+        in_process = time_budget_s is None or can_interrupt()
+        return Layout(1, in_process=in_process or not _may_start_processes())
     is_large = time_budget_s is not None and n_cells >= _LARGE_TABLE_CELLS
     return Layout(1, n_jobs) if is_large else Layout(n_jobs)
 
@@ -80,15 +81,23 @@ def resolve_n_jobs(n_jobs: int | None) -> int:
     """Return how many workers to use.
 
     None means every CPU that this process may use (affinity and cgroup), or one inside
-    another pool's worker; -1 is every CPU, -2 all but one.
+    another pool's worker; -1 is every CPU, -2 all but one. A daemon process, such as a
+    worker of `multiprocessing.Pool`, may start no others: there it is one.
     """
     import loky
 
-    if n_jobs is None:
-        return 1 if multiprocessing.parent_process() else int(loky.cpu_count())
     if n_jobs == 0:
         raise BadInputError("n_jobs=0 means nothing: use None, 1 or more, or -1.")
+    if not _may_start_processes():
+        return 1
+    if n_jobs is None:
+        return 1 if multiprocessing.parent_process() else int(loky.cpu_count())
     return n_jobs if n_jobs > 0 else max(1, int(loky.cpu_count()) + 1 + n_jobs)
+
+
+def _may_start_processes() -> bool:
+    """Whether this process may have children, as joblib asks."""
+    return not multiprocessing.current_process().daemon
 
 
 def resolve_device(device: str) -> str:

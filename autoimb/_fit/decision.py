@@ -10,18 +10,25 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from autoimb._metrics.confusion import confusion_matrices, f_beta, precision, recall
 from autoimb._metrics.fold_ids import FoldIds
 from autoimb._metrics.metrics import metrics_at
 from autoimb._threshold.objectives import Cost
 from autoimb._threshold.prior_shift import PriorShift, resolve_prior, shifted
-from autoimb._threshold.rules import COST, Argmax, Threshold, resolve_threshold
+from autoimb._threshold.rules import (
+    COST,
+    Argmax,
+    Threshold,
+    labels_of_lowest_cost,
+    resolve_threshold,
+)
 from autoimb._threshold.search import TunedRule, tune_threshold
 from autoimb.exceptions import BadInputError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from autoimb._evaluate.out_of_fold import OutOfFold
     from autoimb._evaluate.problem import Problem
@@ -179,6 +186,40 @@ class Decision:
         if not self.is_out_of_fold:
             return np.full((n_rows, len(self.classes)), np.nan)
         return self.oof.by_row(shifted(self.calibrated.proba, self.shift), n_rows)
+
+    def cheapest(
+        self, proba: NDArray[np.float64], costs: ArrayLike
+    ) -> NDArray[np.integer[Any]]:
+        """Return the label codes (n,) of the lowest expected cost of new rows.
+
+        Columns of a DataFrame that are named as the classes are put into their order.
+
+        Raises
+        ------
+        BadInputError
+            If the costs do not fit the rows.
+        """
+        classes = self.classes.tolist()
+        if isinstance(costs, pd.DataFrame) and set(costs.columns) == set(classes):
+            costs = costs[classes]
+        n, k = proba.shape
+        expected = (
+            f"numbers of shape {(n, k)}, a column for each of the classes "
+            f"{classes[:20]} in this order, or {(n, k, k)}"
+        )
+        try:
+            values = np.asarray(costs, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise BadInputError(f"costs must be {expected}: {error}.") from error
+        if values.shape not in {(n, k), (n, k, k)}:
+            raise BadInputError(f"costs has shape {values.shape}: pass {expected}.")
+        infinite = ~np.isfinite(values.reshape(n, -1)).all(axis=1)
+        if infinite.any():
+            raise BadInputError(
+                f"costs of row {np.argmax(infinite)} (of {infinite.sum()}) are not "
+                "finite: fill or drop those rows."
+            )
+        return labels_of_lowest_cost(proba, values)
 
     def code(self, fit_code: str) -> str:
         """Return code that fits the model, and then sets this class distribution."""

@@ -90,11 +90,16 @@ _SKLEARN_PARTS = {
     "metrics._dist_metrics": ("EuclideanDistance64", "ManhattanDistance64"),
     "model_selection._split": (
         *("GroupKFold", "GroupShuffleSplit", "KFold", "LeaveOneGroupOut"),
-        *("PredefinedSplit", "ShuffleSplit", "StratifiedGroupKFold"),
-        *("StratifiedKFold", "StratifiedShuffleSplit", "TimeSeriesSplit"),
+        *("PredefinedSplit", "RepeatedKFold", "RepeatedStratifiedKFold"),
+        *("ShuffleSplit", "StratifiedGroupKFold", "StratifiedKFold"),
+        *("StratifiedShuffleSplit", "TimeSeriesSplit"),
     ),
     "neighbors._kd_tree": ("KDTree",),
 }
+REPEATED_SPLITTERS = {
+    f"sklearn.model_selection._split.{name}" for name in ("KFold", "StratifiedKFold")
+}
+"""Classes that a splitter with repeats holds as such, and makes splitters of."""
 FOREIGN_CLASSES = {
     "catboost.core.CatBoostClassifier",
     "imblearn.combine._smote_enn.SMOTEENN",

@@ -21,7 +21,12 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from autoimb._persist.allowed_classes import FOREIGN_CLASSES, LOSSES, OWN_CLASSES
+from autoimb._persist.allowed_classes import (
+    FOREIGN_CLASSES,
+    LOSSES,
+    OWN_CLASSES,
+    REPEATED_SPLITTERS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -372,7 +377,9 @@ _KINDS = {
     ),
     "TreeNode": _kind("sklearn.tree._tree.Tree", check=_check_reduced),
     "TupleNode": _kind("builtins.tuple", is_open=True),
-    "TypeNode": _kind(*_SCALARS, *_NUMPY_SCALARS, check=None, is_open=True),
+    "TypeNode": _kind(
+        *(_SCALARS | _NUMPY_SCALARS | REPEATED_SPLITTERS), check=None, is_open=True
+    ),
 }
 """The loaders that files of models need. skops' others make functions with arguments,
 bound methods, callers of methods, and dicts that call something for a missing key."""

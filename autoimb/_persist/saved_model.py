@@ -3,27 +3,44 @@
 from __future__ import annotations
 
 import json
+import sys
 from copy import copy
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import pandas as pd
+import sklearn
+from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils.validation import check_is_fitted
 
 from autoimb._execution.files import replacing
+from autoimb._execution.process_settings import quiet_warnings
 from autoimb._persist.allowed_classes import MODEL
-from autoimb._persist.audit import NONE, RefusedError, check_file, keeps_cache
-from autoimb.exceptions import AutoImbError, BadInputError, StorageMismatchError
+from autoimb._persist.audit import (
+    NONE,
+    Audit,
+    RefusedError,
+    check_file,
+    keeps_cache,
+)
+from autoimb.exceptions import (
+    AutoImbError,
+    BadInputError,
+    StorageMismatchError,
+    VersionWarning,
+    warn,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from os import PathLike
 
-    from autoimb._persist.audit import Audit
-
 FORMAT = 4
 """Raised when an older autoimb could no longer read what is written."""
+_DISTRIBUTIONS = {"imblearn": "imbalanced-learn", "sklearn": "scikit-learn"}
+"""What pip installs, where a package is imported under another name."""
 _MOST_NAMES = 5  # in a message about what no model holds
 
 
@@ -33,6 +50,7 @@ def save(model: Any, path: str | PathLike[str]) -> None:
     from skops.io._utils import SaveContext, get_state
 
     bare = _detached(copy(model))
+    _check_parts(bare)
     bare.leaderboard_ = model.leaderboard_.astype(object).to_dict("list")
     # Compressed, trees shrink to a fraction.
     with (
@@ -43,6 +61,32 @@ def save(model: Any, path: str | PathLike[str]) -> None:
         state = get_state({"format": FORMAT, "model": bare}, context)
         state |= {"protocol": context.protocol, "_skops_version": skops.__version__}
         archive.writestr("schema.json", json.dumps(_simpler(state)))
+
+
+def _check_parts(model: Any) -> None:
+    """Raise if `load` would refuse what the user brought into a model, or skops does.
+
+    What is of the user's own classes is not refused: `load` can be told to trust them.
+    """
+    from skops.io._utils import SaveContext, get_state
+
+    parts = {"labels": model.classes_, **model.get_params(deep=False)}
+    for name, part in parts.items():
+        with ZipFile(BytesIO(), "w") as archive:
+            try:
+                state = get_state(part, SaveContext(zip_file=archive))
+                audit = Audit(frozenset(), frozenset(archive.namelist()))
+                audit.visit(json.loads(json.dumps(_simpler(state))))
+            except Exception as error:  # of any kind, as of any object that cannot be
+                raise BadInputError(
+                    f"the model cannot be saved, for its {name}: {error}."
+                ) from error
+        if audit.forbidden:
+            raise BadInputError(
+                f"the model cannot be saved, for its {name}: a saved model may not "
+                f"hold {sorted(audit.forbidden)[:_MOST_NAMES]}. Fit it with others, "
+                "such as labels that are text or numbers, or pickle it."
+            )
 
 
 class _Archive(ZipFile):
@@ -108,9 +152,14 @@ def load(path: str | PathLike[str], *, trusted: Sequence[str] = ()) -> Any:
     ------
     BadInputError
         If there is no such file, or it is no autoimb model, or it holds what is neither
-        known nor allowed.
+        known nor allowed, or needs a package that is not installed.
     StorageMismatchError
         If a newer or an older autoimb wrote it, in another format.
+
+    Warns
+    -----
+    VersionWarning
+        If it was fitted with another version of scikit-learn.
 
     Examples
     --------
@@ -130,7 +179,9 @@ def load(path: str | PathLike[str], *, trusted: Sequence[str] = ()) -> Any:
     """
     import skops.io
 
-    name = str(path)
+    name, other_version = str(path), ""
+    if Path(path).is_dir():
+        raise BadInputError(f"{name!r} is a folder, not the file of a saved model.")
     if not Path(path).is_file():
         raise BadInputError(f"there is no file {name!r}.")
     try:
@@ -139,16 +190,58 @@ def load(path: str | PathLike[str], *, trusted: Sequence[str] = ()) -> Any:
         schema, audit = check_file(data, trusted)
         _check_root(schema, trusted, name)
         _check_names(audit, name)
-        model = _model_of(skops.io.loads(data, trusted=sorted(audit.named)))
+        other_version = _other_version(schema)
+        # scikit-learn would warn for each tree of a forest.
+        with quiet_warnings(InconsistentVersionWarning):
+            model = _model_of(skops.io.loads(data, trusted=sorted(audit.named)))
     except AutoImbError:
         raise
     except Exception as error:  # a broken file may raise any
-        kind = "" if isinstance(error, RefusedError) else f"{type(error).__name__}: "
-        reason = " ".join(f"{kind}{error}".split())
-        raise BadInputError(
-            f"{name!r} is not a model that autoimb saved: {reason}"
-        ) from error
+        raise BadInputError(_why_unreadable(name, error, other_version)) from error
+    if other_version:
+        warn(
+            f"{name!r} was fitted with scikit-learn {other_version}, and this is "
+            f"{sklearn.__version__}: its predictions may differ. Fit it again, or "
+            f"install that version: pip install scikit-learn=={other_version}",
+            VersionWarning,
+        )
     return model
+
+
+def _other_version(schema: Mapping[str, Any]) -> str:
+    """Return the version of scikit-learn that a model is from; "" if it is this one."""
+    nodes: list[Any] = [schema]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, list):
+            nodes += node
+        elif isinstance(node, dict):
+            version = node.get("_sklearn_version")
+            if isinstance(version, dict) and version.get("__loader__") == "JsonNode":
+                found = str(json.loads(version["content"]))
+                return "" if found == sklearn.__version__ else found
+            nodes += node.values()
+    return ""
+
+
+def _why_unreadable(name: str, error: Exception, other_version: str) -> str:
+    """Return why a file could not be loaded, and what to do if that is known."""
+    package = str(getattr(error, "name", "")).partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and sys.modules.get(package) is None:
+        return (
+            f"{name!r} needs the package {package}, which is not installed: pip "
+            f"install {_DISTRIBUTIONS.get(package, package)} (or make it importable, "
+            "if it is your own)."
+        )
+    kind = "" if isinstance(error, RefusedError) else f"{type(error).__name__}: "
+    reason = " ".join(f"{kind}{error}".split())
+    if other_version:
+        return (
+            f"{name!r} cannot be loaded: it was fitted with scikit-learn "
+            f"{other_version}, and this is {sklearn.__version__} ({reason}). Fit it "
+            f"again, or install that version: pip install scikit-learn=={other_version}"
+        )
+    return f"{name!r} is not a model that autoimb saved: {reason}"
 
 
 def _check_root(schema: Mapping[str, Any], trusted: Sequence[str], name: str) -> None:

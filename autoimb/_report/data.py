@@ -469,9 +469,9 @@ class ReportData(Value):
     winner: WinnerSection | None = None
     """The winner."""
     features: tuple[ColumnImportance, ...] = ()
-    """The columns that matter most, the first one most."""
+    """What columns are worth, the one that matters most first; pages show the first."""
     features_note: str = ""
-    """Which columns are missing there, and why."""
+    """How many columns are missing there, and why."""
     learning_curve: LearningCurveSection | None = None
     """The learning curve."""
 

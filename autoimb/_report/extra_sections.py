@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from autoimb._strategy.strategy import Strategy
 
 _IMPORTANCES_SHARE = 0.4  # of the time; the learning curve has the rest
-_MAX_COLUMNS = 30
 
 
 def with_extra_sections(
@@ -42,19 +41,16 @@ def with_extra_sections(
         n_columns = sum(
             c.kind != "constant" for c in context.problem.table.schema.columns
         )
-        shown, note = columns[:_MAX_COLUMNS], _about_missing(len(columns), n_columns)
-        data = replace(data, features=shown, features_note=note)
+        note = _about_missing(len(columns), n_columns)
+        data = replace(data, features=columns, features_note=note)
     return replace(data, learning_curve=curve or data.learning_curve)
 
 
 def _about_missing(n_measured: int, n_columns: int) -> str:
-    """Return which columns are not shown, and why; "" if all are."""
-    notes = []
-    if n_measured > _MAX_COLUMNS:
-        notes.append(f"These are the {_MAX_COLUMNS} that matter most.")
-    if n_measured < n_columns:
-        notes.append(
-            f"There was time for {n_measured:,} of {n_columns:,} columns; a longer "
-            "time_budget of report(X, y) measures the others."
-        )
-    return " ".join(notes)
+    """Return how many columns were not measured, and why; "" if all were."""
+    if n_measured == n_columns:
+        return ""
+    return (
+        f"There was time for {n_measured:,} of {n_columns:,} columns; a longer "
+        "time_budget of report(X, y) measures the others."
+    )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _MAX_ROWS = 200  # of the leaderboard in a page; the JSON file holds them all
 _N_HEADLINES = 3
+_MAX_FEATURES = 30  # columns in a table of what they are worth
 _HIDDEN_STATUSES = {"skipped": "not started", "duplicate": "tried before"}
 """Statuses of rows that a page hides at first, and what it says of them."""
 
@@ -123,6 +124,7 @@ def _context(data: ReportData) -> dict[str, Any]:
     kinds, threshold = data.data.feature_kinds or {}, winner.threshold
     return {
         "report": data,
+        "max_features": _MAX_FEATURES,
         "has_origin": any((winner.code, *origin)),
         "verdict": "".join(data.outcome.sentences[:1]) if data.outcome else "",
         "kinds": ", ".join(f"{n:,} {kind}" for kind, n in kinds.items() if n),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from rich.console import Console
+
     from autoimb._search.trials import Progress
 
 
@@ -49,17 +51,13 @@ def progress_display(
     It shows nothing if `verbose` is 0, when rich is not loaded either, or if there is
     neither a terminal nor a notebook.
     """
-    if verbose < 1:
+    console = _console(verbose)
+    if console is None:
         yield lambda _: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn
     from rich.progress import Progress as Display
 
-    console = Console(stderr=True)
-    if not (console.is_terminal or console.is_jupyter):
-        yield lambda _: None
-        return
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -72,6 +70,27 @@ def progress_display(
         yield lambda progress: display.update(
             task, **_task_fields(progress, metric_label, name_of)
         )
+
+
+@contextlib.contextmanager
+def stage_display(verbose: int, stage: str) -> Iterator[None]:
+    """Show what is being done after the search, where `progress_display` shows it."""
+    console = _console(verbose)
+    if console is None:
+        yield
+        return
+    with console.status(stage):
+        yield
+
+
+def _console(verbose: int) -> Console | None:
+    """Return where to show progress; None if it is not wanted, or cannot be shown."""
+    if verbose < 1:
+        return None
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return console if console.is_terminal or console.is_jupyter else None
 
 
 def _task_fields(

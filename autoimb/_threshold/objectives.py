@@ -215,19 +215,23 @@ class Capacity(ABC):
 
 @dataclass(frozen=True)
 class TopK(Capacity):
-    """Alert at most the k rows with the highest scores.
+    """Alert at most the k rows of the training table with the highest scores.
+
+    The threshold that does so is then the same for all new rows: a batch of another
+    size has other numbers of alerts. `AutoImbalance.top` picks the best k of a batch,
+    and `TopShare` counts alerts in shares.
 
     Parameters
     ----------
     k : int
-        Most alerts among the rows on which the threshold is tuned. Each row counts
-        once, whatever its `sample_weight`.
+        Most alerts among the rows of the training table, by their out-of-fold scores.
+        Each row counts once, whatever its `sample_weight`.
 
     Examples
     --------
     >>> from autoimb import TopK
     >>> TopK(500).label
-    'at most 500 alerts'
+    'at most 500 alerts among the training rows'
     """
 
     k: int
@@ -239,7 +243,7 @@ class TopK(Capacity):
     @property
     def label(self) -> str:
         """The objective in prose."""
-        return f"at most {self.k:g} alerts"
+        return f"at most {self.k:g} alerts among the training rows"
 
     def limit(self, n_rows: FloatArray) -> FloatArray | float:
         """Return the most alerts among so many rows."""

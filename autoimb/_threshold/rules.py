@@ -76,6 +76,20 @@ Users see its `value`.
 """
 
 
+def labels_of_lowest_cost(proba: FloatArray, costs: FloatArray) -> IntArray:
+    """Return the label codes (n,) of the lowest expected cost, row by row.
+
+    Costs (n, k) are those of calling a row each class by mistake, right answers cost
+    nothing; costs (n, k, k) are those of calling a row of class i class j.
+    """
+    expected = (
+        costs * (1 - proba)
+        if costs.ndim == 2
+        else np.einsum("ni,nij->nj", proba, costs)
+    )
+    return np.asarray(np.argmin(expected, axis=1))
+
+
 # The user's spelling -----------------------------------------------------------------
 
 

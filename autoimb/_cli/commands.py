@@ -1,0 +1,483 @@
+"""What each command does, and its arguments."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from autoimb._cli.console import lacks_signs_of, say
+from autoimb._cli.options import (
+    COUNT,
+    FORM,
+    MODEL,
+    NUMBER,
+    POS_LABEL,
+    REPORT,
+    ROWS,
+    SECONDS,
+    TABLE,
+    TARGET,
+    THRESHOLD,
+    form_of,
+    label_in,
+    parse_threshold,
+)
+from autoimb._cli.table_files import numbers_of, read_table, without_row_numbers
+from autoimb._execution.files import without_formulas, write_csv
+from autoimb.exceptions import AutoImbWarning, BadInputError, warn
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from autoimb import AutoImbalance
+
+_DEMO_SECONDS = 45.0
+_AXIS_TITLES = {
+    "family": "Model families",
+    "loss": "Losses",
+    "resampler": "Resamplers",
+    "class_weight": "Class weights",
+}
+_MOST_NAMES = 20  # of columns in a message
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    """Fit a model that tells the digit 8 from the other digits."""
+    from sklearn.datasets import load_digits
+
+    from autoimb import AutoImbalance
+
+    digits = load_digits()
+    say(
+        textwrap.fill(
+            "Data: the handwritten digits that ship with scikit-learn (1,797 images of "
+            "8 × 8 pixels). Question: is it an 8? One image in ten is.",
+            width=88,
+        )
+    )
+    model = AutoImbalance(
+        time_budget=arguments.time_budget, random_state=0, verbose=1
+    ).fit(digits.data, digits.target == 8)
+    _write_and_print(model, None, arguments.report)
+
+
+def _fit(arguments: argparse.Namespace) -> None:
+    """Fit a table, save model and report, print a summary."""
+    from autoimb import AutoImbalance
+
+    threshold = parse_threshold(arguments.threshold)
+    if arguments.storage is not None and "://" in arguments.storage:
+        _check_storage(arguments.storage)
+    X, y, rows_of = _read_labelled(arguments)
+    options = {
+        "time_budget": arguments.time_budget,
+        "n_trials": arguments.n_trials,
+        "families": arguments.families,
+        "cv": arguments.cv,
+        "n_jobs": arguments.n_jobs,
+        "storage": arguments.storage,
+        "study_name": arguments.study_name,
+        "random_state": arguments.seed,
+    }
+    model = AutoImbalance(
+        metric=arguments.metric,
+        threshold=threshold,
+        pos_label=label_in(y, arguments.pos_label),
+        verbose=1,
+        **{name: value for name, value in options.items() if value is not None},
+    ).fit(X, y, **rows_of)
+    _write_and_print(model, arguments.out, arguments.report)
+
+
+def _check_storage(url: str) -> None:
+    """Raise unless the database can be opened; it is made if there is none.
+
+    The message leaves out the URL, which may hold a password.
+    """
+    from optuna.storages import get_storage
+
+    try:
+        get_storage(url).remove_session()
+    except Exception as error:
+        # SQLAlchemy keeps what the database said; its own text is for programmers.
+        reason = " ".join(str(getattr(error, "orig", None) or error).split())
+        scheme, _, _ = url.partition("://")
+        raise BadInputError(
+            f"--storage {scheme}://… cannot be opened: {reason}. It is a database URL, "
+            "such as sqlite:///search.db, and its folder must exist."
+        ) from error
+
+
+def _write_and_print(
+    model: AutoImbalance, out: Path | None, report: Path | None
+) -> None:
+    """Save the model and its report, then print what it is like.
+
+    The model comes first: no trouble with the report or the console may cost it.
+    """
+    written = []
+    if out is not None:
+        model.save(out)
+        written.append(f"model: {out.resolve()}")
+    try:
+        if report is not None:
+            model.report().save(report)
+            written.append(f"report: {report.resolve()}")
+    finally:
+        for text in ("", model.profile_, "", model.report(), "", *written):
+            say(str(text))
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    """Write the label and the probabilities of every row."""
+    from autoimb import load
+
+    chosen = [name for name in ("costs", "threshold", "top") if vars(arguments)[name]]
+    if len(chosen) > 1:
+        raise BadInputError(f"--{chosen[0]} and --{chosen[1]} exclude each other.")
+    model = load(arguments.model)
+    if arguments.threshold is not None:
+        model.set_threshold(parse_threshold(arguments.threshold))
+    table = read_table(arguments.data, form_of(arguments), text=_text_columns(model))
+    rows = _columns_of(model, table, arguments.data)
+    proba = pd.DataFrame(
+        model.predict_proba(rows),
+        columns=[f"probability_{label}" for label in model.classes_],
+    )
+    proba.insert(0, "label", _labels(model, rows, table, arguments))
+    proba = without_formulas(proba)
+    if arguments.out is not None:
+        write_csv(proba, arguments.out)
+        say(f"{len(proba):,} rows: {arguments.out.resolve()}")
+        return
+    lines = proba.to_csv(index=False)
+    if lacks_signs_of(lines):
+        warn(
+            "the encoding of the console lacks signs of the labels, '?' stands in "
+            "their place: --out FILE writes them all, in UTF-8.",
+            AutoImbWarning,
+        )
+    say(lines, end="")
+
+
+def _labels(
+    model: AutoImbalance,
+    rows: pd.DataFrame,
+    table: pd.DataFrame,
+    arguments: argparse.Namespace,
+) -> NDArray[Any]:
+    """Return the label of each row, by the rule that the arguments ask for."""
+    if arguments.costs is not None:
+        _check_has(table, arguments.costs, arguments.data)
+        costs = numbers_of(table, arguments.costs, "--costs")
+        return model.predict(rows, costs=costs)
+    if arguments.top is None:
+        return model.predict(rows)
+    first = model.top(rows, arguments.top)
+    is_first = np.isin(np.arange(len(rows)), first)
+    is_pos = model.classes_ == model.pos_label_
+    return np.asarray(
+        np.where(is_first, model.classes_[is_pos], model.classes_[~is_pos])
+    )
+
+
+def _profile(arguments: argparse.Namespace) -> None:
+    """Print the profile and the flowchart's advice."""
+    from autoimb import profile, recommend
+
+    X, y, _ = _read_labelled(arguments)
+    described = profile(X, y, pos_label=label_in(y, arguments.pos_label))
+    say(f"{described}\n\n{recommend(described)}")
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    """Write a saved model's report."""
+    from autoimb import load
+    from autoimb._report.render import check_format
+
+    check_format(arguments.out)
+    model = load(arguments.model)
+    if arguments.threshold is not None:
+        model.set_threshold(parse_threshold(arguments.threshold))
+    if arguments.data is not None:
+        X, y, rows_of = _read_labelled(arguments)
+        rows_of.pop("costs", None)  # the report measures no costs
+        X = _columns_of(model, X, arguments.data)
+        # A model fitted in Python may have text where the file seems to hold numbers.
+        known = {str(label): label for label in model.classes_}
+        y = y.map(lambda label: known.get(str(label), label))
+        model.report(X, y, time_budget=arguments.time_budget, **rows_of)
+    model.report().save(arguments.out)
+    say(f"report: {arguments.out.resolve()}")
+
+
+def _catalogue(arguments: argparse.Namespace) -> None:
+    """Print a table for each axis: what is tuned, or why an entry does not fit."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from autoimb import catalogue, profile
+
+    described, detail, title = None, "parameters", "tuned"
+    if arguments.data is not None:
+        X, y, _ = _read_labelled(arguments)
+        described = profile(X, y)
+        detail, title = "reason", "does not fit, as it"
+    entries = catalogue(described)
+    console = Console(highlight=False)
+    # rich would end the process where its output is no longer read.
+    with console.capture() as printed:
+        for axis, of_axis in entries.groupby("axis", sort=False):
+            table = Table(title=_AXIS_TITLES[str(axis)], title_justify="left")
+            table.box, table.title_style = SIMPLE_HEAD, "bold"
+            for column in ("", "name", "", title):
+                table.add_column(column, overflow="fold")
+            for _, entry in of_axis.iterrows():
+                mark = "●" if entry["auto"] else "○"
+                mark = "–" if entry.get("reason") else mark
+                table.add_row(mark, entry["name"], entry["label"], entry[detail])
+            console.print(table)
+        console.print('● part of "auto"   ○ by name, or by "all"   – does not fit')
+    say(printed.get(), end="")
+
+
+# --- tables
+
+
+def _read_labelled(
+    arguments: argparse.Namespace,
+) -> tuple[pd.DataFrame, pd.Series[Any], dict[str, Any]]:
+    """Return the features, the labels, and the arguments of `fit` by row."""
+    path, target = arguments.data, arguments.target
+    if target is None:
+        raise BadInputError("--data needs --target COLUMN.")
+    groups, weights, costs = arguments.groups, arguments.weights, arguments.costs
+    names = [target, *([groups] if groups else []), *([weights] if weights else [])]
+    names += costs or []
+    # A group is told by how it is written: 01 is another one than 1.
+    text = [groups] if groups else []
+    table = read_table(path, form_of(arguments), text=text, target=target)
+    _check_has(table, names, path)
+    rows_of: dict[str, Any] = {}
+    if groups:
+        rows_of["groups"] = table[groups].to_numpy()
+    if weights:
+        rows_of["sample_weight"] = numbers_of(table, [weights], "--weights")[:, 0]
+    if costs:
+        rows_of["costs"] = numbers_of(table, costs, "--costs")
+    X = without_row_numbers(table.drop(columns=names), path)
+    return X, table[target], rows_of
+
+
+def _check_has(table: pd.DataFrame, names: Iterable[str], path: Path) -> None:
+    """Raise unless a table has all these columns."""
+    for name in names:
+        if name not in table.columns:
+            listed = ", ".join(map(str, table.columns[:_MOST_NAMES]))
+            advice = ""
+            if table.shape[1] == 1:
+                advice = " If another sign separates its cells, name it with --sep."
+            raise BadInputError(
+                f"{str(path)!r} has no column {name!r}; its columns are {listed}."
+                f"{advice}"
+            )
+
+
+def _text_columns(model: AutoImbalance) -> set[str | int]:
+    """Return the names or positions of columns that the model reads as text."""
+    has_names = hasattr(model, "feature_names_in_")
+    return {
+        column.name if has_names else place
+        for place, column in enumerate(model._schema.columns)
+        if column.kind not in {"numeric", "boolean"}
+    }
+
+
+def _columns_of(model: AutoImbalance, table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return the columns that the model was fitted on, in its order.
+
+    A model that was fitted without column names reads them by position.
+    """
+    if not hasattr(model, "feature_names_in_"):
+        if table.shape[1] != model.n_features_in_:
+            raise BadInputError(
+                f"{str(path)!r} has {table.shape[1]} columns, and the model was fitted "
+                f"on {model.n_features_in_}, without names: pass a file of the same "
+                "columns in the same order."
+            )
+        return table.set_axis(range(table.shape[1]), axis="columns")
+    names = [str(name) for name in model.feature_names_in_]
+    missing = [name for name in names if name not in table.columns]
+    if missing:
+        advice = ""
+        if table.shape[1] == 1 < len(names):
+            advice = " If another sign separates its cells, name it with --sep."
+        raise BadInputError(
+            f"{str(path)!r} lacks {len(missing)} of the {len(names)} columns that the "
+            f"model was fitted on: {', '.join(missing[:10])}.{advice}"
+        )
+    return table[names]
+
+
+# --- the commands
+
+
+_LABELLED_TABLE: dict[str, dict[str, Any]] = {
+    "data": TABLE,
+    "--target": {**TARGET, "required": True},
+    "--pos-label": POS_LABEL,
+    **ROWS,
+    **FORM,
+}
+COMMANDS: dict[str, tuple[Any, str, str, dict[str, dict[str, Any]]]] = {
+    "demo": (
+        _demo,
+        "Run the whole flow on real data that ships with scikit-learn.",
+        "autoimb demo --time-budget 30",
+        {
+            "--time-budget": {
+                **SECONDS,
+                "default": _DEMO_SECONDS,
+                "help": "seconds for the whole fit (default: %(default)g)",
+            },
+            "--report": {
+                **REPORT,
+                "default": Path("autoimb-demo.html"),
+                "help": "where to write the report (default: %(default)s)",
+            },
+        },
+    ),
+    "fit": (
+        _fit,
+        "Search for the best strategy, fit it, and save model and report.",
+        "autoimb fit loans.csv --target default --out model.skops "
+        "--report report.html --time-budget 120",
+        {
+            **_LABELLED_TABLE,
+            "--out": {
+                "type": Path,
+                "metavar": "MODEL",
+                "help": "where to save the model",
+            },
+            "--report": REPORT,
+            "--metric": {
+                "default": "average_precision",
+                "help": "metric that the search maximises (default: %(default)s, that "
+                "is PR-AUC)",
+            },
+            "--threshold": {
+                **THRESHOLD,
+                "default": "f1",
+                "help": f"{THRESHOLD['help']} (default: %(default)s)",
+            },
+            "--cv": {**NUMBER, "help": "number of cross-validation folds"},
+            "--time-budget": {
+                **SECONDS,
+                "help": "seconds for the whole fit (default: 60; no limit with "
+                "--n-trials)",
+            },
+            "--n-trials": {**NUMBER, "help": "number of candidates to try"},
+            "--families": {
+                "nargs": "+",
+                "metavar": "NAME",
+                "help": "model families to try (autoimb catalogue lists them)",
+            },
+            "--n-jobs": {**NUMBER, "help": "number of worker processes"},
+            "--storage": {
+                "metavar": "URL",
+                "help": "where to store the search, such as sqlite:///search.db; the "
+                "same command run again continues a stored search",
+            },
+            "--study-name": {
+                "metavar": "NAME",
+                "help": "name of the search in the storage",
+            },
+            "--seed": {**NUMBER, "help": "seed of all random draws"},
+        },
+    ),
+    "predict": (
+        _predict,
+        "Predict labels and class probabilities with a saved model.",
+        "autoimb predict model.skops new_loans.csv --out scores.csv",
+        {
+            "model": MODEL,
+            "data": TABLE,
+            "--out": {
+                "type": Path,
+                "metavar": "FILE",
+                "help": "CSV with label and probabilities (default: standard output); "
+                "text that a spreadsheet would take for a formula begins with an "
+                "apostrophe there",
+            },
+            "--threshold": {
+                **THRESHOLD,
+                "help": "another threshold than that of the model, in the words of "
+                "autoimb fit; it is tuned on the scores of the training rows",
+            },
+            "--costs": {
+                "nargs": "+",
+                "metavar": "COLUMN",
+                "help": "columns of what it costs to call a row each of the classes by "
+                "mistake: every row gets the label of the lowest expected cost",
+            },
+            "--top": {
+                **COUNT,
+                "help": "call the K rows of this file positive that are the most "
+                "probable",
+            },
+            **FORM,
+        },
+    ),
+    "profile": (
+        _profile,
+        "Describe a table, and print what the flowchart advises. Nothing is fitted.",
+        "autoimb profile loans.csv --target default",
+        _LABELLED_TABLE,
+    ),
+    "report": (
+        _report,
+        "Write the report of a saved model.",
+        "autoimb report model.skops --out report.html",
+        {
+            "model": MODEL,
+            "--out": {**REPORT, "required": True},
+            "--data": {
+                "type": Path,
+                "metavar": "TABLE",
+                "help": "the training table: the report then also says what more rows "
+                "and what each column are worth",
+            },
+            "--target": {
+                "metavar": "COLUMN",
+                "help": "column of that table with labels",
+            },
+            "--time-budget": {
+                **SECONDS,
+                "default": 30.0,
+                "help": "seconds for the fits that --data needs (default: %(default)g)",
+            },
+            "--threshold": {
+                **THRESHOLD,
+                "help": "another threshold than that of the model, in the words of "
+                "autoimb fit",
+            },
+            **ROWS,
+            **FORM,
+        },
+    ),
+    "catalogue": (
+        _catalogue,
+        "List all that can be tried; with a table, also what does not fit it, and why.",
+        "autoimb catalogue --data loans.csv --target default",
+        {"--data": TABLE, "--target": TARGET, **ROWS, **FORM},
+    ),
+}
+"""By name: what it runs, its summary, an example, and its arguments."""

@@ -1,0 +1,122 @@
+"""`main`: the parser, and what becomes of warnings and errors."""
+
+from __future__ import annotations
+
+import argparse
+import traceback
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from autoimb import __version__
+from autoimb._cli.commands import COMMANDS
+from autoimb._cli.console import say_error, tolerant_console
+from autoimb._cli.options import DEBUG
+from autoimb.exceptions import AutoImbError, AutoImbWarning, BadInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_MAX_SIGNS = 500  # of an error that autoimb did not write
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str or None, default=None
+        Arguments; None means those of the process.
+
+    Returns
+    -------
+    int
+        Exit status: 0 when done, 2 for bad input or any other error, 130 after Ctrl-C.
+        An error is one line of the standard error; ``--debug`` shows where it came
+        from.
+    """
+    with tolerant_console():
+        arguments = _make_parser().parse_args(argv)
+        try:
+            with _shown_warnings(shows_all=arguments.debug):
+                _check_destinations(arguments)
+                arguments.run(arguments)
+        except KeyboardInterrupt:
+            say_error("interrupted before the result was complete")
+            return 130
+        except Exception as error:  # noqa: BLE001 - users of a shell read no tracebacks
+            if arguments.debug:
+                say_error(traceback.format_exc())
+            say_error(f"autoimb {arguments.command}: {_in_words(error)}")
+            return 2
+    return 0
+
+
+@contextmanager
+def _shown_warnings(*, shows_all: bool) -> Iterator[None]:
+    """Print warnings of autoimb as lines; those of libraries are for programmers."""
+
+    def show(message: Warning | str, category: type[Warning], *_: object) -> None:
+        origin = (
+            "" if issubclass(category, AutoImbWarning) else f"{category.__name__}: "
+        )
+        say_error(f"warning: {origin}{' '.join(str(message).split())}")
+
+    with warnings.catch_warnings():
+        if not shows_all:
+            warnings.simplefilter("ignore")
+        warnings.simplefilter("always", AutoImbWarning)
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
+
+
+def _in_words(error: Exception) -> str:
+    """Return an error as one line."""
+    message = " ".join(str(error).split())
+    if isinstance(error, AutoImbError | OSError):
+        return message
+    if len(message) > _MAX_SIGNS:
+        message = f"{message[:_MAX_SIGNS]}…"
+    return f"{type(error).__name__}: {message} (--debug shows where)"
+
+
+def _check_destinations(arguments: argparse.Namespace) -> None:
+    """Raise before the work, not after it, if its result could not be written."""
+    for name in ("out", "report"):
+        path = getattr(arguments, name, None)
+        if path is None:
+            continue
+        if path.is_dir():
+            raise BadInputError(f"--{name} {path} is a folder: name a file in it.")
+        if not path.parent.is_dir():
+            raise BadInputError(
+                f"--{name} {path}: there is no folder {str(path.parent)!r}, make it "
+                "first."
+            )
+    if path := getattr(arguments, "report", None):
+        from autoimb._report.render import check_format
+
+        check_format(path)
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    """Return the parser, with a sub-parser for each command."""
+    parser = argparse.ArgumentParser(
+        prog="autoimb",
+        description="Find, fit and explain a classifier for a rare class.",
+        epilog="Start with: autoimb demo",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (run, summary, example, options) in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=summary,
+            epilog=f"example:\n  {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.set_defaults(run=run)
+        for flag, settings in (options | DEBUG).items():
+            command.add_argument(flag, **settings)
+    return parser
