@@ -245,30 +245,8 @@ def about_prior(decision: Decision) -> list[str]:
 def about_threshold(scores: DecisionScores) -> list[str]:
     """Return what the tuned threshold finds, and what its alerts are worth."""
     decision = scores.decision
-    rule, classes = decision.rule, decision.classes.tolist()
-    is_of_mean = decision.calibrated.is_of_mean
-    before = "the models' mean" if is_of_mean else "scores before calibration"
-    where = "Both are out of fold: on rows that the models were not trained on."
-    if isinstance(rule, Cut):
-        label = classes[rule.pos]
-        about = [
-            f"Alerting at a probability of {percent(rule.value)} or more finds "
-            f"{_found(scores.at_threshold, label)}. "
-            f"The usual 50%, with {before}, finds {_found(scores.at_default, label)}. "
-            f"{where}"
-        ]
-    elif isinstance(rule, ClassWeights):
-        tuned, usual = (
-            _of_100(by["balanced_accuracy"])
-            for by in (scores.at_threshold, scores.at_default)
-        )
-        about = [
-            f"With class weights on the probabilities, {tuned} rows are found in the "
-            f"mean over classes. "
-            f"The most probable class, with {before}, finds {usual}. "
-            f"{where} {_rarely_found(scores.confusion, classes)}"
-        ]
-    else:
+    about = _about_rule(scores)
+    if not about:
         return []
     if not scores.is_tuning_a_gain:
         about.append(
@@ -288,6 +266,35 @@ def about_threshold(scores: DecisionScores) -> list[str]:
             "that the threshold was not tuned on."
         )
     return about
+
+
+def _about_rule(scores: DecisionScores) -> list[str]:
+    """Return what the tuned rule finds, and what the usual one does; none without."""
+    decision = scores.decision
+    rule, classes = decision.rule, decision.classes.tolist()
+    is_of_mean = decision.calibrated.is_of_mean
+    before = "the models' mean" if is_of_mean else "scores before calibration"
+    where = "Both are out of fold: on rows that the models were not trained on."
+    if isinstance(rule, Cut):
+        label = classes[rule.pos]
+        return [
+            f"Alerting at a probability of {percent(rule.value)} or more finds "
+            f"{_found(scores.at_threshold, label)}. "
+            f"The usual 50%, with {before}, finds {_found(scores.at_default, label)}. "
+            f"{where}"
+        ]
+    if isinstance(rule, ClassWeights):
+        tuned, usual = (
+            _of_100(by["balanced_accuracy"])
+            for by in (scores.at_threshold, scores.at_default)
+        )
+        return [
+            f"With class weights on the probabilities, {tuned} rows are found in the "
+            f"mean over classes. "
+            f"The most probable class, with {before}, finds {usual}. "
+            f"{where} {_rarely_found(scores.confusion, classes)}"
+        ]
+    return []
 
 
 def _found(metrics: Mapping[str, float], label: object) -> str:

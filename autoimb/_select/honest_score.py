@@ -135,7 +135,7 @@ def honest_score(
 
     After the deadline an ensemble is chosen on no further draw, once there are 20.
     """
-    problem, metric = ensemble_scoring.problem, ensemble_scoring.scoring.metric
+    table, metric = ensemble_scoring.problem.table, ensemble_scoring.scoring.metric
     candidates = [selection.winner] if selection.is_substitute else complete
     drawn = _drawn_scores(candidates, selection.members, ensemble_scoring, deadline)
     estimate = float(drawn.mean()) if len(drawn) else nan
@@ -145,12 +145,11 @@ def honest_score(
         baselines = [r for r in complete if not r.strategy.is_handled] or [best]
         alone = (Member(best),)
         of_baseline = _drawn_scores(baselines, alone, ensemble_scoring, deadline)
-    low, high = nan, nan
-    if isinstance(metric, RankingMetric) and len(drawn):
-        low, high = _logit_interval(estimate, selection.members, ensemble_scoring)
-    elif len(drawn):
-        low, high = np.percentile(drawn, [2.5, 97.5])
-    table = problem.table
+    low, high = (
+        _logit_interval(estimate, selection.members, ensemble_scoring)
+        if isinstance(metric, RankingMetric) and len(drawn)
+        else np.percentile(drawn if len(drawn) else [nan], [2.5, 97.5])
+    )
     return HonestScore(
         estimate=estimate,
         low=float(low),
