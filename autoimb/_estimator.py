@@ -557,15 +557,17 @@ default="auto"
         """
         proba = self.predict_proba(X)
         codes = codes_of(check_labels(y), self.classes_)
-        weights = np.ones(len(codes)) if sample_weight is None else sample_weight
-        scores = resolve_metric(self.metric, len(self.classes_)).score_many(
-            codes,
-            proba,
-            np.asarray(weights, dtype=np.float64)[np.newaxis],
-            pos=self._pos,
-            y_pred=self._model.threshold.apply(proba),
-        )
-        return float(scores[0])
+        weight = np.ones(len(codes)) if sample_weight is None else sample_weight
+        weight = np.asarray(weight, dtype=np.float64)
+        metric = resolve_metric(self.metric, len(self.classes_))
+        y_pred = self._model.threshold.apply(proba)
+        score = metric.score_many(
+            codes, proba, weight[np.newaxis], pos=self._pos, y_pred=y_pred
+        )[0]
+        if score == -inf and isinstance(metric, ScorerMetric):
+            why = metric.failure(codes, proba, weight, pos=self._pos, y_pred=y_pred)
+            raise BadInputError(f"{why}.")
+        return float(score)
 
     def set_threshold(self, threshold: Any) -> AutoImbalance:
         """Choose another threshold on the out-of-fold scores, without a refit.

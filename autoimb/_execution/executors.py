@@ -83,7 +83,11 @@ class SequentialExecutor(LimitedExecutor):
         """Run the task within the time limit and return its finished future."""
         future: Future[Any] = Future()
         try:
-            with limited_threads(self.n_threads), interrupt_after(time_limit_s):
+            with (
+                limited_threads(self.n_threads),
+                interrupt_after(time_limit_s),
+                exit_as_error(),
+            ):
                 result = fn(*args, **kwargs)
         except Exception as error:  # noqa: BLE001  a future holds every error
             future.set_exception(error)
@@ -227,6 +231,18 @@ def submit_task(
         future: Future[Any] = Future()
         future.set_exception(error)
         return future
+
+
+@contextlib.contextmanager
+def exit_as_error() -> Iterator[None]:
+    """Turn a `sys.exit` of the user's code in the block into an error of that code.
+
+    In this process it would end the whole fit.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        raise RuntimeError(f"it called sys.exit({error.code!r})") from error
 
 
 class Failure(NamedTuple):

@@ -436,7 +436,7 @@ class _Search:
             )
             if isfinite(record.mean):
                 return record
-            verdict = Verdict("failed", "the metric is undefined on its scores")
+            verdict = Verdict("failed", self.context.scoring.failure(record.results))
         if verdict.status != "duplicate":
             return self._ended(candidate, verdict)
         first = self.by_strategy[candidate.proposed]

@@ -83,6 +83,6 @@ def _fall_back(
 def _commonest(reasons: Iterable[str]) -> str:
     """Return the three commonest reasons, and of how many candidates each is."""
     return "; ".join(
-        f"{n} candidate{'s' if n > 1 else ''}: {why}"
+        f"{n} candidate{'s' if n > 1 else ''}: {why.removesuffix('.')}"
         for why, n in Counter(reasons).most_common(3)
     )
