@@ -58,9 +58,11 @@ from autoimb.exceptions import (
     BadInputError,
     BudgetError,
     BudgetTooSmallWarning,
+    ExecutorWarning,
     NoCandidateError,
     RefitFailedWarning,
     StorageMismatchError,
+    StudyInUseError,
     UnreachableConstraintWarning,
 )
 
@@ -77,6 +79,7 @@ __all__ = [
     "Categorical",
     "Cost",
     "DatasetProfile",
+    "ExecutorWarning",
     "FBeta",
     "FittedMember",
     "Float",
@@ -90,6 +93,7 @@ __all__ = [
     "Report",
     "StorageMismatchError",
     "Strategy",
+    "StudyInUseError",
     "TopK",
     "TopShare",
     "UnreachableConstraintWarning",

@@ -20,7 +20,6 @@ from autoimb._evaluate.kept_models import ModelFolder
 from autoimb._evaluate.problem import Problem
 from autoimb._evaluate.scoring import Scoring
 from autoimb._execution.deadline import Deadline, resolve_time_budget
-from autoimb._execution.executors import open_executor
 from autoimb._execution.process_settings import limited_threads
 from autoimb._execution.resources import (
     SHORT_BUDGET_S,
@@ -32,6 +31,7 @@ from autoimb._execution.resources import (
     resolve_n_jobs,
 )
 from autoimb._execution.shared_data import private_folder, share
+from autoimb._execution.users_executor import open_executor
 from autoimb._export import fit_code, prediction_script
 from autoimb._fit.decision import check_threshold
 from autoimb._fit.final_fit import check_final_fit
@@ -50,6 +50,7 @@ from autoimb._search.study import (
     resolve_storage,
     without_password,
 )
+from autoimb._search.study_lock import only_search
 from autoimb._select.ensemble import resolve_ensemble_size
 from autoimb._select.fallback import select_or_fall_back
 from autoimb._select.time_reserve import LastSteps, TimeReserve, affordable_size
@@ -341,8 +342,10 @@ default="auto"
         NoCandidateError
             If every candidate failed.
         StorageMismatchError
-            If `storage` holds a search of this name on other data, or by another
-            version.
+            If `storage` holds a search of this name on other data or by another
+            version, or if a file of it is damaged.
+        StudyInUseError
+            If another `fit`, in any process, is searching the same study.
 
         Examples
         --------
@@ -375,7 +378,11 @@ default="auto"
         threshold = check_threshold(self.threshold, table)
         refits = check_final_fit(self.final_fit) is not False
         layout = self._layout(table, deadline)
-        with open_executor(self.executor, layout) as executor:
+        storage = resolve_storage(self.storage, self.study_name)
+        with (
+            only_search(storage),
+            open_executor(self.executor, layout) as executor,
+        ):
             with limited_threads(1):  # its products of few columns are faster so
                 profile = profile_table(table)
             recommendation = recommend(profile)

@@ -78,13 +78,20 @@ def refit(
         X, y, weights = fit_before_model(rest, X, y, weight)
         left = max(0.0, (seconds or 0.0) - (time.perf_counter() - started))
         is_complete = fit(pipeline[-1], X, y, left, **weights)
-        family: Family = problem.catalogue.get("family", strategy.family.name)
-        if n_threads > 1 and family.parameter_names.get("n_jobs") == "n_jobs":
-            # To start threads for a few rows takes longer than to score them.
-            pipeline[-1].set_params(n_jobs=1)
-        few = take(problem.table.X, training.rows[:_CHECKED_ROWS])
-        predict_codes(pipeline, few, problem.table.n_classes)  # raises if it cannot
+        _check_that_it_predicts(pipeline, problem, training)
+    family: Family = problem.catalogue.get("family", strategy.family.name)
+    if n_threads > 1 and family.parameter_names.get("n_jobs") == "n_jobs":
+        # To start threads for a few rows takes longer than to score them.
+        pipeline[-1].set_params(n_jobs=1)
     return pipeline, is_complete
+
+
+def _check_that_it_predicts(
+    pipeline: Pipeline, problem: Problem, training: TrainingRows
+) -> None:
+    """Raise what a fitted pipeline raises if it predicts a few of its rows."""
+    rows = training.rows[:_CHECKED_ROWS]
+    predict_codes(pipeline, take(problem.table.X, rows), problem.table.n_classes)
 
 
 def _encoded_once(
