@@ -8,6 +8,7 @@ codes) is part of ``encoding`` and fitted inside a fold.
 
 from __future__ import annotations
 
+import contextlib
 import numbers
 import re
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from sklearn.utils import check_array
 from autoimb.exceptions import BadInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 Kind = Literal[
@@ -117,13 +120,11 @@ class Schema:
         if not self.is_frame:
             return _float_matrix(rows)
         frame = pd.DataFrame(rows, copy=False)
-        return pd.DataFrame(
-            {
-                str(column.name): _READERS[column.kind](frame.iloc[:, i])
-                for i, column in enumerate(self.columns)
-            },
-            copy=False,
-        )
+        read = {}
+        for i, column in enumerate(self.columns):
+            with _unreadable_named(column.name):
+                read[str(column.name)] = _READERS[column.kind](frame.iloc[:, i])
+        return pd.DataFrame(read, copy=False)
 
 
 def take(X: CanonicalRows, rows: NDArray[Any]) -> CanonicalRows:
@@ -142,8 +143,9 @@ def infer_schema(rows: Any) -> Schema:
         frame = frame.infer_objects() if isinstance(rows, np.ndarray) else frame
         columns = []
         for i in range(frame.shape[1]):
-            kind = _column_kind(frame.iloc[:, i])
-            values = _READERS[kind](frame.iloc[:, i])
+            with _unreadable_named(str(frame.columns[i])):
+                kind = _column_kind(frame.iloc[:, i])
+                values = _READERS[kind](frame.iloc[:, i])
             columns.append(_column(str(frame.columns[i]), kind, values))
         is_frame = not all(map(pd.api.types.is_numeric_dtype, frame.dtypes)) or any(
             c.kind in {"datetime", "time of day", "categorical", "high-cardinality"}
@@ -223,6 +225,22 @@ def _check_frame(frame: pd.DataFrame) -> pd.DataFrame:
             "rename them so that each is unique as text."
         )
     return frame
+
+
+@contextlib.contextmanager
+def _unreadable_named(name: str) -> Iterator[None]:
+    """Name the column whose values pandas cannot read.
+
+    They are bytes that are no UTF-8, halves of characters, and decimals that signal.
+    """
+    try:
+        yield
+    except (UnicodeError, ArithmeticError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise BadInputError(
+            f"column {name!r} holds values that cannot be read ({reason}): turn them "
+            "into numbers or text first."
+        ) from error
 
 
 def _float_matrix(rows: Any) -> NDArray[np.float64]:
@@ -305,7 +323,7 @@ def _read_number(series: pd.Series[Any]) -> NDArray[np.float64]:
         if series.dtype == object or pd.api.types.is_string_dtype(series.dtype):
             series = pd.to_numeric(series)
         values = series.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise BadInputError(
             f"column {series.name!r} was numeric when fitted, now it is not: {error}"
         ) from error
