@@ -163,15 +163,17 @@ default="auto"
         Worker processes. None is every CPU that this process may use, 1 runs in this
         process, -1 is every CPU.
     executor : concurrent.futures.Executor or None, default=None
-        Where to run the fits instead, for example ``dask_client.get_executor()``. A
-        clone shares it, and a pickle leaves it out.
+        Where to run the fits instead, for example ``dask_client.get_executor()``. If it
+        breaks, `n_jobs` worker processes take its place; if it is closed, the search
+        ends with what is complete. A clone shares it, and a pickle leaves it out.
     storage : str, BaseStorage or None, default=None
         Where the search is kept, as an Optuna storage or its URL such as
         ``"sqlite:///search.db"``. Each finished trial is written as it ends, its
         out-of-fold scores into a folder beside the database (``search.db.oof``; for a
         database server ``autoimb.oof`` in the working directory). A later `fit` on the
         same data goes on from there: what is known is not fitted again, `n_trials`
-        counts it, and `time_budget` starts anew.
+        counts it, and `time_budget` starts anew. One `fit` at a time may search a
+        study.
     study_name : str or None, default=None
         Name of the search in the storage; None is ``"autoimb"``.
     random_state : int, RandomState or None, default=None

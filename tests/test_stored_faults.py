@@ -90,6 +90,27 @@ def test_a_database_that_was_cut_is_one_line(url, tmp_path):
         fit(url)
 
 
+def test_a_database_that_fails_in_mid_search_is_named_and_nothing_is_lost(
+    url, tmp_path
+):
+    """It goes away: what was complete by then is not fitted again."""
+    path = tmp_path / "search.db"
+
+    def lose():
+        path.rename(tmp_path / "away.db")
+        path.mkdir()
+
+    with pytest.raises(BadInputError, match=r"search\.db' cannot be read or written"):
+        fit(url, executor=Inner(lose))
+    path.rmdir()
+    (tmp_path / "away.db").rename(path)
+    resumed, whole = Inner(int), Inner(int)
+    model = fit(url, executor=resumed)
+    assert model.leaderboard_["status"].eq("complete").all()
+    fit(None, executor=whole)
+    assert resumed.n <= whole.n - 3
+
+
 # --- files beside it
 
 

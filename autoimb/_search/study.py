@@ -28,6 +28,7 @@ from autoimb.exceptions import AutoImbError, BadInputError, StorageMismatchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     import optuna
     from optuna.trial import FrozenTrial
@@ -210,6 +211,8 @@ class StudyRecords:
     """Parameters to propose next."""
     unfinished: deque[FrozenTrial] = field(default_factory=deque)
     """Trials that an earlier search proposed and did not finish."""
+    errors_named: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+    """A block in which an error of the database names it."""
 
     @classmethod
     @quiet_optuna()
@@ -251,6 +254,7 @@ class StudyRecords:
             trial_files,
             [r for r in saved.values() if r.status not in WORTH_ANOTHER_TRY],
             unfinished=deque(_tell_saved(study, saved)),
+            errors_named=storage.errors_named,
         )
 
     def enqueue(self, first: Sequence[Mapping[str, Any]], n_startup: int) -> None:
@@ -295,7 +299,8 @@ class StudyRecords:
         """Write a finished trial, and report it to Optuna for the next proposals."""
         if self.trial_files is not None:
             self.trial_files.write(record)
-        _tell(self.study, trial, record)
+        with self.errors_named():
+            _tell(self.study, trial, record)
 
     def forget_scores(self, record: TrialRecord) -> None:
         """Delete out-of-fold scores that no later step needs."""

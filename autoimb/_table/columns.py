@@ -119,10 +119,11 @@ class Schema:
             return rows
         if not self.is_frame:
             return _float_matrix(rows)
-        frame = pd.DataFrame(rows, copy=False)
+        with _unreadable_named("X"):
+            frame = pd.DataFrame(rows, copy=False)
         read = {}
         for i, column in enumerate(self.columns):
-            with _unreadable_named(column.name):
+            with _unreadable_named(f"column {column.name!r}"):
                 read[str(column.name)] = _READERS[column.kind](frame.iloc[:, i])
         return pd.DataFrame(read, copy=False)
 
@@ -139,11 +140,12 @@ def infer_schema(rows: Any) -> Schema:
         matrix = _float_matrix(rows)
         columns = [_column(str(i), "numeric", v) for i, v in enumerate(matrix.T)]
     else:
-        frame = pd.DataFrame(rows, copy=False)
-        frame = frame.infer_objects() if isinstance(rows, np.ndarray) else frame
+        with _unreadable_named("X"):
+            frame = pd.DataFrame(rows, copy=False)
+            frame = frame.infer_objects() if isinstance(rows, np.ndarray) else frame
         columns = []
         for i in range(frame.shape[1]):
-            with _unreadable_named(str(frame.columns[i])):
+            with _unreadable_named(f"column {frame.columns[i]!r}"):
                 kind = _column_kind(frame.iloc[:, i])
                 values = _READERS[kind](frame.iloc[:, i])
             columns.append(_column(str(frame.columns[i]), kind, values))
@@ -183,7 +185,13 @@ def as_rows(X: Any) -> Any:
     native = nw.from_native(X, eager_only=True, pass_through=True)
     if isinstance(native, nw.DataFrame):
         return _check_frame(_pandas_frame(native))
-    array = np.asarray(X)
+    try:
+        array = np.asarray(X)
+    except ValueError as error:  # rows of several lengths, or cells that hold lists
+        raise BadInputError(
+            f"X is no table of numbers and texts ({error}): give all rows as many "
+            "cells, with one value in each."
+        ) from error
     if array.dtype.kind in "US" and not isinstance(X, np.ndarray):
         array = np.asarray(X, dtype=object)  # mixed types stay Python objects
     if array.dtype.kind == "c":
@@ -228,8 +236,8 @@ def _check_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 @contextlib.contextmanager
-def _unreadable_named(name: str) -> Iterator[None]:
-    """Name the column whose values pandas cannot read.
+def _unreadable_named(subject: str) -> Iterator[None]:
+    """Name the column, or X, whose values pandas cannot read.
 
     They are bytes that are no UTF-8, halves of characters, and decimals that signal.
     """
@@ -238,7 +246,7 @@ def _unreadable_named(name: str) -> Iterator[None]:
     except (UnicodeError, ArithmeticError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise BadInputError(
-            f"column {name!r} holds values that cannot be read ({reason}): turn them "
+            f"{subject} holds values that cannot be read ({reason}): turn them "
             "into numbers or text first."
         ) from error
 
