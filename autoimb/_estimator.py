@@ -906,7 +906,10 @@ default="auto"
     def _open_study(self, problem: Problem, space: SearchSpace) -> StudyRecords:
         """Return the stored study of this search if there is one, or a new study."""
         storage = resolve_storage(self.storage, self.study_name)
-        return StudyRecords.open(storage, fingerprint_of(problem, space), problem.seed)
+        known = fingerprint_of(problem, space)
+        study_records = StudyRecords.open(storage, known, problem.seed)
+        study_records.check_scores(problem)
+        return study_records
 
     def _search(
         self,

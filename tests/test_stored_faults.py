@@ -119,6 +119,16 @@ def of_another_trial(path):
     path.write_text(json.dumps({**saved, "number": 7}))
 
 
+def of_other_rows(path):
+    arrays = dict(np.load(path))
+    np.savez(path, **{fold: scores[:-1] for fold, scores in arrays.items()})
+
+
+def not_finite(path):
+    arrays = dict(np.load(path))
+    np.savez(path, **{fold: scores * np.nan for fold, scores in arrays.items()})
+
+
 def cut(path):
     path.write_bytes(path.read_bytes()[:-20])
 
@@ -126,6 +136,8 @@ def cut(path):
 DAMAGES = {
     "junk scores": ("npz", lambda path: path.write_bytes(b"\x00junk" * 50)),
     "cut scores": ("npz", cut),
+    "scores of other rows": ("npz", of_other_rows),
+    "scores that are none": ("npz", not_finite),
     "a pickle": ("npz", lambda path: path.write_bytes(b"\x80\x04N.")),
     "cut record": ("json", cut),
     "no text": ("json", lambda path: path.write_bytes(b"\xff\xfe\x00")),

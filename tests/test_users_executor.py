@@ -227,8 +227,15 @@ def test_a_candidate_that_cannot_be_sent_fails_alone():
 # --- broken in the middle
 
 
-def test_tasks_of_a_broken_executor_run_again_and_one_alone_is_to_blame():
-    watched = WatchedExecutor(Fake(2, Broken), partial(WorkerPool, 2))
+class BrokenInSilence(Broken):
+    @staticmethod
+    def end(future):
+        """Never end it."""
+
+
+@pytest.mark.parametrize("how", [Broken, BrokenInSilence])
+def test_tasks_of_a_broken_executor_run_again_and_one_alone_is_to_blame(how):
+    watched = WatchedExecutor(Fake(2, how), partial(WorkerPool, 2))
     try:
         good = [watched.submit(divmod, n, 2) for n in range(3)]
         bad = watched.submit(lambda: os.kill(os.getpid(), 9))
@@ -246,8 +253,9 @@ class KilledWorker(Exception):
     """Dask's error of a task whose worker died several times."""
 
 
-@pytest.mark.parametrize(("n_deaths", "status"), [(1, None), (2, "killed")])
-def test_a_task_that_lost_its_worker_is_tried_twice(n_deaths, status):
+@pytest.mark.parametrize("error", [KilledWorker("worker-1"), CancelledError("gone")])
+@pytest.mark.parametrize("n_deaths", [1, 2])
+def test_a_task_that_was_lost_is_tried_twice(n_deaths, error):
     class Dask(ThreadPoolExecutor):
         n = 0
 
@@ -256,17 +264,19 @@ def test_a_task_that_lost_its_worker_is_tried_twice(n_deaths, status):
                 self.n += 1
                 if self.n <= n_deaths:
                     future = Future()
-                    future.set_exception(KilledWorker("worker-1"))
+                    future.set_exception(error)
                     return future
             return super().submit(fn, *args, **kwargs)
 
     with Dask(1) as executor:
         watched = WatchedExecutor(executor, partial(WorkerPool, 1))
         task = watched.submit(divmod, 7, 2)
-        if status is None:
+        if n_deaths == 1:
             assert task.result(30) == (3, 1)
         else:
-            assert describe_failure(task.exception(30)).status == status
+            is_killed = isinstance(error, KilledWorker)
+            status = describe_failure(task.exception(30)).status
+            assert status == ("killed" if is_killed else "failed")
         assert watched.submit(divmod, 9, 2).result(30) == (4, 1)
         watched.close()
 
@@ -289,7 +299,7 @@ if __name__ == "__main__":
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model = AutoImbalance(
-            families=[family_of(Kills(), "kills"), DIAL], n_trials=5, cv=2, n_jobs=2,
+            families=[family_of(Kills(), "kills"), DIAL], n_trials=4, cv=2, n_jobs=2,
             random_state=0, executor=pool,
         ).fit(*numeric(120, 30))
     table = model.leaderboard_
@@ -315,7 +325,9 @@ def test_a_candidate_that_kills_its_worker_is_alone_to_blame(kind, tmp_path):
         env={**os.environ, "TMPDIR": str(temporary)},
     )
     out, err = process.communicate(timeout=170)
-    assert out.splitlines() == ["['killed'] {'complete'}", "['the executor brok']"], err
+    assert out.splitlines() == ["['killed'] {'complete'}", "['the executor broke']"], (
+        err
+    )
     assert not list(temporary.glob("autoimb-*"))
     left = [p for p in psutil.process_iter(["environ"]) if is_in(p, temporary)]
     psutil.wait_procs(left, timeout=30)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _CHECK_S = 2.0
 """Seconds without a result after which the executor is asked to take a task."""
+_LOST = ("Cancelled", "KilledWorker")
+"""Parts of the names of errors of tasks that an executor gave up: Dask has its own."""
 _MAX_TRIES = 2
 """Times that a task may lose its worker before it is to blame for it."""
 
@@ -85,9 +87,12 @@ class WatchedExecutor(LimitedExecutor):
         self._workers: WorkerPool | None = None
         self._lock = threading.RLock()
         self._under_way: set[_Task] = set()
+        self._lost_tasks: list[tuple[_Task, BaseException]] = []
+        """Tasks of the user's executor that it cancelled, or that lost their worker."""
         self._has_news = False
         self._probe: Future[Any] | None = None
-        self._end = threading.Event()
+        self._has_ended = False
+        self._wake = threading.Event()
         self.closed = ""
         """Why the executor takes no further tasks; empty if it does."""
         self.broken = ""
@@ -124,7 +129,8 @@ class WatchedExecutor(LimitedExecutor):
 
     def close(self) -> None:
         """End the workers that took its place, at once; the executor stays open."""
-        self._end.set()
+        self._has_ended = True
+        self._wake.set()
         with self._lock:
             if self._workers is not None:
                 self._workers.shutdown(cancel_futures=True)
@@ -152,6 +158,8 @@ class WatchedExecutor(LimitedExecutor):
     def _ended(self, task: _Task, inner: Future[Any]) -> None:
         """Hand on the result of a task, or do what the loss of it asks for."""
         self._has_news = True
+        if inner is not task.inner:  # it was submitted again since
+            return
         if inner.cancelled() and task.is_given_up:
             with self._lock:
                 self._under_way.discard(task)
@@ -166,28 +174,45 @@ class WatchedExecutor(LimitedExecutor):
         self, task: _Task, error: BaseException, *, is_refused: bool = False
     ) -> None:
         """Submit a task again if it is not to blame, else hand on its error."""
-        is_of_users = task.can_be_cancelled
+        is_of_users = task.can_be_cancelled and not self._has_ended
         if is_of_users and isinstance(error, BrokenExecutor):
             self._replace(error)
-            self._start(task)
-            return
-        is_cancelled = "Cancelled" in type(error).__name__  # Dask has one of its own
-        if is_of_users and (is_cancelled or (is_refused and self._refusal())):
+            if task.can_be_cancelled:  # it came after the others
+                self._start(task)
+        elif is_of_users and is_refused and self._refusal():
             self._give_up(error)
+        elif is_of_users and any(word in type(error).__name__ for word in _LOST):
+            # Not here: an executor that cancels tasks may hold its lock.
+            with self._lock:
+                self._lost_tasks.append((task, error))
+            self._wake.set()
+        else:
+            self._settle(task, error)
+
+    def _submit_lost(self) -> None:
+        """Submit tasks again that the executor lost, if it still takes any."""
+        with self._lock:
+            lost, self._lost_tasks = self._lost_tasks, []
+        if lost and self._refusal():
+            self._give_up(lost[0][1])
             return
-        task.n_tries += 1
-        is_killed = type(error).__name__ == "KilledWorker"  # of Dask
-        if is_killed and task.n_tries < _MAX_TRIES:
-            self._start(task)
-            return
-        self._settle(task, error)
+        for task, error in lost:
+            task.n_tries += 1
+            if task.n_tries < _MAX_TRIES:
+                self._start(task)
+            else:
+                self._settle(task, error)
 
     def _replace(self, error: BaseException) -> None:
-        """Let worker processes of our own take all further tasks."""
+        """Let worker processes of our own take all tasks, those under way as well."""
         with self._lock:
-            if self._workers is None and not self._end.is_set():
-                self.broken = _named(error)
-                self._workers = self._start_workers()
+            if self._workers is not None or self._has_ended:
+                return
+            self.broken = _named(error)
+            self._workers = self._start_workers()
+            under_way = list(self._under_way)
+        for task in under_way:
+            self._start(task)
 
     def _give_up(self, error: BaseException) -> None:
         """Take no further tasks, and end all that are under way without a result."""
@@ -211,7 +236,14 @@ class WatchedExecutor(LimitedExecutor):
 
     def _watch(self) -> None:
         """Ask the executor to take a task whenever no result came for a while."""
-        while not self._end.wait(_CHECK_S):
+        while True:
+            is_woken = self._wake.wait(_CHECK_S)
+            self._wake.clear()
+            if self._has_ended:
+                return
+            self._submit_lost()
+            if is_woken:
+                continue
             with self._lock:
                 is_silent = bool(self._under_way) and not self._has_news
                 is_silent &= self._workers is None and not self.closed
@@ -219,8 +251,8 @@ class WatchedExecutor(LimitedExecutor):
             if is_silent and (self._probe is None or self._probe.done()):
                 try:
                     self._probe = self._executor.submit(int)
-                except BrokenExecutor:
-                    continue  # its tasks have been told
+                except BrokenExecutor as error:
+                    self._replace(error)
                 except Exception as error:  # noqa: BLE001  any executor's own
                     self._give_up(error)
 

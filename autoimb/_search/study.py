@@ -22,7 +22,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from autoimb._execution.process_settings import OPTUNA_VERBOSITY, quiet_warnings
-from autoimb._search.trial_files import TrialFiles
+from autoimb._search.trial_files import TrialFiles, damaged_file
 from autoimb._search.trials import WORTH_ANOTHER_TRY
 from autoimb.exceptions import AutoImbError, BadInputError, StorageMismatchError
 
@@ -256,6 +256,25 @@ class StudyRecords:
             unfinished=deque(_tell_saved(study, saved)),
             errors_named=storage.errors_named,
         )
+
+    def check_scores(self, problem: Problem) -> None:
+        """Raise `StorageMismatchError` unless the stored scores are of these folds.
+
+        The fingerprint does not see a file that was put in place of another one.
+        """
+        if self.trial_files is None:
+            return
+        shapes = [(len(f.val_idx), problem.table.n_classes) for f in problem.folds]
+        for record in self.records:
+            for result in record.results:
+                known = shapes[result.number : result.number + 1]
+                if [result.scores.shape] != known or not np.isfinite(
+                    result.scores
+                ).all():
+                    raise damaged_file(
+                        self.trial_files.path(record.number, "npz"),
+                        f"its scores of fold {result.number} are of other rows",
+                    )
 
     def enqueue(self, first: Sequence[Mapping[str, Any]], n_startup: int) -> None:
         """Set the parameters of the next trials, and how many come before Optuna's.

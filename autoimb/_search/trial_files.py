@@ -46,14 +46,14 @@ class TrialFiles:
         self.folder.mkdir(parents=True, exist_ok=True)
         arrays = {str(result.number): result.scores for result in record.results}
         if arrays:
-            with replacing(self._path(record.number, "npz")) as file:
+            with replacing(self.path(record.number, "npz")) as file:
                 np.savez(file, allow_pickle=False, **arrays)
-        with replacing(self._path(record.number, "json")) as file:
+        with replacing(self.path(record.number, "json")) as file:
             file.write(json.dumps(record, default=_as_json).encode())
 
     def forget_scores(self, number: int) -> None:
         """Delete the scores of a trial that no later step needs."""
-        self._path(number, "npz").unlink(missing_ok=True)
+        self.path(number, "npz").unlink(missing_ok=True)
 
     def read(self) -> dict[int, TrialRecord]:
         """Return the records of all trials by number, in order.
@@ -68,7 +68,8 @@ class TrialFiles:
         records = [_read(self.folder / name) for name in paths]
         return {r.number: r for r in sorted(records, key=lambda r: r.number)}
 
-    def _path(self, number: int, suffix: str) -> Path:
+    def path(self, number: int, suffix: str) -> Path:
+        """Return the file of a trial's record (json) or scores (npz)."""
         return self.folder / f"trial-{number:05d}.{suffix}"
 
 
@@ -92,10 +93,15 @@ def _names_damage(path: Path) -> Iterator[None]:
         yield
     except Exception as error:  # a damaged file may raise any
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise StorageMismatchError(
-            f"the file '{path}' of the stored search is damaged, or is of something "
-            f"else ({reason}): put back a copy of it, or choose another study_name."
-        ) from error
+        raise damaged_file(path, reason) from error
+
+
+def damaged_file(path: Path, reason: str) -> StorageMismatchError:
+    """Return the error for a file that does not hold what it should."""
+    return StorageMismatchError(
+        f"the file '{path}' of the stored search is damaged, or is of something else "
+        f"({reason}): put back a copy of it, or choose another study_name."
+    )
 
 
 def _scores(path: Path) -> dict[str, NDArray[np.float64]]:

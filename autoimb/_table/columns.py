@@ -324,10 +324,10 @@ def _value_kind(observed: pd.Series[Any]) -> Kind:
 
 def _read_number(series: pd.Series[Any]) -> NDArray[np.float64]:
     """Return numbers, booleans or durations (as seconds) as floats, NaN for gaps."""
-    series = series.infer_objects()
-    if series.dtype.kind == "m":
-        return np.asarray(series.dt.total_seconds(), dtype=np.float64)
     try:
+        series = series.infer_objects()
+        if series.dtype.kind == "m":
+            return np.asarray(series.dt.total_seconds(), dtype=np.float64)
         if series.dtype == object or pd.api.types.is_string_dtype(series.dtype):
             series = pd.to_numeric(series)
         values = series.to_numpy(dtype=np.float64, na_value=np.nan)
