@@ -135,6 +135,25 @@ class TestWatchedThreads(ExecutorContract):
         assert not executor.closed
 
 
+def test_no_two_tasks_look_alike():
+    """Dask would take the second for the first, and its question for an old answer."""
+    seen = []
+
+    class Seeing(ThreadPoolExecutor):
+        def submit(self, fn, /, *args, **kwargs):
+            seen.append((fn, *args[-1:]))
+            return super().submit(fn, *args, **kwargs)
+
+    with Seeing(1) as threads:
+        for _ in range(2):
+            watched = WatchedExecutor(threads, partial(WorkerPool, 1))
+            assert [watched.submit(divmod, 7, 2).result(30) for _ in "ab"] == 2 * [
+                (3, 1)
+            ]
+            watched.close()
+    assert len(seen) == len(set(seen)) == 6
+
+
 # --- refused at once
 
 
@@ -213,7 +232,7 @@ def test_threads_that_are_shut_down_are_the_same():
 def test_a_candidate_that_cannot_be_sent_fails_alone():
     class Picky(ThreadPoolExecutor):
         def submit(self, fn, /, *args, **kwargs):
-            if fn is not int and fn.args[0].family.name != "dial":
+            if fn is not int and args[0].args[0].family.name != "dial":
                 raise TypeError("cannot pickle this model")
             return super().submit(fn, *args, **kwargs)
 

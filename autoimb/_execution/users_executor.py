@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -146,7 +147,7 @@ class WatchedExecutor(LimitedExecutor):
             self._under_way.add(task)
         try:
             if workers is None:
-                inner = self._executor.submit(task.call)
+                inner = self._executor.submit(_run, task.call, time.monotonic_ns())
             else:
                 inner = workers.submit_within(task.time_limit_s, task.call)
         except Exception as error:  # noqa: BLE001  a future holds every error
@@ -250,7 +251,7 @@ class WatchedExecutor(LimitedExecutor):
             self._has_news = False
             if is_silent and (self._probe is None or self._probe.done()):
                 try:
-                    self._probe = self._executor.submit(int)
+                    self._probe = self._executor.submit(int, time.monotonic_ns())
                 except BrokenExecutor as error:
                     self._replace(error)
                 except Exception as error:  # noqa: BLE001  any executor's own
@@ -259,10 +260,19 @@ class WatchedExecutor(LimitedExecutor):
     def _refusal(self) -> str:
         """Return why the executor takes no tasks; empty if it does."""
         try:
-            self._probe = self._executor.submit(int)
+            self._probe = self._executor.submit(int, time.monotonic_ns())
         except Exception as error:  # noqa: BLE001  any executor's own
             return _named(error)
         return ""
+
+
+def _run(call: Callable[[], Any], _moment: int) -> Any:
+    """Return what a call returns.
+
+    Dask takes a second task with the same arguments for the first one, and would hand
+    on the loss of that. So each has the moment of its submission as an argument.
+    """
+    return call()
 
 
 def _named(error: BaseException) -> str:
