@@ -72,14 +72,17 @@ ADDRESSES = {
 
 
 @pytest.mark.parametrize(("make", "message"), ADDRESSES.values(), ids=ADDRESSES)
-def test_a_wrong_address_is_one_line_that_names_it(make, message, tmp_path):
+def test_a_wrong_address_is_one_line_that_names_it(
+    make, message, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(BadInputError, match=message) as caught:
         fit(make(tmp_path))
     text = str(caught.value)
     assert text.startswith("storage=")
     assert "\n" not in text
     assert "secret" not in text
-    assert not (tmp_path / "none").exists()
+    assert {path.name for path in tmp_path.iterdir()} <= {"text.db"}
 
 
 def test_a_database_that_was_cut_is_one_line(url, tmp_path):

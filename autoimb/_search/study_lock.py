@@ -53,6 +53,7 @@ def only_search(storage: Storage | None) -> Iterator[None]:
     if storage is None:
         yield
         return
+    storage.seed()  # raises before a lock is left beside what is no database
     path = None if fcntl is None else storage.lock_file
     holding = _marked(storage) if path is None else _locked(path, storage)
     with holding:
