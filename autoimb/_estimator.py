@@ -22,7 +22,6 @@ from autoimb._evaluate.kept_models import ModelFolder
 from autoimb._evaluate.problem import Problem
 from autoimb._evaluate.scoring import Scoring
 from autoimb._execution.deadline import Deadline, resolve_time_budget
-from autoimb._execution.executors import open_executor
 from autoimb._execution.process_settings import limited_threads
 from autoimb._execution.resources import (
     SHORT_BUDGET_S,
@@ -34,6 +33,7 @@ from autoimb._execution.resources import (
     resolve_n_jobs,
 )
 from autoimb._execution.shared_data import private_folder, share
+from autoimb._execution.users_executor import open_executor
 from autoimb._export import fit_code, prediction_script
 from autoimb._fit.decision import check_threshold
 from autoimb._fit.final_fit import check_final_fit
@@ -56,6 +56,7 @@ from autoimb._search.study import (
     resolve_storage,
     without_password,
 )
+from autoimb._search.study_lock import only_search
 from autoimb._select.ensemble import resolve_ensemble_size
 from autoimb._select.fallback import select_or_fall_back
 from autoimb._select.time_reserve import LastSteps, TimeReserve, affordable_size
@@ -168,15 +169,17 @@ default="auto"
         Worker processes. None is every CPU that this process may use, 1 runs in this
         process, -1 is every CPU.
     executor : concurrent.futures.Executor or None, default=None
-        Where to run the fits instead, for example ``dask_client.get_executor()``. A
-        clone shares it, and a pickle leaves it out.
+        Where to run the fits instead, for example ``dask_client.get_executor()``. If it
+        breaks, `n_jobs` worker processes take its place; if it is closed, the search
+        ends with what is complete. A clone shares it, and a pickle leaves it out.
     storage : str, BaseStorage or None, default=None
         Where the search is kept, as an Optuna storage or its URL such as
         ``"sqlite:///search.db"``. Each finished trial is written as it ends, its
         out-of-fold scores into a folder beside the database (``search.db.oof``; for a
         database server ``autoimb.oof`` in the working directory). A later `fit` on the
         same data goes on from there: what is known is not fitted again, `n_trials`
-        counts it, and `time_budget` starts anew.
+        counts it, and `time_budget` starts anew. One `fit` at a time may search a
+        study.
     study_name : str or None, default=None
         Name of the search in the storage; None is ``"autoimb"``.
     random_state : int, RandomState or None, default=None
@@ -353,8 +356,10 @@ default="auto"
         NoCandidateError
             If every candidate failed.
         StorageMismatchError
-            If `storage` holds a search of this name on other data, or by another
-            version.
+            If `storage` holds a search of this name on other data or by another
+            version, or if a file of it is damaged.
+        StudyInUseError
+            If another `fit`, in any process, is searching the same study.
 
         Examples
         --------
@@ -387,7 +392,11 @@ default="auto"
         threshold = check_threshold(self.threshold, table)
         refits = check_final_fit(self.final_fit) is not False
         layout = self._layout(table, deadline)
-        with open_executor(self.executor, layout) as executor:
+        storage = resolve_storage(self.storage, self.study_name)
+        with (
+            only_search(storage),
+            open_executor(self.executor, layout) as executor,
+        ):
             with limited_threads(1):  # its products of few columns are faster so
                 profile = profile_table(table)
             recommendation = recommend(profile)
@@ -681,15 +690,17 @@ default="auto"
         """
         proba = self.predict_proba(X)
         codes = codes_of(check_labels(y), self.classes_)
-        weights = np.ones(len(codes)) if sample_weight is None else sample_weight
-        scores = resolve_metric(self.metric, len(self.classes_)).score_many(
-            codes,
-            proba,
-            np.asarray(weights, dtype=np.float64)[np.newaxis],
-            pos=self._pos,
-            y_pred=self._model.threshold.apply(proba),
-        )
-        return float(scores[0])
+        weight = np.ones(len(codes)) if sample_weight is None else sample_weight
+        weight = np.asarray(weight, dtype=np.float64)
+        metric = resolve_metric(self.metric, len(self.classes_))
+        y_pred = self._model.threshold.apply(proba)
+        score = metric.score_many(
+            codes, proba, weight[np.newaxis], pos=self._pos, y_pred=y_pred
+        )[0]
+        if score == -inf and isinstance(metric, ScorerMetric):
+            why = metric.failure(codes, proba, weight, pos=self._pos, y_pred=y_pred)
+            raise BadInputError(f"{why}.")
+        return float(score)
 
     def set_threshold(self, threshold: Any) -> AutoImbalance:
         """Choose another threshold on the out-of-fold scores, without a refit.
@@ -1022,7 +1033,10 @@ default="auto"
     def _open_study(self, problem: Problem, space: SearchSpace) -> StudyRecords:
         """Return the stored study of this search if there is one, or a new study."""
         storage = resolve_storage(self.storage, self.study_name)
-        return StudyRecords.open(storage, fingerprint_of(problem, space), problem.seed)
+        known = fingerprint_of(problem, space)
+        study_records = StudyRecords.open(storage, known, problem.seed)
+        study_records.check_scores(problem)
+        return study_records
 
     def _search(
         self,

@@ -12,9 +12,11 @@ __all__ = [
     "BadInputError",
     "BudgetError",
     "BudgetTooSmallWarning",
+    "ExecutorWarning",
     "NoCandidateError",
     "RefitFailedWarning",
     "StorageMismatchError",
+    "StudyInUseError",
     "UnreachableConstraintWarning",
     "VersionWarning",
     "unknown_name_error",
@@ -45,6 +47,10 @@ class StorageMismatchError(AutoImbError, ValueError):
     """A stored search or model belongs to other data or another version."""
 
 
+class StudyInUseError(AutoImbError, RuntimeError):
+    """Another search is writing to the stored study."""
+
+
 class AutoImbWarning(UserWarning):
     """Base class of every warning that autoimb issues."""
 
@@ -55,6 +61,10 @@ class AccuracyWarning(AutoImbWarning):
 
 class BudgetTooSmallWarning(AutoImbWarning):
     """The time budget ended before any candidate was complete."""
+
+
+class ExecutorWarning(AutoImbWarning):
+    """The executor that was given broke, or was closed, before the call returned."""
 
 
 class RefitFailedWarning(AutoImbWarning):

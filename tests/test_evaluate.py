@@ -228,8 +228,8 @@ def test_a_model_of_the_users_own_reads_the_users_own_rows():
         (Faulty(ValueError("boom")), "failed", "ValueError: boom"),
         (Faulty(MemoryError("too big")), "failed", "MemoryError: too big"),
         (Faulty(TimeoutError()), "timeout", "share of the time budget"),
-        (Faulty(answer=np.nan), "failed", "scores are not all finite"),
-        (Faulty(answer=np.inf), "failed", "scores are not all finite"),
+        (Faulty(answer=np.nan), "failed", "Faulty are not all finite"),
+        (Faulty(answer=np.inf), "failed", "Faulty are not all finite"),
     ],
     ids=["raises", "memory", "late", "nan", "inf"],
 )

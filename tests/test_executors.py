@@ -26,11 +26,11 @@ from autoimb._execution.executors import (
     SequentialExecutor,
     WorkerPool,
     describe_failure,
-    open_executor,
     submit_task,
 )
 from autoimb._execution.resources import Layout, resolve_n_jobs
 from autoimb._execution.shared_data import Inline, Mapped, share
+from autoimb._execution.users_executor import open_executor
 from autoimb.exceptions import BadInputError
 
 

@@ -60,6 +60,11 @@ class EvaluationContext:
         count = getattr(executor, "n_workers", getattr(executor, "_max_workers", None))
         return int(count or _ASSUMED_WORKERS)
 
+    @property
+    def closed(self) -> str:
+        """Why the user's executor takes no further tasks; empty if it does."""
+        return getattr(self.executor, "closed", "")
+
     def submit(
         self,
         strategy: Strategy,

@@ -19,7 +19,7 @@ from sklearn import config_context
 from autoimb._evaluate.encoding_cache import EncodedFold, encoded_folds
 from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._evaluate.training_rows import TrainingRows
-from autoimb._execution.executors import describe_failure
+from autoimb._execution.executors import describe_failure, exit_as_error
 from autoimb._execution.process_settings import quiet_warnings
 from autoimb._table.columns import take
 from autoimb._table.weighted_encoding import fit_encoder
@@ -79,7 +79,11 @@ def evaluate(
     started, cpu = time.perf_counter(), time.process_time()
     try:
         # Convergence and constant columns show in the scores.
-        with quiet_warnings(), config_context(transform_output="default"):
+        with (
+            quiet_warnings(),
+            config_context(transform_output="default"),
+            exit_as_error(),
+        ):
             training = TrainingRows.of_fold(strategy, problem, number, row_sample)
             result = _scored(strategy, number, training, problem, seconds, models)
     except Exception as error:  # noqa: BLE001  a candidate's failure is a result

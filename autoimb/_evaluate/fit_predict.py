@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _GRACE_SECONDS, _GRACE_FACTOR = 2.0, 1.25
 _MOST_ROWS = 32
 """For more rows the trees themselves take longer than the checks of each tree."""
+_TOLERANCE = 1e-3
+"""By which probabilities may leave [0, 1] and rows may miss the sum of one: models that
+compute in single precision are off by 1e-6."""
 
 
 def fit_function(
@@ -123,14 +126,15 @@ def predict_codes(
 ) -> NDArray[np.float64]:
     """Return class scores in code order; rows sum to one.
 
-    `transformed` keeps what each step made of these rows, by the step's id, for
-    pipelines that share steps.
+    What a model returns for other rows or classes, or what is no probability, raises
+    `BadInputError`. `transformed` keeps what each step made of these rows, by the
+    step's id, for pipelines that share steps.
     """
-    model, X = pipeline[-1], _model_rows(pipeline, X, transformed)
-    scores = forest_scores(model, X)
+    model, rows = pipeline[-1], _model_rows(pipeline, X, transformed)
+    scores = forest_scores(model, rows)
     if scores is None:
-        scores = _class_scores(model, X)
-    return _by_code(scores, model.classes_, n_classes)
+        scores = _class_scores(model, rows)
+    return _by_code(model, scores, len(X), n_classes)
 
 
 def predict_stages(
@@ -148,7 +152,7 @@ def predict_stages(
         return [predict_codes(pipeline, X, n_classes)]
     model = pipeline[-1]
     scores = resolve(staged_proba)(model, _model_rows(pipeline, X), stages)
-    return [_by_code(of_stage, model.classes_, n_classes) for of_stage in scores]
+    return [_by_code(model, of_stage, len(X), n_classes) for of_stage in scores]
 
 
 def _model_rows(
@@ -166,16 +170,50 @@ def _model_rows(
 
 
 def _by_code(
-    scores: NDArray[np.float64], classes: NDArray[np.intp], n_classes: int
+    model: Any, scores: NDArray[np.float64], n_rows: int, n_classes: int
 ) -> NDArray[np.float64]:
-    """Return scores with a column for every class code; raise unless finite."""
-    if not np.isfinite(scores).all():
-        raise ValueError("the model's scores are not all finite")
-    if scores.shape[1] == n_classes:
+    """Return a model's scores with a column for every class code.
+
+    Raises
+    ------
+    BadInputError
+        If they are no probabilities of its classes for these rows. It is the model that
+        is wrong, and a user's own may be: the reason stands in the leaderboard.
+    """
+    classes = np.asarray(model.classes_)
+    if reason := _fault_of(scores, n_rows, classes, n_classes):
+        raise BadInputError(f"the scores of {type(model).__name__} {reason}.")
+    scores = scores.clip(0.0, 1.0)
+    if np.array_equal(classes, np.arange(n_classes)):
         return scores
-    full = np.zeros((len(scores), n_classes))
+    full = np.zeros((n_rows, n_classes))
     full[:, classes] = scores
     return full
+
+
+def _fault_of(
+    scores: NDArray[np.float64],
+    n_rows: int,
+    classes: NDArray[Any],
+    n_classes: int,
+) -> str:
+    """Return why scores are no probabilities of these classes; empty if they are."""
+    if scores.shape != (n_rows, len(classes)):
+        expected = f"{n_rows} rows of {len(classes)} classes"
+        return f"have the shape {scores.shape}, and there are {expected}"
+    if not set(classes.tolist()) <= set(range(n_classes)):
+        codes = f"it was fitted on 0 to {n_classes - 1}"
+        return f"are of the classes {classes.tolist()}, and {codes}"
+    if not np.isfinite(scores).all():
+        return "are not all finite"
+    low, high = scores.min(initial=0.0), scores.max(initial=1.0)
+    if low < -_TOLERANCE or high > 1 + _TOLERANCE:
+        return f"reach from {low:.3g} to {high:.3g}, and probabilities from 0 to 1"
+    sums = scores.sum(axis=1)
+    if (np.abs(sums - 1) > _TOLERANCE).any():
+        worst = sums[np.abs(sums - 1).argmax()]
+        return f"sum to {worst:.3g} in a row, and probabilities sum to one"
+    return ""
 
 
 def forest_scores(model: Any, X: Any) -> NDArray[np.float64] | None:

@@ -10,6 +10,7 @@ from sklearn import config_context
 from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._evaluate.training_rows import TrainingRows
 from autoimb._execution.deadline import interrupt_after
+from autoimb._execution.executors import exit_as_error
 from autoimb._execution.process_settings import limited_threads, quiet_warnings
 from autoimb._table.columns import take
 from autoimb._table.weighted_encoding import fit_encoder
@@ -25,7 +26,10 @@ from autoimb._evaluate.fit_predict import (
     fit_before_model,
     fit_function,
     grace,
+    predict_codes,
 )
+
+_CHECKED_ROWS = 32  # that a fitted pipeline predicts before it is taken
 
 EncodedRows = dict[Any, tuple[Any, Any]]
 """By view and sample, a fitted encoder and the training rows as it encodes them."""
@@ -45,7 +49,8 @@ def refit(
     One that was scored on samples is fitted on such a sample of all rows: its
     calibration and its threshold hold for no other. A model that can stop by itself
     does so after `seconds` and is then incomplete. Others are interrupted where that is
-    possible, which raises `TimeoutError`. Refits that are given the same `encoded`
+    possible, which raises `TimeoutError`. A pipeline that cannot predict a few of its
+    rows raises what the prediction raised. Refits that are given the same `encoded`
     share their fitted encoders.
     """
     training = TrainingRows.of_table(strategy, problem, row_sample)
@@ -67,16 +72,26 @@ def refit(
         config_context(transform_output="default"),
         limited_threads(n_threads),
         interrupt_after(limit),
+        exit_as_error(),
     ):
         rest, X = _encoded_once(pipeline, strategy, problem, training, encoded)
         X, y, weights = fit_before_model(rest, X, y, weight)
         left = max(0.0, (seconds or 0.0) - (time.perf_counter() - started))
         is_complete = fit(pipeline[-1], X, y, left, **weights)
+        _check_that_it_predicts(pipeline, problem, training)
     family: Family = problem.catalogue.get("family", strategy.family.name)
     if n_threads > 1 and family.parameter_names.get("n_jobs") == "n_jobs":
         # To start threads for a few rows takes longer than to score them.
         pipeline[-1].set_params(n_jobs=1)
     return pipeline, is_complete
+
+
+def _check_that_it_predicts(
+    pipeline: Pipeline, problem: Problem, training: TrainingRows
+) -> None:
+    """Raise what a fitted pipeline raises if it predicts a few of its rows."""
+    rows = training.rows[:_CHECKED_ROWS]
+    predict_codes(pipeline, take(problem.table.X, rows), problem.table.n_classes)
 
 
 def _encoded_once(

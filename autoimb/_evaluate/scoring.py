@@ -76,7 +76,19 @@ class Scoring:
 
         values = self._mean_over_folds(results, counts_of, self._score_cache)
         folds = tuple(sorted(result.number for result in results))
-        return Score(float(values[0]), values[1:], folds)
+        drawn = np.where(np.isfinite(values[1:]), values[1:], np.nan)
+        return Score(float(values[0]), drawn, folds)
+
+    def failure(self, results: Sequence[FoldResult]) -> str:
+        """Return why the mean of some results is no finite number."""
+        if isinstance(self.metric, ScorerMetric):
+            for result in results:
+                rows = self.folds[result.number].val_idx
+                y, weight = self.table.y[rows], self.table.weights[rows]
+                why = self.metric.failure(y, result.scores, weight, pos=self.table.pos)
+                if why:
+                    return why
+        return "the metric is undefined on its scores"
 
     def mean(self, results: Sequence[FoldResult]) -> float:
         """Return the score of a candidate without its bootstrap draws."""

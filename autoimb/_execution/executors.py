@@ -25,19 +25,22 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autoimb._execution.deadline import can_interrupt_now, interrupt_after
-from autoimb._execution.process_settings import kept_settings, limited_threads
+from autoimb._execution.process_settings import limited_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from autoimb._execution.resources import Layout
 
 
 _THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _PARENT_CHECK_S = 1.0  # between two checks in a worker that its parent is alive
 _ALARM: int | None = getattr(signal, "SIGALRM", None)
 """The signal that ends a process which is late; None on Windows."""
+_KILLED = {"ProcessExpired", "KilledWorker"}  # of Pebble, of Dask
 _LEAST_LIMIT_S = 0.1  # the pool must have heard first that the task has begun
+
+
+class ExecutorClosedError(Exception):
+    """The user's executor was closed before a task ended."""
 
 
 class LimitedExecutor(Executor, ABC):
@@ -83,7 +86,11 @@ class SequentialExecutor(LimitedExecutor):
         """Run the task within the time limit and return its finished future."""
         future: Future[Any] = Future()
         try:
-            with limited_threads(self.n_threads), interrupt_after(time_limit_s):
+            with (
+                limited_threads(self.n_threads),
+                interrupt_after(time_limit_s),
+                exit_as_error(),
+            ):
                 result = fn(*args, **kwargs)
         except Exception as error:  # noqa: BLE001  a future holds every error
             future.set_exception(error)
@@ -229,6 +236,18 @@ def submit_task(
         return future
 
 
+@contextlib.contextmanager
+def exit_as_error() -> Iterator[None]:
+    """Turn a `sys.exit` of the user's code in the block into an error of that code.
+
+    In this process it would end the whole fit.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        raise RuntimeError(f"it called sys.exit({error.code!r})") from error
+
+
 class Failure(NamedTuple):
     """Why a task has no result."""
 
@@ -239,32 +258,14 @@ class Failure(NamedTuple):
 
 def describe_failure(error: BaseException) -> Failure:
     """Return why a task has no result, from the error of its future."""
-    is_expired = type(error).__name__ == "ProcessExpired"
+    is_expired = type(error).__name__ in _KILLED
     was_late = is_expired and -getattr(error, "exitcode", 0) == _ALARM
     if was_late or isinstance(error, FutureTimeoutError | TimeoutError):
         return Failure(
             "timeout", "one fold took longer than its share of the time budget"
         )
+    if isinstance(error, ExecutorClosedError):
+        return Failure("timeout", f"the executor took no further tasks ({error})")
     if is_expired or isinstance(error, BrokenExecutor):
         return Failure("killed", "its worker process died (out of memory?)")
     return Failure("failed", f"{type(error).__name__}: {error}")
-
-
-@contextlib.contextmanager
-def open_executor(executor: Executor | None, layout: Layout) -> Iterator[Executor]:
-    """Yield the user's executor, or a new one whose tasks end with the block.
-
-    Settings of this process that tasks in its threads change are put back at the end.
-    """
-    with kept_settings():
-        if executor is not None:
-            yield executor
-            return
-        if layout.in_process:
-            yield SequentialExecutor()
-            return
-        pool = WorkerPool(layout.n_workers, layout.n_threads)
-        try:
-            yield pool
-        finally:
-            pool.shutdown(cancel_futures=True)

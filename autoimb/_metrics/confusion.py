@@ -74,7 +74,7 @@ def divide_or_nan(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
 
 def mean_of_defined(values: FloatArray) -> FloatArray:
     """Return the means (...) of values (m, ...) without NaN; NaN where all are NaN."""
-    is_defined = np.isfinite(values)
+    is_defined = ~np.isnan(values)
     total = np.where(is_defined, values, 0).sum(axis=0)
     return divide_or_nan(total, np.count_nonzero(is_defined, axis=0))
 

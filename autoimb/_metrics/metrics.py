@@ -15,7 +15,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
+from numbers import Real
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -73,6 +74,7 @@ class Metric(ABC):
         """Return a score (B,) for each row of weights (B, n), NaN where undefined.
 
         Label metrics need `y_pred`; scorers take the argmax of `proba` without it.
+        Minus infinity is where a user's scorer fails.
         """
 
     def no_skill(self, class_shares: FloatArray, pos: int | None) -> float:
@@ -216,24 +218,69 @@ class ScorerMetric(Metric):
         pos: int | None,
         y_pred: IntArray | None = None,
     ) -> FloatArray:
-        """Return the scorer's values (B,) for a classifier with these predictions."""
+        """Return the scorer's values (B,) for a classifier with these predictions.
+
+        Minus infinity where it raises an error, or returns what is no finite number: a
+        candidate that it fails on is the worst, and the others can still be compared.
+        """
+        model, y = self._stored(y, proba, pos, y_pred)
+        scores = []
+        for weight in weights.astype(float):
+            value, _ = self._outcome(model, y, weight)
+            scores.append(value)
+        return np.array(scores, dtype=float)
+
+    def failure(
+        self,
+        y: IntArray,
+        proba: FloatArray,
+        weight: FloatArray,
+        *,
+        pos: int | None,
+        y_pred: IntArray | None = None,
+    ) -> str:
+        """Return why the scorer fails for weights (n,); empty if it does not."""
+        model, y = self._stored(y, proba, pos, y_pred)
+        why = self._outcome(model, y, weight.astype(float))[1]
+        return f"the scorer {self.name} {why}" if why else ""
+
+    def _stored(
+        self, y: IntArray, proba: FloatArray, pos: int | None, y_pred: IntArray | None
+    ) -> tuple[_StoredPredictions, IntArray]:
+        """Return a classifier with these predictions, and the labels as scorers see."""
         labels = proba.argmax(axis=1) if y_pred is None else y_pred
         if pos is not None:
             y, labels = (y == pos).astype(int), (labels == pos).astype(int)
             proba = proba[:, [1 - pos, pos]]
-        model = _StoredPredictions(proba, labels)
-        scores = [self._score(model, y, w) for w in weights.astype(float)]
-        return np.array(scores, dtype=float)
+        return _StoredPredictions(proba, labels), y
 
-    def _score(
+    def _outcome(
         self, model: _StoredPredictions, y: IntArray, weight: FloatArray
-    ) -> float:
-        """Return the scorer's value for weights (n,), or for rows repeated as often.
+    ) -> tuple[float, str]:
+        """Return the scorer's value, and why it is minus infinity if the scorer fails.
 
         NaN where the weights leave no row of a class: scorers then fail, or mislead.
         """
         if len(np.unique(y[weight > 0])) < len(np.unique(y)):
-            return np.nan
+            return np.nan, ""
+        try:
+            value = self._called(model, y, weight)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  the user's own code
+            return -np.inf, f"raised {type(error).__name__}: {error}"
+        is_number = isinstance(value, Real | np.number) or (
+            isinstance(value, np.ndarray)
+            and value.shape == ()
+            and value.dtype != object
+        )
+        if not is_number or np.isinf(float(value)):
+            shown = "an array" if isinstance(value, np.ndarray) else repr(value)
+            return -np.inf, f"returned {shown:.100}, and not a finite number"
+        return float(value), ""
+
+    def _called(
+        self, model: _StoredPredictions, y: IntArray, weight: FloatArray
+    ) -> Any:
+        """Return what the scorer says for weights (n,), or for rows repeated so."""
         X = np.arange(len(y))[:, np.newaxis]
         function = getattr(self.scorer, "_score_func", self.scorer)
         if "sample_weight" in inspect.signature(function).parameters:

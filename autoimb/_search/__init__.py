@@ -9,6 +9,7 @@
 ``memory_estimate``  how much memory a candidate will take
 ``trial_files``      finished trials on disk
 ``study``            the search as an Optuna study
+``study_lock``       one search at a time on a stored study
 ``progress``         the live display and scikit-learn's callbacks
 ``search``           the ask-and-tell loop
 ===================  ===================================================================

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 from itertools import product, takewhile
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -285,7 +286,8 @@ class RunningTrial:
             return None
         mine = best_stage(results, racing.scoring, self.stages)
         gap = racing.gap(mine, theirs)
-        if gap is None or not is_clear(gap):
+        # Where a user's scorer fails, the whole candidate does, and says why.
+        if gap is None or gap.value == -inf or not is_clear(gap):
             return None
         where = f"after {self.n_checked} of {len(self.numbers)} folds"
         reason = f"clearly behind trial {best.number} {where}: {gap}"

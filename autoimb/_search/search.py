@@ -149,8 +149,7 @@ class _Search:
         self.space, self.study_records, self.context = space, study_records, context
         self.fit_deadline, self.n_trials, self.memory = fit_deadline, n_trials, memory
         self.seconds_after_search = seconds_after_search
-        self.seconds_after = 0.0
-        """Seconds that the steps after the search need."""
+        self.seconds_after = 0.0  # that the steps after the search need
         self.numbers = tuple(
             number
             for number, fold in enumerate(context.problem.folds)
@@ -177,8 +176,7 @@ class _Search:
         self.by_strategy: dict[Strategy, TrialRecord] = {}
         self.best: TrialRecord | None = None
         finished = [record.finished_at for record in study_records.records]
-        self.earlier_s = max(finished, default=0.0)
-        """Seconds of earlier searches, which count on."""
+        self.earlier_s = max(finished, default=0.0)  # of earlier searches: it counts on
         for record in study_records.records:
             # Finalists of an earlier fit were scored on further repeats.
             self._keep(record.on_folds(self.numbers, context.scoring))
@@ -206,7 +204,7 @@ class _Search:
             has_trials = self.n_trials is None or len(self.records) < self.n_trials
             if not self.queue and has_trials and self._promote(is_last=True):
                 self.queue.append(self._propose())
-            if not self.queue or self.deadline.is_over:
+            if not self.queue or self.deadline.is_over or self.context.closed:
                 return
             for candidate in self.queue:
                 self._collect(candidate)
@@ -221,6 +219,7 @@ class _Search:
 
     def abandon(self, why: str) -> None:
         """End the search; record the trials under way as unfinished."""
+        why = "the executor was closed" if self.context.closed else why
         self.is_over = True
         is_next = True  # a later search must find the trials recorded in their order
         for candidate in self.queue:
@@ -436,7 +435,7 @@ class _Search:
             )
             if isfinite(record.mean):
                 return record
-            verdict = Verdict("failed", "the metric is undefined on its scores")
+            verdict = Verdict("failed", self.context.scoring.failure(record.results))
         if verdict.status != "duplicate":
             return self._ended(candidate, verdict)
         first = self.by_strategy[candidate.proposed]

@@ -13,6 +13,7 @@ import uuid
 from collections import deque
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from importlib.metadata import version
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -21,12 +22,13 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from autoimb._execution.process_settings import OPTUNA_VERBOSITY, quiet_warnings
-from autoimb._search.trial_files import TrialFiles
+from autoimb._search.trial_files import TrialFiles, damaged_file
 from autoimb._search.trials import WORTH_ANOTHER_TRY
-from autoimb.exceptions import BadInputError, StorageMismatchError
+from autoimb.exceptions import AutoImbError, BadInputError, StorageMismatchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     import optuna
     from optuna.trial import FrozenTrial
@@ -79,16 +81,58 @@ class Storage:
         beside = database.with_name(f"{database.name}.oof")
         return beside / quote(self.name, safe="").replace(".", "%2E")
 
+    @property
+    def lock_file(self) -> Path | None:
+        """The file whose lock a search holds; None if the database is no file."""
+        if _database_file(self.backend) is None:
+            return None
+        return self.folder.with_name(f"{self.folder.name}.lock")
+
+    @property
+    def address(self) -> Any:
+        """The backend as messages show it."""
+        return without_password(getattr(self.backend, "url", self.backend))
+
     @quiet_optuna()
     def seed(self) -> int | None:
         """Return the seed of the stored study, None if there is none."""
         import optuna
 
+        with self.errors_named():
+            try:
+                study = optuna.load_study(study_name=self.name, storage=self.backend)
+            except KeyError:
+                return None
+            return study.user_attrs.get(_SEED)
+
+    @contextlib.contextmanager
+    def errors_named(self) -> Iterator[None]:
+        """Turn an error of the database in the block into one line that names it."""
         try:
-            study = optuna.load_study(study_name=self.name, storage=self.backend)
-        except KeyError:
-            return None
-        return study.user_attrs.get(_SEED)
+            yield
+        except AutoImbError:
+            raise
+        except Exception as error:  # any of the database's, its driver's or Optuna's
+            first_line = str(error).partition("\n")[0]
+            reason = f"{type(error).__name__}: {first_line}"
+            raise BadInputError(
+                f"storage={self.address!r} cannot be read or written ({reason}): check "
+                "its address, put back a copy if it is damaged, or pass another one."
+            ) from error
+
+
+@quiet_optuna()
+def opened_study(storage: Storage) -> optuna.Study:
+    """Return the stored study; a new one if there is none of this name."""
+    import optuna
+
+    with storage.errors_named():
+        return optuna.create_study(
+            direction="maximize",
+            load_if_exists=True,
+            storage=storage.backend,
+            study_name=storage.name,
+        )
 
 
 def resolve_storage(storage: Any, study_name: str | None) -> Storage | None:
@@ -100,12 +144,27 @@ def resolve_storage(storage: Any, study_name: str | None) -> Storage | None:
                 "storage='sqlite:///search.db', say."
             )
         return None
-    if isinstance(storage, str) and "://" not in storage:
+    if isinstance(storage, str | PathLike) and "://" not in str(storage):
         raise BadInputError(
             f"{storage=} is not a database URL: 'sqlite:///{storage}' would keep the "
             "search in a file of that name."
         )
-    return Storage(storage, study_name or DEFAULT_NAME)
+    import optuna
+
+    if not isinstance(storage, str | optuna.storages.BaseStorage):
+        raise BadInputError(
+            f"{storage=} must be a database URL, such as 'sqlite:///search.db', an "
+            "Optuna storage, or None."
+        )
+    resolved = Storage(storage, study_name or DEFAULT_NAME)
+    with resolved.errors_named():  # of what is no address
+        file = _database_file(storage)
+    if file is not None and not file.absolute().parent.is_dir():
+        raise BadInputError(
+            f"{storage=} is in the folder '{file.parent}', which does not exist: make "
+            "it first."
+        )
+    return resolved
 
 
 def without_password(storage: Any) -> Any:
@@ -152,6 +211,8 @@ class StudyRecords:
     """Parameters to propose next."""
     unfinished: deque[FrozenTrial] = field(default_factory=deque)
     """Trials that an earlier search proposed and did not finish."""
+    errors_named: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+    """A block in which an error of the database names it."""
 
     @classmethod
     @quiet_optuna()
@@ -167,14 +228,18 @@ class StudyRecords:
         """
         import optuna
 
-        options: dict[str, Any] = {}
-        if storage is not None:
-            options = {"storage": storage.backend, "study_name": storage.name}
-        study = optuna.create_study(
-            direction="maximize", load_if_exists=True, **options
-        )
         if storage is None:
+            study = optuna.create_study(direction="maximize")
             return cls(study, seed, 0, None, [])
+        with storage.errors_named():
+            return cls._stored(storage, fingerprint, seed)
+
+    @classmethod
+    def _stored(
+        cls, storage: Storage, fingerprint: Mapping[str, str], seed: int
+    ) -> StudyRecords:
+        """Return the records of a stored study, which is made if there is none."""
+        study = opened_study(storage)
         parts = {**fingerprint, "random_state": str(seed)}
         _check_same(study, parts, storage)
         trial_files = TrialFiles(_folder_of(study, storage))
@@ -189,7 +254,27 @@ class StudyRecords:
             trial_files,
             [r for r in saved.values() if r.status not in WORTH_ANOTHER_TRY],
             unfinished=deque(_tell_saved(study, saved)),
+            errors_named=storage.errors_named,
         )
+
+    def check_scores(self, problem: Problem) -> None:
+        """Raise `StorageMismatchError` unless the stored scores are of these folds.
+
+        The fingerprint does not see a file that was put in place of another one.
+        """
+        if self.trial_files is None:
+            return
+        shapes = [(len(f.val_idx), problem.table.n_classes) for f in problem.folds]
+        for record in self.records:
+            for result in record.results:
+                known = shapes[result.number : result.number + 1]
+                if [result.scores.shape] != known or not np.isfinite(
+                    result.scores
+                ).all():
+                    raise damaged_file(
+                        self.trial_files.path(record.number, "npz"),
+                        f"its scores of fold {result.number} are of other rows",
+                    )
 
     def enqueue(self, first: Sequence[Mapping[str, Any]], n_startup: int) -> None:
         """Set the parameters of the next trials, and how many come before Optuna's.
@@ -233,7 +318,8 @@ class StudyRecords:
         """Write a finished trial, and report it to Optuna for the next proposals."""
         if self.trial_files is not None:
             self.trial_files.write(record)
-        _tell(self.study, trial, record)
+        with self.errors_named():
+            _tell(self.study, trial, record)
 
     def forget_scores(self, record: TrialRecord) -> None:
         """Delete out-of-fold scores that no later step needs."""
@@ -399,7 +485,7 @@ def _check_same(
         differing = " and ".join(_OTHER.get(part, f"another {part}") for part in other)
         raise StorageMismatchError(
             f"the study {storage.name!r} in "
-            f"{without_password(storage.backend)!r} was made with "
+            f"{storage.address!r} was made with "
             f"{differing}, so its scores do not compare with new ones. Choose another "
             "study_name, or pass what it was made with."
         )

@@ -7,7 +7,9 @@ and then renamed, so that a process that dies leaves no half of one.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +21,15 @@ from autoimb._execution.files import replacing
 from autoimb._metrics.bootstrap import Score
 from autoimb._search.trials import TrialRecord
 from autoimb._strategy.strategy import Strategy
+from autoimb.exceptions import StorageMismatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+_NAME = re.compile(r"trial-\d{5,}\.json")
 _NOT_WRITTEN = {"proba", "stages", "further", "model"}
 """Fields that are not in the JSON file: arrays, folds that are in `results`, and
 models, whose files live as long as a fit."""
@@ -42,23 +46,62 @@ class TrialFiles:
         self.folder.mkdir(parents=True, exist_ok=True)
         arrays = {str(result.number): result.scores for result in record.results}
         if arrays:
-            with replacing(self._path(record.number, "npz")) as file:
+            with replacing(self.path(record.number, "npz")) as file:
                 np.savez(file, allow_pickle=False, **arrays)
-        with replacing(self._path(record.number, "json")) as file:
+        with replacing(self.path(record.number, "json")) as file:
             file.write(json.dumps(record, default=_as_json).encode())
 
     def forget_scores(self, number: int) -> None:
         """Delete the scores of a trial that no later step needs."""
-        self._path(number, "npz").unlink(missing_ok=True)
+        self.path(number, "npz").unlink(missing_ok=True)
 
     def read(self) -> dict[int, TrialRecord]:
-        """Return the records of all trials by number, in order."""
-        paths = self.folder.glob("trial-*.json")
-        records = [_record(json.loads(p.read_bytes()), _scores(p)) for p in paths]
+        """Return the records of all trials by number, in order.
+
+        Raises
+        ------
+        StorageMismatchError
+            If a file is damaged, or of something else. Its trial cannot be run again:
+            the study has told its value already.
+        """
+        paths = filter(_NAME.fullmatch, (p.name for p in self.folder.glob("trial-*")))
+        records = [_read(self.folder / name) for name in paths]
         return {r.number: r for r in sorted(records, key=lambda r: r.number)}
 
-    def _path(self, number: int, suffix: str) -> Path:
+    def path(self, number: int, suffix: str) -> Path:
+        """Return the file of a trial's record (json) or scores (npz)."""
         return self.folder / f"trial-{number:05d}.{suffix}"
+
+
+def _read(path: Path) -> TrialRecord:
+    """Return the record in a file, with the scores beside it."""
+    with _names_damage(path):
+        saved = json.loads(path.read_bytes())
+    with _names_damage(path.with_suffix(".npz")):
+        arrays = _scores(path)
+    with _names_damage(path):
+        record = _record(saved, arrays)
+        if record.number != int(path.stem.removeprefix("trial-")):
+            raise ValueError(f"it is of trial {record.number}")
+    return record
+
+
+@contextlib.contextmanager
+def _names_damage(path: Path) -> Iterator[None]:
+    """Turn any error of reading a file into one that names it."""
+    try:
+        yield
+    except Exception as error:  # a damaged file may raise any
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise damaged_file(path, reason) from error
+
+
+def damaged_file(path: Path, reason: str) -> StorageMismatchError:
+    """Return the error for a file that does not hold what it should."""
+    return StorageMismatchError(
+        f"the file '{path}' of the stored search is damaged, or is of something else "
+        f"({reason}): put back a copy of it, or choose another study_name."
+    )
 
 
 def _scores(path: Path) -> dict[str, NDArray[np.float64]]:
@@ -66,8 +109,9 @@ def _scores(path: Path) -> dict[str, NDArray[np.float64]]:
     path = path.with_suffix(".npz")
     if not path.exists():
         return {}
-    with np.load(path, allow_pickle=False) as file:
-        return dict(file)
+    # NumPy leaves a file open that it cannot read.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def _as_json(value: Any) -> Any:

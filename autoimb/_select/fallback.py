@@ -29,7 +29,8 @@ def select_or_fall_back(
     Raises
     ------
     NoCandidateError
-        If all candidates failed: more time would not help.
+        If all candidates failed, or if the user's executor was closed before any was
+        complete: more time would not help.
     KeyboardInterrupt
         If the user interrupted the search before any candidate was complete.
     """
@@ -41,6 +42,11 @@ def select_or_fall_back(
         return select(candidates, reserve)
     if outcome.was_interrupted:
         raise KeyboardInterrupt
+    if closed := reserve.context.closed:
+        raise NoCandidateError(
+            f"no candidate was complete when the executor took no further tasks "
+            f"({closed}). Pass one that stays open until fit returns, or None."
+        )
     return _fall_back(space, outcome, reserve.deadline)
 
 
@@ -82,7 +88,8 @@ def _fall_back(
 
 def _commonest(reasons: Iterable[str]) -> str:
     """Return the three commonest reasons, and of how many candidates each is."""
+    first_lines = Counter(why.partition("\n")[0].removesuffix(".") for why in reasons)
     return "; ".join(
         f"{n} candidate{'s' if n > 1 else ''}: {why}"
-        for why, n in Counter(reasons).most_common(3)
+        for why, n in first_lines.most_common(3)
     )

@@ -8,6 +8,7 @@ again can win then: the others may have been lucky on the first folds.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -120,7 +121,8 @@ def rescore(
         further = tuple(results[record.number][len(record.results) :])
         new = replace(record, further=further) if further else record
         rescored.append(new.on_folds(common, context.scoring))
-    return rescored
+    # Where the user's scorer fails on a further repeat, the first one has to do.
+    return [*finalists] if any(r.mean == -inf for r in rescored) else rescored
 
 
 def _score_repeat(

@@ -221,7 +221,9 @@ def _drawn_scores(
     by_winner = scoring.on_left_out(
         ensemble_scoring.results(on_shared), np.arange(len(scoring.counts))
     )
-    is_known = np.isfinite(selected) & np.isfinite(by_winner)
+    is_known = np.isfinite(selected) & np.isfinite(by_winner) & np.isfinite(on_all)
+    if not is_known.any():
+        return np.array([])
     corrected: NDArray[np.float64] = (
         selected[is_known] + on_all - by_winner[is_known].mean()
     )

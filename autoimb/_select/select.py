@@ -7,6 +7,7 @@ of the finalists is therefore compared with the best of them alone.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from autoimb._select.ensemble import (
@@ -46,8 +47,8 @@ def select(complete: Sequence[TrialRecord], reserve: TimeReserve) -> Selection:
     in_time = [r for r in usable if r.has_models or r.refit_seconds <= most]
     if deadline.is_over:  # after Ctrl-C as well: then the best is fitted all the same
         in_time = usable
-    finalists = choose_finalists(in_time or usable, size)
-    finalists = _scored_again(finalists, steps, last, reserve)
+    first = choose_finalists(in_time or usable, size)
+    finalists = _scored_again(first, steps, last, reserve)
     winner = _winner(finalists)
     baselines = [r for r in finalists if not r.strategy.is_handled]
     return Selection(
@@ -146,4 +147,5 @@ def choose_members(
     is_taken = gain.value > 0
     if has_few_positives(ensemble_scoring.problem):
         is_taken = not gain.value < -CLEARLY * gain.standard_error
-    return tuple(members) if is_taken else alone
+    # The user's scorer may fail on the ensemble's scores.
+    return tuple(members) if is_taken and gain.value > -inf else alone

@@ -8,6 +8,7 @@ codes) is part of ``encoding`` and fitted inside a fold.
 
 from __future__ import annotations
 
+import contextlib
 import numbers
 import re
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from sklearn.utils import check_array
 from autoimb.exceptions import BadInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 Kind = Literal[
@@ -116,14 +119,13 @@ class Schema:
             return rows
         if not self.is_frame:
             return _float_matrix(rows)
-        frame = pd.DataFrame(rows, copy=False)
-        return pd.DataFrame(
-            {
-                str(column.name): _READERS[column.kind](frame.iloc[:, i])
-                for i, column in enumerate(self.columns)
-            },
-            copy=False,
-        )
+        with _unreadable_named("X"):
+            frame = pd.DataFrame(rows, copy=False)
+        read = {}
+        for i, column in enumerate(self.columns):
+            with _unreadable_named(f"column {column.name!r}"):
+                read[str(column.name)] = _READERS[column.kind](frame.iloc[:, i])
+        return pd.DataFrame(read, copy=False)
 
 
 def take(X: CanonicalRows, rows: NDArray[Any]) -> CanonicalRows:
@@ -138,12 +140,14 @@ def infer_schema(rows: Any) -> Schema:
         matrix = _float_matrix(rows)
         columns = [_column(str(i), "numeric", v) for i, v in enumerate(matrix.T)]
     else:
-        frame = pd.DataFrame(rows, copy=False)
-        frame = frame.infer_objects() if isinstance(rows, np.ndarray) else frame
+        with _unreadable_named("X"):
+            frame = pd.DataFrame(rows, copy=False)
+            frame = frame.infer_objects() if isinstance(rows, np.ndarray) else frame
         columns = []
         for i in range(frame.shape[1]):
-            kind = _column_kind(frame.iloc[:, i])
-            values = _READERS[kind](frame.iloc[:, i])
+            with _unreadable_named(f"column {frame.columns[i]!r}"):
+                kind = _column_kind(frame.iloc[:, i])
+                values = _READERS[kind](frame.iloc[:, i])
             columns.append(_column(str(frame.columns[i]), kind, values))
         is_frame = not all(map(pd.api.types.is_numeric_dtype, frame.dtypes)) or any(
             c.kind in {"datetime", "time of day", "categorical", "high-cardinality"}
@@ -181,7 +185,13 @@ def as_rows(X: Any) -> Any:
     native = nw.from_native(X, eager_only=True, pass_through=True)
     if isinstance(native, nw.DataFrame):
         return _check_frame(_pandas_frame(native))
-    array = np.asarray(X)
+    try:
+        array = np.asarray(X)
+    except ValueError as error:  # rows of several lengths, or cells that hold lists
+        raise BadInputError(
+            f"X is no table of numbers and texts ({error}): give all rows as many "
+            "cells, with one value in each."
+        ) from error
     if array.dtype.kind in "US" and not isinstance(X, np.ndarray):
         array = np.asarray(X, dtype=object)  # mixed types stay Python objects
     if array.dtype.kind == "c":
@@ -223,6 +233,22 @@ def _check_frame(frame: pd.DataFrame) -> pd.DataFrame:
             "rename them so that each is unique as text."
         )
     return frame
+
+
+@contextlib.contextmanager
+def _unreadable_named(subject: str) -> Iterator[None]:
+    """Name the column, or X, whose values pandas cannot read.
+
+    They are bytes that are no UTF-8, halves of characters, and decimals that signal.
+    """
+    try:
+        yield
+    except (UnicodeError, ArithmeticError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise BadInputError(
+            f"{subject} holds values that cannot be read ({reason}): turn them "
+            "into numbers or text first."
+        ) from error
 
 
 def _float_matrix(rows: Any) -> NDArray[np.float64]:
@@ -298,14 +324,14 @@ def _value_kind(observed: pd.Series[Any]) -> Kind:
 
 def _read_number(series: pd.Series[Any]) -> NDArray[np.float64]:
     """Return numbers, booleans or durations (as seconds) as floats, NaN for gaps."""
-    series = series.infer_objects()
-    if series.dtype.kind == "m":
-        return np.asarray(series.dt.total_seconds(), dtype=np.float64)
     try:
+        series = series.infer_objects()
+        if series.dtype.kind == "m":
+            return np.asarray(series.dt.total_seconds(), dtype=np.float64)
         if series.dtype == object or pd.api.types.is_string_dtype(series.dtype):
             series = pd.to_numeric(series)
         values = series.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise BadInputError(
             f"column {series.name!r} was numeric when fitted, now it is not: {error}"
         ) from error

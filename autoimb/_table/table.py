@@ -195,7 +195,7 @@ def check_labels(y: Any) -> NDArray[Any]:
     if values.dtype != object or not any(isinstance(v, tuple) for v in values[:1]):
         try:
             check_classification_targets(_comparable(values))
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise BadInputError(f"y holds no classes: {error}") from None
     return values
 
