@@ -73,8 +73,6 @@ def _fit(arguments: argparse.Namespace) -> None:
     from autoimb import AutoImbalance
 
     threshold = parse_threshold(arguments.threshold)
-    if arguments.storage is not None and "://" in arguments.storage:
-        _check_storage(arguments.storage)
     X, y, rows_of = _read_labelled(arguments)
     options = {
         "time_budget": arguments.time_budget,
@@ -94,25 +92,6 @@ def _fit(arguments: argparse.Namespace) -> None:
         **{name: value for name, value in options.items() if value is not None},
     ).fit(X, y, **rows_of)
     _write_and_print(model, arguments.out, arguments.report)
-
-
-def _check_storage(url: str) -> None:
-    """Raise unless the database can be opened; it is made if there is none.
-
-    The message leaves out the URL, which may hold a password.
-    """
-    from optuna.storages import get_storage
-
-    try:
-        get_storage(url).remove_session()
-    except Exception as error:
-        # SQLAlchemy keeps what the database said; its own text is for programmers.
-        reason = " ".join(str(getattr(error, "orig", None) or error).split())
-        scheme, _, _ = url.partition("://")
-        raise BadInputError(
-            f"--storage {scheme}://… cannot be opened: {reason}. It is a database URL, "
-            "such as sqlite:///search.db, and its folder must exist."
-        ) from error
 
 
 def _write_and_print(
