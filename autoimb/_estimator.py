@@ -64,7 +64,7 @@ from autoimb._table.known_table import (
 )
 from autoimb._table.profile import profile_table
 from autoimb._table.table import check_labels, check_table, codes_of
-from autoimb.exceptions import AccuracyWarning, BadInputError, warn
+from autoimb.exceptions import AccuracyWarning, BadInputError, LeakWarning, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -378,6 +378,8 @@ default="auto"
         with open_executor(self.executor, layout) as executor:
             with limited_threads(1):  # its products of few columns are faster so
                 profile = profile_table(table)
+            for leak in profile.leaks:
+                warn(leak.message, LeakWarning)
             recommendation = recommend(profile)
             space = SearchSpace.for_data(
                 profile, table, requested_entries(self.get_params(deep=False))

@@ -12,6 +12,7 @@ __all__ = [
     "BadInputError",
     "BudgetError",
     "BudgetTooSmallWarning",
+    "LeakWarning",
     "NoCandidateError",
     "RefitFailedWarning",
     "StorageMismatchError",
@@ -54,6 +55,10 @@ class AccuracyWarning(AutoImbWarning):
 
 class BudgetTooSmallWarning(AutoImbWarning):
     """The time budget ended before any candidate was complete."""
+
+
+class LeakWarning(AutoImbWarning):
+    """A column alone separates the classes; it may be known after the outcome only."""
 
 
 class RefitFailedWarning(AutoImbWarning):
