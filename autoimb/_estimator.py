@@ -322,12 +322,14 @@ default="auto"
             numbers of rows, such as those of ``TopK``, are counted without them.
             Resamplers that make new rows are left out of the search.
         groups : array-like of shape (n_samples,), default=None
-            Rows of one group are never split between training and validation.
+            Rows of one group are never split between training and validation. Weights
+            and groups may also be frames of one column.
         costs : array-like of shape (n_samples, n_classes), default=None
             What it costs to call each row each of the classes, in the order of
-            `classes_`; right answers usually cost 0. Labels are then chosen for the
-            lowest mean cost: leave `threshold` as it is, or set it to ``"cost"``. The
-            search does not look at them.
+            `classes_`; columns of a frame are taken by the names of the classes. Right
+            answers usually cost 0. Labels are then chosen for the lowest mean cost:
+            leave `threshold` as it is, or set it to ``"cost"``. The search does not
+            look at them.
 
         Returns
         -------
@@ -526,7 +528,8 @@ default="auto"
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
             Columns as in `fit`. Unseen categories, gaps and constant columns are
-            handled.
+            handled. What cannot be read as the kind of `fit`, such as a word among
+            dates, is a `BadInputError`.
 
         Returns
         -------

@@ -271,6 +271,7 @@ def test_areas_of_categories_equal_scikit_learns():
     [
         ("Unnamed: 0", lambda n: np.arange(n) % 7, True),
         ("n", np.arange, True),
+        ("m", lambda n: np.where(np.arange(n) % 9, np.arange(n), np.nan), True),
         ("n", lambda n: 10_000 + 3 * shuffled(n), True),
         ("customer_id", lambda n: 10**9 + 1_234_567 * shuffled(n), True),
         ("orderId", lambda n: 10**9 + 1_234_567 * shuffled(n), True),

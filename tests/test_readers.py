@@ -183,6 +183,36 @@ def test_dates_are_no_numbers():
         schema.canonical(pd.DataFrame({"x": np.arange(N), "c": DAYS}))
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        [f"{i % 9}.{i % 7}.{i % 90}" for i in range(N)],
+        [f"10.0.{i % 255}.{i % 200}" for i in range(N)],
+        [f"{i:05}" for i in range(N)],
+        [f"CUST{i}" for i in range(N)],
+    ],
+    ids=["versions", "addresses", "postcodes", "customers"],
+)
+def test_codes_get_no_remark(values):
+    assert not column_of(values)[0].remark
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind"),
+    [
+        (DAYS.dt.strftime("%Y-%m-%d"), "datetime"),
+        (AMOUNTS.astype(str), "numeric"),
+        (["u", "v"] * (N // 2), "categorical"),
+    ],
+    ids=["dates", "numbers", "words"],
+)
+def test_bytes_are_read_as_text(texts, kind):
+    column, rows = column_of(list(texts))
+    same, found = column_of([text.encode() for text in texts])
+    assert (same, column.kind) == (column, kind)
+    pd.testing.assert_frame_equal(found, rows)
+
+
 # --- numbers
 
 
@@ -205,6 +235,7 @@ def test_numbers_with_signs_of_gaps_are_numbers_with_gaps(mark, n):
         ([f"{v:.0f}%" for v in AMOUNTS], "percentages.*to_numeric"),
         ([f"${v:,.2f}" for v in AMOUNTS], "amounts of money.*to_numeric"),
         ([f"{v:.0f} €" for v in AMOUNTS], "amounts of money.*to_numeric"),
+        ([f"{v:.1f} kg" for v in AMOUNTS], "numbers with units.*to_numeric"),
         (every(AMOUNTS, 50, "unknown"), "numbers.*but for 'unknown'.*to_numeric"),
         ([str(10**25 + i) for i in range(N)], r"beyond 64 bits.*astype\(float\)"),
         ([10**25 + i * 10**20 for i in range(N)], r"beyond 64 bits.*astype\(str\)"),
@@ -225,6 +256,7 @@ def test_the_fixes_of_the_remarks_give_numbers():
         [f"{v:.2f}".replace(".", ",") for v in AMOUNTS],
         [f"{v:.2f}%" for v in AMOUNTS],
         [f"${v:,.2f}" for v in AMOUNTS],
+        [f"{v:.2f} kg" for v in AMOUNTS],
     ):
         X = pd.DataFrame({"c": values})
         remark = infer_schema(X.assign(x=AMOUNTS)).columns[0].remark

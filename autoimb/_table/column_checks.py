@@ -164,10 +164,10 @@ def _is_identifier(table: Table, position: int) -> bool:
     column = table.schema.columns[position]
     if _INDEX_NAME.fullmatch(column.name):
         return True
-    n_rows = len(table.y)
-    if column.has_missing or column.n_unique < n_rows or n_rows < _MIN_LEAK_ROWS:
+    values = _values(table, position).dropna().to_numpy(dtype=np.float64)
+    n_rows = len(values)
+    if column.n_unique < max(n_rows, _MIN_LEAK_ROWS):
         return False
-    values = np.asarray(_values(table, position), dtype=np.float64)
     if (values != np.floor(values)).any():
         return False
     n_possible = values.max() - values.min() + 1

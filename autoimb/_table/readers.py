@@ -164,6 +164,8 @@ def read_texts(series: pd.Series[Any]) -> Any:
 
 def text_of(value: Any) -> str:
     """Return the text of a value; gaps turn integers to floats, so 1.0 is "1"."""
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
     if isinstance(value, float | np.floating):
         return str(int(value)) if value.is_integer() else str(value)
     is_whole = isinstance(value, Decimal) and value.is_finite() and value % 1 == 0
@@ -190,9 +192,9 @@ def parsed_dates(iso_texts: Any) -> pd.Series[Any]:
 
 def _number_in(value: Any) -> Any:
     """Return a value as it is, a text without spaces, or None for a placeholder."""
-    if not isinstance(value, str):
+    if not isinstance(value, str | bytes):
         return value
-    text = value.strip()
+    text = text_of(value).strip()
     return None if is_placeholder(text) else _TRUTH.get(text.lower(), text)
 
 

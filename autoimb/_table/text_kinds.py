@@ -18,6 +18,7 @@ from autoimb._table.readers import (
     is_placeholder,
     iso_date,
     parsed_dates,
+    text_of,
 )
 
 if TYPE_CHECKING:
@@ -49,10 +50,12 @@ _PRICE = re.compile(
     rf"[+-]?({_CURRENCY})\s*{_AMOUNT}|[+-]?{_AMOUNT}\s*([$€£¥₹]| [A-Z]{{3}})"
 )
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}([ ,'\u00a0\u202f]\d{3})+(\.\d+)?")
-_DECIMAL_COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+")
+_WITH_UNIT = re.compile(r"[+-]?(\d[\d.,]*\s+|\d+[.,]\d+)[^\d\s]{1,6}")
 _MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_DAY = r"(0?[1-9]|[12]\d|3[01])"
 _DATE_LIKE = re.compile(
-    r"(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3(\d{4}|\d{2})"
+    rf"(\d{{4}}(?P<a>[-/.]){_DAY}(?P=a){_DAY}|{_DAY}(?P<b>[-/.]){_DAY}(?P=b)(\d{{4}}|\d{{2}})"
     rf"|\d{{1,2}}[- ]{_MONTH}[- ,]+\d{{2,4}}|{_MONTH}\s+\d{{1,2}},?\s+\d{{4}})"
     r"([ T]\d{1,2}:\d{2}.*)?",
     re.IGNORECASE,
@@ -70,6 +73,7 @@ _WRITTEN_NUMBERS: tuple[tuple[re.Pattern[str], str, str], ...] = (
         "numbers with a decimal comma",
         '.str.replace(".", "").str.replace(",", ".")',
     ),
+    (_WITH_UNIT, "numbers with units", '.str.extract(r"([-+]?[0-9.]+)")[0]'),
 )
 """Ways to write numbers that are not read: pattern, name, and what takes it off."""
 
@@ -94,7 +98,7 @@ class Reading(NamedTuple):
 
 def text_reading(observed: pd.Series[Any]) -> Reading:
     """Return how a column of text is read; `observed` has no gaps."""
-    counts = observed.astype(str).str.strip().value_counts()
+    counts = observed.map(text_of).str.strip().value_counts()
     is_mark = np.array([is_placeholder(text) for text in counts.index], dtype=bool)
     marks, counts = sorted(counts.index[is_mark]), counts[~is_mark]
     texts = sorted(counts.index)
@@ -177,8 +181,8 @@ def _reading_of_numbers(texts: list[str], gaps: str, name: str) -> Reading:
         return Reading("categorical")
     return Reading(
         "categorical",
-        remark="holds whole numbers in text, read as categories: if they are "
-        f"quantities, pass pd.to_numeric(X[{name!r}])",
+        remark="holds whole numbers in text, read as categories: drop it if they are "
+        f"identifiers; if they are quantities, pass pd.to_numeric(X[{name!r}])",
     )
 
 
@@ -188,7 +192,9 @@ def _remark_on_text(counts: pd.Series[int], name: str) -> str:
     counts = counts.sort_index()[:: 1 + len(counts) // _MAX_REMARKED]
     for pattern, what, fix in _WRITTEN_NUMBERS:
         written, plain = (_matching(counts, p) for p in (pattern, _NUMBER))
-        if len(written) and _share(counts, [*written, *plain]) >= _NEARLY_ALL:
+        if any(map(_CODE.fullmatch, plain)) or not written:
+            continue
+        if _share(counts, [*written, *plain]) >= _NEARLY_ALL:
             return (
                 f"holds {what} such as {written[0]!r}, read as text: for numbers, "
                 f'pass pd.to_numeric({column}{fix}, errors="coerce")'
