@@ -63,7 +63,7 @@ from autoimb._table.known_table import (
     marks_of,
 )
 from autoimb._table.profile import profile_table
-from autoimb._table.table import check_labels, check_table, codes_of
+from autoimb._table.table import check_labels, check_table, codes_of, one_per_row
 from autoimb.exceptions import AccuracyWarning, BadInputError, LeakWarning, warn
 
 if TYPE_CHECKING:
@@ -562,11 +562,13 @@ default="auto"
         """
         proba = self.predict_proba(X)
         codes = codes_of(check_labels(y), self.classes_)
-        weights = np.ones(len(codes)) if sample_weight is None else sample_weight
+        weights = np.ones(len(codes))
+        if sample_weight is not None:
+            weights = one_per_row(sample_weight, "sample_weight")
         scores = resolve_metric(self.metric, len(self.classes_)).score_many(
             codes,
             proba,
-            np.asarray(weights, dtype=np.float64)[np.newaxis],
+            weights.astype(np.float64)[np.newaxis],
             pos=self._pos,
             y_pred=self._model.threshold.apply(proba),
         )
@@ -825,7 +827,8 @@ default="auto"
         check_memory(bytes_as_floats(X))
         rows = as_rows(X)
         validate_data(self, rows, skip_check_array=True, reset=reset)
-        return check_table(rows, y, pos_label=pos_label, **rows_of)
+        seen = None if reset else self._schema
+        return check_table(rows, y, pos_label=pos_label, seen=seen, **rows_of)
 
     def _check_metric(self, table: Table) -> Metric:
         """Return the search metric; warn if it cannot see a rare class."""

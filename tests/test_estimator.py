@@ -452,6 +452,13 @@ def test_a_leak_is_a_warning_and_stands_on_the_report_s_first_screen(binary, cop
     assert "'paid' alone" in model.report().data.outcome.sentences[1]
 
 
+@pytest.mark.parametrize("wrap", [list, pd.Series, lambda v: pd.DataFrame({"w": v})])
+def test_weights_of_a_score_may_be_a_frame_of_one_column(fitted, binary, wrap):
+    weights = np.arange(1.0, 1 + len(binary[1]))
+    expected = fitted.score(*binary, sample_weight=weights)
+    assert fitted.score(*binary, sample_weight=wrap(weights)) == expected
+
+
 def test_a_fit_without_leaks_warns_of_none(fitted):
     assert not any("alone separates" in s for s in fitted.report().data.sentences)
 

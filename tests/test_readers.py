@@ -137,6 +137,19 @@ def test_each_row_s_date_is_read_alone_in_the_form_of_fit(written):
 
 @pytest.mark.parametrize(
     "later",
+    [DAYS, DAYS.dt.strftime("%Y-%m-%d"), DAYS.dt.strftime("%d/%m/%Y")[:2]],
+    ids=["timestamps", "year first", "ambiguous"],
+)
+def test_the_form_of_dates_is_still_known_after_a_refit(later):
+    frame = pd.DataFrame({"x": np.arange(N), "c": DAYS.dt.strftime("%d/%m/%Y")})
+    seen = infer_schema(frame)
+    again = infer_schema(frame[: len(later)].assign(c=later), seen)
+    assert again.columns[1].kind == "datetime"
+    pd.testing.assert_frame_equal(again.canonical(frame), seen.canonical(frame))
+
+
+@pytest.mark.parametrize(
+    "later",
     [
         pd.Timestamp("2024-12-31"),
         dt.date(2024, 12, 31),
@@ -211,6 +224,14 @@ def test_bytes_are_read_as_text(texts, kind):
     same, found = column_of([text.encode() for text in texts])
     assert (same, column.kind) == (column, kind)
     pd.testing.assert_frame_equal(found, rows)
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udfff", "\ud83d and more"])
+def test_half_a_surrogate_pair_is_a_category(text):
+    values = pd.Series(np.array([text, "ü"] * 4, dtype=object), dtype=object)
+    column, rows = column_of(values)
+    assert (column.kind, column.n_unique) == ("categorical", 2)
+    assert rows["c"].tolist()[1] == "ü"
 
 
 # --- numbers

@@ -533,6 +533,11 @@ def test_one_column_is_as_good_as_a_vector(name, wrap):
     np.testing.assert_array_equal(found.sample_weight, expected.sample_weight)
 
 
+def test_costs_in_a_dict_are_refused_in_one_line():
+    with pytest.raises(BadInputError, match=r"costs is a dict: pass pd"):
+        check_table(frame(), Y, costs={0: list(Y), 1: list(1 - Y)})
+
+
 @pytest.mark.parametrize("name", BY_ROW)
 def test_several_columns_are_refused_where_one_is_needed(name):
     wide = pd.DataFrame({"a": BY_ROW[name], "b": BY_ROW[name]})

@@ -137,8 +137,12 @@ def take(X: CanonicalRows, rows: NDArray[Any]) -> CanonicalRows:
     return X.iloc[rows] if isinstance(X, pd.DataFrame) else X[rows]
 
 
-def infer_schema(rows: Any) -> Schema:
-    """Return the schema of a frame or array; raise if all columns are constant."""
+def infer_schema(rows: Any, seen: Schema | None = None) -> Schema:
+    """Return the schema of a frame or array; raise if all columns are constant.
+
+    Dates in text are still read in the form that they had in the schema `seen`.
+    """
+    seen_forms = {} if seen is None else {c.name: c.date_form for c in seen.columns}
     is_frame = False
     if isinstance(rows, np.ndarray) and rows.dtype.kind in "biuf":
         matrix = _float_matrix(rows)
@@ -150,9 +154,12 @@ def infer_schema(rows: Any) -> Schema:
         frame = frame.infer_objects() if isinstance(rows, np.ndarray) else frame
         columns = []
         for i in range(frame.shape[1]):
-            reading = _reading(frame.iloc[:, i])
+            name = str(frame.columns[i])
+            reading = _reading(frame.iloc[:, i], form := seen_forms.get(name, ""))
+            if form and reading.date_form == YEAR_FIRST:
+                reading = reading._replace(date_form=form)
             values = _read(frame.iloc[:, i], reading)
-            columns.append(_column(str(frame.columns[i]), reading, values))
+            columns.append(_column(name, reading, values))
         is_frame = not all(map(pd.api.types.is_numeric_dtype, frame.dtypes)) or any(
             c.kind in {"datetime", "time of day", "categorical", "high-cardinality"}
             for c in columns
@@ -220,7 +227,8 @@ def check_is_data(values: Any, name: str) -> None:
     elif isinstance(values, Mapping) or (
         isinstance(values, list) and any(isinstance(v, Mapping) for v in values[:1])
     ):
-        way_out = f"pass pd.DataFrame({name})" if name == "X" else "pass its values"
+        is_wide = name in {"X", "costs"}
+        way_out = f"pass pd.DataFrame({name})" if is_wide else "pass its values"
     elif isinstance(values, Iterator):
         way_out = f"pass list({name})"
     if way_out:
@@ -315,7 +323,7 @@ def _column(name: str, reading: Reading, values: Any) -> Column:
     return Column(name, kind, has_missing, n_unique, date_form, remark)
 
 
-def _reading(series: pd.Series[Any]) -> Reading:
+def _reading(series: pd.Series[Any], seen_form: str) -> Reading:
     """Return how a column of a DataFrame is read, by its dtype or its values."""
     dtype = series.dtype
     if dtype.kind == "c":
@@ -325,10 +333,10 @@ def _reading(series: pd.Series[Any]) -> Reading:
         return Reading("boolean" if is_bool else "categorical")
     if kind := _DTYPE_KINDS.get(dtype.kind):
         return Reading(kind)
-    return _object_reading(series.dropna())
+    return _object_reading(series.dropna(), seen_form)
 
 
-def _object_reading(observed: pd.Series[Any]) -> Reading:
+def _object_reading(observed: pd.Series[Any], seen_form: str) -> Reading:
     """Return how a column of Python objects or strings is read, by its values."""
     for types, kind in _OBJECT_KINDS:
         if len(observed) and all(isinstance(value, types) for value in observed):
@@ -339,7 +347,7 @@ def _object_reading(observed: pd.Series[Any]) -> Reading:
             f"column {observed.name!r} holds {type(first).__name__} values: "
             "spread them over columns of numbers or text first."
         )
-    return text_reading(observed)
+    return text_reading(observed, seen_form)
 
 
 def _read(series: pd.Series[Any], reading: Reading | Column) -> Any:

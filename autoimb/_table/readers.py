@@ -169,7 +169,9 @@ def text_of(value: Any) -> str:
     if isinstance(value, float | np.floating):
         return str(int(value)) if value.is_integer() else str(value)
     is_whole = isinstance(value, Decimal) and value.is_finite() and value % 1 == 0
-    return str(int(value)) if is_whole else str(value)
+    text = str(int(value)) if is_whole else str(value)
+    # Half of a surrogate pair has no bytes in UTF-8, so pandas would refuse it.
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
 def iso_date(text: str, form: str) -> str:

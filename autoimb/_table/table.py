@@ -129,15 +129,19 @@ def check_table(
     sample_weight: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     costs: ArrayLike | None = None,
+    seen: Schema | None = None,
 ) -> Table:
-    """Return the checked table; raise `BadInputError` if it cannot be learned from."""
+    """Return the checked table; raise `BadInputError` if it cannot be learned from.
+
+    `seen` is the schema of the table in `fit`, for one that comes later.
+    """
     rows, labels = as_rows(X), label_array(y)
     check_is_data(costs, "costs")
-    optional = {
-        "sample_weight": _one_per_row(sample_weight, "sample_weight"),
-        "groups": _one_per_row(groups, "groups"),
-        "costs": costs,
+    optional: dict[str, Any] = {
+        name: None if values is None else one_per_row(values, name)
+        for name, values in (("sample_weight", sample_weight), ("groups", groups))
     }
+    optional["costs"] = costs
     _check_lengths(X=rows, y=labels, **optional)
     weights = np.ones(len(labels))
     if sample_weight is not None:
@@ -155,7 +159,7 @@ def check_table(
     _check_classes(classes, codes)
     weights = relative_weights(weights)
     grouped = None if groups is None else optional["groups"][kept]
-    schema = infer_schema(rows)
+    schema = infer_schema(rows, seen)
     canonical = schema.canonical(rows)
     return Table(
         X=canonical,
@@ -172,10 +176,8 @@ def check_table(
     )
 
 
-def _one_per_row(values: Any, name: str) -> Any:
-    """Return weights or groups as an array of one dimension; None stays None."""
-    if values is None:
-        return None
+def one_per_row(values: Any, name: str) -> NDArray[Any]:
+    """Return weights or groups as an array of one dimension."""
     array = _plain_array(values, name)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]

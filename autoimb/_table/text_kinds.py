@@ -96,8 +96,11 @@ class Reading(NamedTuple):
     """What the user should know of it, after the column's name; "" if nothing."""
 
 
-def text_reading(observed: pd.Series[Any]) -> Reading:
-    """Return how a column of text is read; `observed` has no gaps."""
+def text_reading(observed: pd.Series[Any], seen_form: str = "") -> Reading:
+    """Return how a column of text is read; `observed` has no gaps.
+
+    Dates that make sense in several forms are read in the form that was seen before.
+    """
     counts = observed.map(text_of).str.strip().value_counts()
     is_mark = np.array([is_placeholder(text) for text in counts.index], dtype=bool)
     marks, counts = sorted(counts.index[is_mark]), counts[~is_mark]
@@ -107,6 +110,8 @@ def text_reading(observed: pd.Series[Any]) -> Reading:
         return Reading("categorical")
     gaps = f" with gaps ({_quoted(marks)})" if marks else ""
     forms = [form for form in DATE_FORMS if _all_dates(texts, form)]
+    if seen_form in forms:
+        forms = [seen_form]
     if len(forms) == 1:
         is_plain = forms[0] == YEAR_FIRST and not gaps
         remark = f"is read as dates, written {forms[0]}{gaps}"
