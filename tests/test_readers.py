@@ -259,6 +259,7 @@ def test_numbers_with_signs_of_gaps_are_numbers_with_gaps(mark, n):
         ([f"{v:.1f} kg" for v in AMOUNTS], "numbers with units.*to_numeric"),
         (every(AMOUNTS, 50, "unknown"), "numbers.*but for 'unknown'.*to_numeric"),
         ([str(10**25 + i) for i in range(N)], r"beyond 64 bits.*astype\(float\)"),
+        (["9" * 5_000 + str(i) for i in range(N)], r"beyond 64 bits"),
         ([10**25 + i * 10**20 for i in range(N)], r"beyond 64 bits.*astype\(str\)"),
         ([str(i) for i in range(N)], "whole numbers in text.*to_numeric"),
     ],

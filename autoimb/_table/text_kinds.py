@@ -75,9 +75,7 @@ _WRITTEN_NUMBERS: tuple[tuple[re.Pattern[str], str, str], ...] = (
     ),
     (_WITH_UNIT, "numbers with units", '.str.extract(r"([-+]?[0-9.]+)")[0]'),
 )
-"""Ways to write numbers that are not read: pattern, name, and what takes it off."""
-
-
+"""Ways to write numbers that are not read: pattern, name, and the way out."""
 _DATE_OPTIONS = {
     YEAR_FIRST: 'errors="coerce"',
     "day/month/year": 'dayfirst=True, format="mixed", errors="coerce"',
@@ -174,7 +172,7 @@ def _reading_of_numbers(texts: list[str], gaps: str, name: str) -> Reading:
     Whole numbers in text without a sign of a gap were probably made text on purpose.
     """
     whole = [text for text in texts if _WHOLE.fullmatch(text)]
-    if any(abs(int(text)) >= _LARGEST_INTEGER for text in whole):
+    if any(len(text) > 21 or abs(int(text)) >= _LARGEST_INTEGER for text in whole):
         return Reading(
             "categorical",
             remark="holds integers beyond 64 bits, read as text: drop it if they are "
