@@ -511,6 +511,8 @@ def test_arrays_of_the_other_byte_order_are_read_alike(dtype, shape):
     np.testing.assert_array_equal(found.units, expected.units)
     assert found.classes.tolist() == expected.classes.tolist()
     assert found.classes.dtype.isnative
+    raw = pd.DataFrame(found.with_raw_rows(swapped).X)  # for a model of the user's own
+    assert all(t.isnative for t in raw.dtypes if isinstance(t, np.dtype))
 
 
 @pytest.mark.parametrize("name", BY_ROW)
