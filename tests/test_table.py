@@ -231,6 +231,14 @@ def test_polars_categories_equal_text():
     assert check_table(text, Y).fingerprint == check_table(MIXED_FRAME, Y).fingerprint
 
 
+@pytest.mark.parametrize("dtype", [pl.Categorical, pl.Enum(["1", "2", "?"])], ids=str)
+def test_categories_of_numbers_stay_categories(dtype):
+    series = pl.Series(["1", "2", "?", "1"] * 2).cast(dtype)
+    table = check_table(pl.DataFrame({"a": range(N), "b": series}), Y)
+    assert table.schema.columns[1].kind == "categorical"
+    assert table.X["b"].tolist() == series.to_list()
+
+
 # --- canonical rows
 
 MIXED_FRAME = pd.DataFrame(MIXED)

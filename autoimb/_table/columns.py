@@ -258,13 +258,20 @@ def _native_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _pandas_frame(frame: nw.DataFrame[Any]) -> pd.DataFrame:
     """Return a polars or pyarrow table as a pandas DataFrame, without pyarrow."""
-    listed = (nw.String, nw.Categorical, nw.Enum, nw.Object, nw.Boolean, nw.Struct)
     return pd.DataFrame(
         {
-            name: series.to_list() if series.dtype in listed else series.to_numpy()
+            name: _pandas_values(series)
             for name, series in zip(frame.columns, frame.iter_columns(), strict=True)
         }
     )
+
+
+def _pandas_values(series: nw.Series[Any]) -> Any:
+    """Return the values of a polars or pyarrow column for a pandas DataFrame."""
+    if series.dtype in (nw.Categorical, nw.Enum):
+        return pd.Categorical(series.to_list())
+    is_listed = series.dtype in (nw.String, nw.Object, nw.Boolean, nw.Struct)
+    return series.to_list() if is_listed else series.to_numpy()
 
 
 def _check_frame(frame: pd.DataFrame) -> pd.DataFrame:
