@@ -190,10 +190,11 @@ def test_what_is_no_time_of_day_is_refused(later):
         schema.canonical(pd.DataFrame({"x": 1, "c": ["8:30", later]}))
 
 
-def test_dates_are_no_numbers():
+def test_dates_and_complex_numbers_are_no_numbers():
     schema = infer_schema(pd.DataFrame({"x": np.arange(N), "c": AMOUNTS}))
-    with pytest.raises(BadInputError, match=r"'c' was numeric when fitted.*dates"):
-        schema.canonical(pd.DataFrame({"x": np.arange(N), "c": DAYS}))
+    for values in (DAYS, DAYS.dt.date, DAYS.dt.strftime("%Y-%m-%d"), 1j):
+        with pytest.raises(BadInputError, match="'c' was numeric when fitted"):
+            schema.canonical(pd.DataFrame({"x": np.arange(N), "c": values}))
 
 
 @pytest.mark.parametrize(
@@ -296,8 +297,9 @@ def test_the_fixes_of_the_remarks_give_numbers():
 def test_numbers_may_arrive_in_another_type(value):
     schema = infer_schema(pd.DataFrame({"x": np.arange(N), "c": AMOUNTS}))
     for values in ([value], [value, None], [value, "?"], [value, 7]):
-        frame = pd.DataFrame({"x": 1, "c": pd.Series(values, dtype=object)})
-        assert np.asarray(schema.canonical(frame))[0, 1] == 2.5
+        for dtype in (object, "category"):
+            frame = pd.DataFrame({"x": 1, "c": pd.Series(values, dtype=dtype)})
+            assert np.asarray(schema.canonical(frame))[0, 1] == 2.5
 
 
 @pytest.mark.parametrize("texts", [["True", "False"], ["true", "false"]])

@@ -71,8 +71,11 @@ def read_numbers(series: pd.Series[Any]) -> NDArray[np.float64]:
     ValueError
         If a value is no number, or infinite.
     """
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        series = series.astype(object)
     series = series.infer_objects()
-    is_date = series.dtype.kind == "M"
+    if series.dtype.kind in "Mc":
+        raise _unread(series, f"was numeric when fitted, now it is {series.dtype}.")
     try:
         if series.dtype.kind == "m":
             series = series.dt.total_seconds()
@@ -83,8 +86,6 @@ def read_numbers(series: pd.Series[Any]) -> NDArray[np.float64]:
         raise _unread(series, f"was numeric when fitted, now it is not: {error}") from (
             error
         )
-    if is_date:
-        raise _unread(series, "was numeric when fitted, now it holds dates.")
     return bounded(values, [series.name])
 
 
