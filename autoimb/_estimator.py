@@ -70,8 +70,8 @@ from autoimb._table.known_table import (
     marks_of,
 )
 from autoimb._table.profile import profile_table
-from autoimb._table.table import check_labels, check_table, codes_of
-from autoimb.exceptions import AccuracyWarning, BadInputError, warn
+from autoimb._table.table import check_labels, check_table, codes_of, one_per_row
+from autoimb.exceptions import AccuracyWarning, BadInputError, LeakWarning, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -337,12 +337,14 @@ default="auto"
             numbers of rows, such as those of ``TopK``, are counted without them.
             Resamplers that make new rows are left out of the search.
         groups : array-like of shape (n_samples,), default=None
-            Rows of one group are never split between training and validation.
+            Rows of one group are never split between training and validation. Weights
+            and groups may also be frames of one column.
         costs : array-like of shape (n_samples, n_classes), default=None
             What it costs to call each row each of the classes, in the order of
-            `classes_`; right answers usually cost 0. Labels are then chosen for the
-            lowest mean cost: leave `threshold` as it is, or set it to ``"cost"``. The
-            search does not look at them.
+            `classes_`; columns of a frame are taken by the names of the classes. Right
+            answers usually cost 0. Labels are then chosen for the lowest mean cost:
+            leave `threshold` as it is, or set it to ``"cost"``. The search does not
+            look at them.
 
         Returns
         -------
@@ -399,6 +401,8 @@ default="auto"
         ):
             with limited_threads(1):  # its products of few columns are faster so
                 profile = profile_table(table)
+            for leak in profile.leaks:
+                warn(leak.message, LeakWarning)
             recommendation = recommend(profile)
             space = SearchSpace.for_data(
                 profile, table, requested_entries(self.get_params(deep=False))
@@ -634,7 +638,8 @@ default="auto"
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
             Columns as in `fit`. Unseen categories, gaps and constant columns are
-            handled.
+            handled. What cannot be read as the kind of `fit`, such as a word among
+            dates, is a `BadInputError`.
 
         Returns
         -------
@@ -690,8 +695,9 @@ default="auto"
         """
         proba = self.predict_proba(X)
         codes = codes_of(check_labels(y), self.classes_)
-        weight = np.ones(len(codes)) if sample_weight is None else sample_weight
-        weight = np.asarray(weight, dtype=np.float64)
+        weight = np.ones(len(codes))
+        if sample_weight is not None:
+            weight = one_per_row(sample_weight, "sample_weight").astype(np.float64)
         metric = resolve_metric(self.metric, len(self.classes_))
         y_pred = self._model.threshold.apply(proba)
         score = metric.score_many(
@@ -958,7 +964,8 @@ default="auto"
         check_memory(bytes_as_floats(X))
         rows = as_rows(X)
         validate_data(self, rows, skip_check_array=True, reset=reset)
-        return check_table(rows, y, pos_label=pos_label, **rows_of)
+        seen = None if reset else self._schema
+        return check_table(rows, y, pos_label=pos_label, seen=seen, **rows_of)
 
     def _check_metric(self, table: Table) -> Metric:
         """Return the search metric; warn if it cannot see a rare class."""

@@ -13,6 +13,7 @@ __all__ = [
     "BudgetError",
     "BudgetTooSmallWarning",
     "ExecutorWarning",
+    "LeakWarning",
     "NoCandidateError",
     "RefitFailedWarning",
     "StorageMismatchError",
@@ -65,6 +66,10 @@ class BudgetTooSmallWarning(AutoImbWarning):
 
 class ExecutorWarning(AutoImbWarning):
     """The executor that was given broke, or was closed, before the call returned."""
+
+
+class LeakWarning(AutoImbWarning):
+    """A column alone separates the classes; it may be known after the outcome only."""
 
 
 class RefitFailedWarning(AutoImbWarning):

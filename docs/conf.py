@@ -35,8 +35,8 @@ html_show_sourcelink = False
 html_sidebars = {
     name: []
     for name in (
-        *("index", "start", "decides", "weights", "failures"),
-        *("extending", "glossary", "design"),
+        *("index", "start", "decides", "weights", "reading"),
+        *("failures", "extending", "glossary", "design"),
     )
 }
 html_static_path: list[str] = []

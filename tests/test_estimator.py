@@ -25,6 +25,7 @@ from autoimb.exceptions import (
     BadInputError,
     BudgetError,
     BudgetTooSmallWarning,
+    LeakWarning,
     NoCandidateError,
 )
 
@@ -436,6 +437,30 @@ def _tell_then(check):
         check(run)
 
     return told
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [lambda y: 2.0 * y, lambda y: np.where(y, "yes", "no"), lambda y: y == 1],
+    ids=["number", "text", "truth value"],
+)
+def test_a_leak_is_a_warning_and_stands_on_the_report_s_first_screen(binary, copied):
+    X, y = binary
+    frame = pd.DataFrame(X).assign(paid=copied(y)).rename(columns=str)
+    with pytest.warns(LeakWarning, match=r"'paid' alone separates.*drop it"):
+        model = quick(n_trials=1).fit(frame, y)
+    assert "'paid' alone" in model.report().data.outcome.sentences[1]
+
+
+@pytest.mark.parametrize("wrap", [list, pd.Series, lambda v: pd.DataFrame({"w": v})])
+def test_weights_of_a_score_may_be_a_frame_of_one_column(fitted, binary, wrap):
+    weights = np.arange(1.0, 1 + len(binary[1]))
+    expected = fitted.score(*binary, sample_weight=weights)
+    assert fitted.score(*binary, sample_weight=wrap(weights)) == expected
+
+
+def test_a_fit_without_leaks_warns_of_none(fitted):
+    assert not any("alone separates" in s for s in fitted.report().data.sentences)
 
 
 def test_accuracy_comes_with_what_the_majority_would_score(binary):

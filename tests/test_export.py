@@ -384,9 +384,6 @@ def altered(name, value):
         "no number": altered("number", np.nan),
         "unseen category": altered("level", "new"),
         "whole floats": altered("level", 2.0),
-        "no date": altered("said", "yesterday"),
-        "a date for a time": altered("hour", "2024-03-01"),
-        "a time for a date": altered("said", "7:30"),
         "another constant": altered("constant", 5),
     }.items(),
     ids=lambda change: change[0],
@@ -397,6 +394,26 @@ def test_rows_that_come_later_are_read_alike(change):
     later = change[1](X)
     read = run(prediction_script(model, schema, decision))["read"]
     pd.testing.assert_frame_equal(read(later), schema.canonical(later))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("said", "yesterday"),
+        ("said", "31/12/2024"),
+        ("said", "7:30"),
+        ("hour", "2024-03-01"),
+        ("number", "many"),
+        ("number", np.inf),
+    ],
+)
+def test_what_cannot_be_read_is_refused_alike(name, value):
+    X, _ = strange_table()
+    model, schema, decision = strange_parts()
+    read = run(prediction_script(model, schema, decision))["read"]
+    for reads in (read, schema.canonical):
+        with pytest.raises(ValueError, match=f"column '{name}'"):
+            reads(X.assign(**{name: value}))
 
 
 @pytest.mark.parametrize(
@@ -829,7 +846,7 @@ def test_imports_stand_in_the_usual_order():
         names.of(getattr(imblearn.over_sampling, name))
     used = [names.of(thing) for thing in (StratifiedKFold, clone, cache, pd.Series)]
     for module, name in (
-        ("_table.columns", "_read_datetime"),
+        ("_table.readers", "read_dates"),
         ("_table.encoding", "DealtFolds"),
     ):
         names.copy(f"autoimb.{module}", name)

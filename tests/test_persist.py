@@ -4,6 +4,7 @@ import json
 import sys
 import uuid
 import warnings
+from datetime import date, time
 from decimal import Decimal
 from io import StringIO
 from zipfile import ZipFile
@@ -163,8 +164,11 @@ def test_every_aim_of_the_threshold_survives_saving(threshold, table, tmp_path):
         [False, True],
         [np.int8(0), np.int8(1)],
         pd.to_datetime(["2020", "2021"]),
+        pd.Series([b"a", b"b"], dtype=object),
+        pd.Series([date(2020, 1, 1), date(2021, 1, 1)], dtype=object),
+        pd.Series([time(1), time(2)], dtype=object),
     ],
-    ids=["str", "bool", "int8", "date"],
+    ids=["str", "bool", "int8", "datetime64", "bytes", "date", "time"],
 )
 def test_labels_survive_saving(y, table, tmp_path):
     X, codes = table

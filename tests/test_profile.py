@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from autoimb._table import minority_types
+from autoimb._table import column_checks, minority_types
 from autoimb._table import profile as profile_module
-from autoimb._table.profile import profile, profile_table, single_column_areas
+from autoimb._table.column_checks import single_column_areas
+from autoimb._table.profile import profile, profile_table
 from autoimb._table.table import check_table
 
 
@@ -106,7 +107,7 @@ def test_duplicates_are_counted_as_by_hand():
 def test_the_order_of_rows_does_not_matter(monkeypatch):
     monkeypatch.setattr(minority_types, "MAX_NEIGHBOUR_ROWS", 120)
     monkeypatch.setattr(minority_types, "_MAX_QUERIES", 20)
-    monkeypatch.setattr(profile_module, "_MAX_LEAK_ROWS", 30)
+    monkeypatch.setattr(column_checks, "_MAX_LEAK_ROWS", 30)
     X, y = numbers()
     frame = pd.DataFrame(X.round(1)).assign(t=np.resize(list("uvw"), len(y)), y=y)
     mixed = frame.sample(frac=1, random_state=1)
@@ -147,6 +148,17 @@ def apart():
     return X + 9 * y[:, None], y
 
 
+def with_column(values, name="n"):
+    X, y = numbers()
+    frame = pd.DataFrame(X, columns=list("abc"))
+    frame[name] = np.asarray(values(len(y)))
+    return frame, y
+
+
+def shuffled(n):
+    return np.random.default_rng(1).permutation(n)
+
+
 CASES = {
     "AIM001": (with_copies(6), with_copies(5)),
     "AIM002": (with_copies(3, flipped=1), with_copies(3)),
@@ -157,6 +169,15 @@ CASES = {
     "AIM007": (numbers(600, 60), apart()),
     "AIM008": (with_gaps(0.85, 1), with_gaps(0.75, 1)),
     "AIM009": (numbers(89, 60), numbers(90, 60)),
+    "AIM012": (
+        with_column(lambda n: np.where(np.arange(n) % 50, shuffled(n), "?")),
+        with_column(shuffled),
+    ),
+    "AIM013": (with_column(shuffled), with_column(lambda n: shuffled(n) / 7)),
+    "AIM014": (
+        (numbers()[0], np.where(numbers()[1], "yes", "Yes ")),
+        (numbers()[0], np.where(numbers()[1], "yes", "no")),
+    ),
 }
 
 
@@ -197,6 +218,92 @@ def test_a_leak_is_seen_in_either_sense_in_gaps_and_in_the_thousands():
     assert "AIM005" in codes(np.repeat(X, 100, axis=0), np.repeat(y, 100))
     many = np.where(y == 1, 2, np.arange(len(y)) % 2)
     assert "AIM005" not in codes(X, many)
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [
+        lambda y: np.where(y == 1, "yes", "no"),
+        lambda y: pd.Series(np.where(y == 1, "yes", None), dtype=object),
+        lambda y: pd.Categorical(y + 1),
+        lambda y: np.char.add(
+            np.where(y == 1, "yes", "no"), (np.arange(len(y)) % 9).astype(str)
+        ),
+    ],
+    ids=["text", "gaps", "categories", "several texts of one class"],
+)
+def test_a_target_copied_as_text_is_a_leak_and_a_hint_is_none(copied):
+    X, y = numbers()
+    frame = pd.DataFrame(X).assign(copy=copied(y)).rename(columns=str)
+    assert "AIM005" in codes(frame, y)
+    swapped = y.copy()
+    swapped[[0, 1, -1, -2]] = 1 - swapped[[0, 1, -1, -2]]
+    hint = pd.DataFrame(X).assign(copy=copied(swapped)).rename(columns=str)
+    assert "AIM005" not in codes(hint, y)
+
+
+def test_texts_that_are_all_distinct_are_no_leak():
+    assert "AIM005" not in codes(*with_text(150))
+    assert "AIM005" not in codes(*with_text(75))
+
+
+@pytest.mark.parametrize("copied", [np.arange(3), np.array(list("uvw"))])
+def test_of_many_classes_a_leak_tells_each(copied):
+    X, _ = numbers()
+    y = np.arange(len(X)) % 3
+    frame = pd.DataFrame(X).assign(copy=copied[y]).rename(columns=str)
+    assert "AIM005" in codes(frame, y)
+    only_one = frame.assign(copy=copied[np.minimum(y, 1)])
+    assert "AIM005" not in codes(only_one, y)
+
+
+def test_areas_of_categories_equal_scikit_learns():
+    X, y = numbers()
+    text = pd.Series(np.random.default_rng(0).choice(list("uvwx"), len(y)))
+    table = check_table(pd.DataFrame(X).assign(t=text).rename(columns=str), y)
+    shares = pd.Series(y).groupby(text).transform("mean")
+    expected = roc_auc_score(y, shares)
+    assert column_checks.category_area(table, 3) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "is_found"),
+    [
+        ("Unnamed: 0", lambda n: np.arange(n) % 7, True),
+        ("n", np.arange, True),
+        ("m", lambda n: np.where(np.arange(n) % 9, np.arange(n), np.nan), True),
+        ("n", lambda n: 10_000 + 3 * shuffled(n), True),
+        ("customer_id", lambda n: 10**9 + 1_234_567 * shuffled(n), True),
+        ("orderId", lambda n: 10**9 + 1_234_567 * shuffled(n), True),
+        ("amount", lambda n: 10**9 + 1_234_567 * shuffled(n), False),
+        ("n", lambda n: np.arange(n) % (n - 1), False),
+        ("paid", lambda n: shuffled(n) + 0.5, False),
+    ],
+)
+def test_columns_that_count_or_name_the_rows_are_found(name, values, is_found):
+    X, y = with_column(values, name)
+    found = [c.message for c in profile(X, y).checks if c.code == "AIM013"]
+    assert bool(found) == is_found
+    assert all(repr(name) in message for message in found)
+
+
+@pytest.mark.parametrize(
+    ("labels", "are_alike"),
+    [
+        (["yes", "yes "], True),
+        (["Yes", "yes"], True),
+        ([1, "1"], True),
+        (["not  paid", "not paid"], True),
+        (["yes", "yess"], False),
+        ([0, 1], False),
+    ],
+)
+def test_labels_that_look_alike_are_named(labels, are_alike):
+    X, y = numbers()
+    y = [labels[code] for code in y]
+    found = [c.message for c in profile(X, y).checks if c.code == "AIM014"]
+    assert bool(found) == are_alike
+    assert all(repr(label) in message for label in labels for message in found)
 
 
 def test_areas_of_single_columns_equal_scikit_learns():

@@ -7,7 +7,12 @@ import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from imblearn.under_sampling import NearMiss
+from imblearn.combine import SMOTEENN
+from imblearn.under_sampling import (
+    EditedNearestNeighbours,
+    NearMiss,
+    RandomUnderSampler,
+)
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
@@ -178,6 +183,46 @@ def test_a_model_s_own_weights_are_read_by_label(wished):
     assert own[-1].class_weight == {"yes": 7.5, "no": 1.0}
     with pytest.raises(BadInputError, match=r"names \['maybe'\], which y does not"):
         space_of(X, y, family=LogisticRegression(class_weight={"maybe": 2.0}))
+
+
+@pytest.mark.parametrize("as_array", [False, True], ids=["list", "array"])
+@pytest.mark.parametrize("labels", [["no", "yes"], [2, 1], [True, False]], ids=str)
+def test_a_sampler_s_classes_are_read_by_label(labels, as_array):
+    """Samplers meet codes in place of labels."""
+    X, y = numeric()
+    labels = np.array(labels)
+    codes = {label: code for code, label in enumerate(sorted(labels.tolist()))}
+    first = labels[:1] if as_array else labels[:1].tolist()
+    own = [
+        EditedNearestNeighbours(sampling_strategy=first),
+        SMOTEENN(enn=EditedNearestNeighbours(sampling_strategy=first)),
+        RandomUnderSampler(sampling_strategy={labels.tolist()[0]: 20}),
+    ]
+    space = space_of(X, labels[y], resampler=own)
+    cleaner, both, fewer = (
+        space.catalogue.get("resampler", type(sampler).__name__).make for sampler in own
+    )
+    code = codes[labels.tolist()[0]]
+    assert cleaner.sampling_strategy == both.enn.sampling_strategy == [code]
+    assert fewer.sampling_strategy == {code: 20}
+    assert list(own[0].sampling_strategy) == labels[:1].tolist()
+
+
+def test_a_sampler_s_class_that_does_not_occur_is_refused():
+    cleaner = EditedNearestNeighbours(sampling_strategy=["maybe"])
+    with pytest.raises(BadInputError, match=r"sampling_strategy.*names \['maybe'\]"):
+        space_of(*mixed(), resampler=cleaner)
+
+
+@pytest.mark.parametrize(
+    "weight", [np.nan, np.inf, -1, None, "2", np.float32("nan"), True], ids=repr
+)
+def test_class_weights_are_finite_numbers(weight):
+    message = r"class_weight.* holds .* for the class 'yes': weights are finite"
+    with pytest.raises(BadInputError, match=message):
+        space_of(*mixed(), class_weight={"yes": weight})
+    with pytest.raises(BadInputError, match=message):
+        space_of(*mixed(), family=LogisticRegression(class_weight={"yes": weight}))
 
 
 def test_class_weights_for_a_label_that_does_not_occur_are_refused():

@@ -231,6 +231,14 @@ def test_polars_categories_equal_text():
     assert check_table(text, Y).fingerprint == check_table(MIXED_FRAME, Y).fingerprint
 
 
+@pytest.mark.parametrize("dtype", [pl.Categorical, pl.Enum(["1", "2", "?"])], ids=str)
+def test_categories_of_numbers_stay_categories(dtype):
+    series = pl.Series(["1", "2", "?", "1"] * 2).cast(dtype)
+    table = check_table(pl.DataFrame({"a": range(N), "b": series}), Y)
+    assert table.schema.columns[1].kind == "categorical"
+    assert table.X["b"].tolist() == series.to_list()
+
+
 # --- canonical rows
 
 MIXED_FRAME = pd.DataFrame(MIXED)
@@ -269,7 +277,7 @@ def test_columns_may_arrive_with_nothing_but_gaps(schema, gap):
 
 
 def test_unseen_values_are_read_as_they_come(schema):
-    X = pd.DataFrame({"a": ["1.5"], "text": [3], "day": ["no date"], "same": ["new"]})
+    X = pd.DataFrame({"a": ["1.5"], "text": [3], "day": ["?"], "same": ["new"]})
     read = schema.canonical(X)
     assert read["a"].tolist() == [1.5]
     assert read["text"].tolist() == ["3"]
@@ -318,6 +326,35 @@ def test_labels_of_any_kind_survive(labels, classes):
     np.testing.assert_array_equal(table.y, Y)
     assert table.pos == 1
     assert check_table(frame(), labels, pos_label=classes[0]).pos == 0
+
+
+@pytest.mark.parametrize("common", ["None", "NA", "null", "nan", ""])
+def test_classes_with_the_names_of_gaps_are_classes(common):
+    for labels in (np.array([common, "rare"])[Y], pd.Series([common, "rare"])[Y]):
+        assert check_table(frame(), labels).class_counts.tolist() == [5, 3]
+
+
+@pytest.mark.parametrize("labels", [[b"a", b"b"], np.array([b"a", b"b"])])
+def test_labels_may_be_bytes(labels):
+    table = check_table(frame(), np.asarray(labels)[Y])
+    assert table.classes.tolist() == [b"a", b"b"]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pd.Timestamp,
+        lambda day: pd.Timestamp(day, tz="UTC"),
+        lambda day: pd.Period(day, "M"),
+        lambda day: frozenset([day]),
+    ],
+    ids=["Timestamp", "zone", "Period", "frozenset"],
+)
+def test_labels_that_cannot_be_saved_are_refused(make):
+    labels = np.empty(N, dtype=object)
+    labels[:] = [make(f"20{20 + code}-01-01") for code in Y]
+    with pytest.raises(BadInputError, match=r"cannot hold: .*y\.astype\(str\)"):
+        check_table(frame(), labels)
 
 
 def test_labels_come_back_from_their_codes():
@@ -430,3 +467,147 @@ def test_a_frame_is_read_without_copying_its_numbers_and_left_as_it_is():
     assert np.shares_memory(table.X["a"].to_numpy(), X["a"].to_numpy())
     with pytest.raises(ValueError, match="read-only"):
         table.X["a"].to_numpy()[0] = 9
+
+
+# --- what else arrays and frames may be
+
+BY_ROW = {"sample_weight": np.arange(1.0, N + 1), "groups": np.arange(N) // 2}
+
+
+def masked(values, mask):
+    return np.ma.array(values, mask=mask)
+
+
+@pytest.mark.parametrize("kind", [float, int, object, str, "datetime64[D]"])
+def test_masked_cells_are_gaps(kind):
+    X = np.arange(2 * N).reshape(N, 2) + 8
+    X = X.astype("int64").astype(kind) if kind is not str else X.astype("U2")
+    mask = np.zeros(X.shape, dtype=bool)
+    mask[::4, 0] = True
+    read = pd.DataFrame(check_table(masked(X, mask), Y).X)
+    np.testing.assert_array_equal(read.isna(), mask)
+    expected = pd.DataFrame(check_table(X, Y).X)
+    assert (read[~mask.any(axis=1)] == expected[~mask.any(axis=1)]).all(axis=None)
+
+
+@pytest.mark.parametrize("name", ["y", "sample_weight", "groups", "costs"])
+def test_masked_values_beside_the_table_are_refused(name):
+    arrays = {"y": Y, **BY_ROW, "costs": np.column_stack([Y, 1 - Y])}
+    whole = masked(arrays[name], np.zeros(arrays[name].shape, dtype=bool))
+    check_table(frame(), **{**arrays, name: whole})
+    hidden = whole.copy()
+    hidden[3] = np.ma.masked
+    with pytest.raises(BadInputError, match=rf"^{name} has \d masked values: drop"):
+        check_table(frame(), **{**arrays, name: hidden})
+
+
+@pytest.mark.parametrize("dtype", [">f8", ">i4", ">f4", ">u2"])
+@pytest.mark.parametrize("shape", ["array", "frame", "fields"])
+def test_arrays_of_the_other_byte_order_are_read_alike(dtype, shape):
+    X = np.column_stack([np.arange(N), np.arange(N) % 3])
+    swapped = X.astype(dtype)
+    if shape == "frame":
+        X = pd.DataFrame(X, columns=["a", "b"]).assign(t=list("uv" * 4))
+        swapped = pd.DataFrame(swapped, columns=["a", "b"]).assign(t=list("uv" * 4))
+    elif shape == "fields":
+        swapped = swapped.view([("a", dtype), ("b", dtype)]).ravel()
+        X = pd.DataFrame(X, columns=["a", "b"])
+    given = {"y": Y, **{name: v.astype(int) for name, v in BY_ROW.items()}}
+    expected = check_table(X, **given)
+    found = check_table(swapped, **{k: v.astype(">i4") for k, v in given.items()})
+    assert found.fingerprint == expected.fingerprint
+    np.testing.assert_array_equal(found.units, expected.units)
+    assert found.classes.tolist() == expected.classes.tolist()
+    assert found.classes.dtype.isnative
+    raw = pd.DataFrame(found.with_raw_rows(swapped).X)  # for a model of the user's own
+    assert all(t.isnative for t in raw.dtypes if isinstance(t, np.dtype))
+
+
+@pytest.mark.parametrize("name", BY_ROW)
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda v: pd.DataFrame({"c": v}),
+        lambda v: pl.DataFrame({"c": v}),
+        pl.Series,
+        lambda v: v[:, None],
+        lambda v: v.tolist(),
+        lambda v: pd.Series(v, index=range(50, 50 + N)),
+    ],
+    ids=["pandas", "polars", "polars series", "array", "list", "series"],
+)
+def test_one_column_is_as_good_as_a_vector(name, wrap):
+    expected = check_table(frame(), Y, **BY_ROW)
+    found = check_table(frame(), Y, **{**BY_ROW, name: wrap(BY_ROW[name])})
+    np.testing.assert_array_equal(found.units, expected.units)
+    np.testing.assert_array_equal(found.sample_weight, expected.sample_weight)
+
+
+def test_costs_in_a_dict_are_refused_in_one_line():
+    with pytest.raises(BadInputError, match=r"costs is a dict: pass pd"):
+        check_table(frame(), Y, costs={0: list(Y), 1: list(1 - Y)})
+
+
+@pytest.mark.parametrize("name", BY_ROW)
+def test_several_columns_are_refused_where_one_is_needed(name):
+    wide = pd.DataFrame({"a": BY_ROW[name], "b": BY_ROW[name]})
+    with pytest.raises(BadInputError, match=rf"{name} has shape \(8, 2\): one value"):
+        check_table(frame(), Y, **{name: wide})
+
+
+@pytest.mark.parametrize(
+    ("X", "words"),
+    [
+        (pl.DataFrame({"a": range(N)}).lazy(), r"X is a LazyFrame: call .collect\(\)"),
+        ({"a": list(range(N))}, r"X is a dict: pass pd.DataFrame\(X\)"),
+        ([{"a": i} for i in range(N)], r"X is a list: pass pd.DataFrame\(X\)"),
+        ("table.csv", r"X is a str: read the file first, as by pd.read_csv\(X\)"),
+        ((row for row in [[1], [2]]), r"X is a generator: pass list\(X\)"),
+        (pl.DataFrame({"a": [{"u": 1}] * N}), "column 'a' holds dict values: spread"),
+    ],
+    ids=["lazy", "dict", "records", "path", "generator", "struct"],
+)
+def test_what_is_no_table_is_refused_in_one_line(X, words):
+    with pytest.raises(BadInputError, match=words) as caught:
+        check_table(X, Y)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["y", "sample_weight", "groups", "costs"])
+def test_lazy_frames_beside_the_table_are_refused(name):
+    lazy = pl.DataFrame({"a": range(N)}).lazy()
+    with pytest.raises(BadInputError, match=rf"{name} is a LazyFrame: call .collect"):
+        check_table(frame(), **{"y": Y, name: lazy})
+
+
+# --- costs by class
+
+
+COSTS = {"no": np.where(Y, 9.0, 0.0), "yes": np.where(Y, 0.0, 2.0)}
+
+
+@pytest.mark.parametrize("library", [pd, pl], ids=["pandas", "polars"])
+@pytest.mark.parametrize("names", [["no", "yes"], ["yes", "no"]], ids="-".join)
+def test_costs_in_a_frame_are_taken_by_the_names_of_classes(names, library):
+    labels = np.where(Y, "yes", "no")
+    costs = library.DataFrame({name: COSTS[name] for name in names})
+    found = check_table(frame(), labels, costs=costs).costs
+    np.testing.assert_array_equal(found, np.column_stack(list(COSTS.values())))
+
+
+def test_names_of_costs_may_be_numbers_and_a_frame_may_have_none():
+    values = np.column_stack(list(COSTS.values()))
+    swapped = pd.DataFrame(values[:, ::-1], columns=[1, 0])
+    for costs in (swapped, pd.DataFrame(values), pl.DataFrame(values), values.tolist()):
+        np.testing.assert_array_equal(
+            check_table(frame(), Y, costs=costs).costs, values
+        )
+    unnamed = check_table(frame(), np.where(Y, "b", "a"), costs=pd.DataFrame(values))
+    np.testing.assert_array_equal(unnamed.costs, values)
+
+
+@pytest.mark.parametrize("names", [["no", "maybe"], ["no", "yes", "id"], ["no"]])
+def test_costs_of_other_names_are_refused(names):
+    costs = pd.DataFrame({name: np.arange(N) for name in names})
+    with pytest.raises(BadInputError, match=r"costs has the columns.*'no'.*classes"):
+        check_table(frame(), np.where(Y, "yes", "no"), costs=costs)

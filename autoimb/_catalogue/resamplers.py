@@ -43,7 +43,7 @@ from autoimb._catalogue.sampler_factories import (
     random_over,
     random_under,
 )
-from autoimb._table.columns import MANY_CATEGORIES
+from autoimb._table.text_kinds import MANY_CATEGORIES
 
 if TYPE_CHECKING:
     from autoimb._table.profile import DatasetProfile

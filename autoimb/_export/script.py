@@ -12,10 +12,11 @@ import pandas as pd
 from sklearn.compose import ColumnTransformer
 
 from autoimb._export.code_layout import WIDTH, Block, Code, call, layout, prefixed
-from autoimb._export.script_functions import fit_weighted, number
+from autoimb._export.script_functions import fit_weighted
 from autoimb._export.script_names import ScriptNames
 from autoimb._export.value_code import Written, code_of
 from autoimb._metrics.calibration import Calibration, Identity
+from autoimb._table.readers import YEAR_FIRST
 from autoimb._threshold.rules import Argmax, ClassWeights, Cut
 from autoimb.exceptions import BadInputError
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from autoimb._fit.fitted_model import FittedMember, FittedModel
     from autoimb._table.columns import Schema
     from autoimb._table.table import RowWeights
-    from autoimb._threshold.rules import Threshold
+from autoimb._threshold.rules import Threshold
 
 _TITLE = '''\
 """A classifier for imbalanced data, as autoimb chose it.
@@ -35,12 +36,12 @@ _TITLE = '''\
 ``predict_proba(pipelines, X_new)`` probabilities, a column for each of CLASSES.
 """'''
 _READERS = {
-    "categorical": "_read_text",
-    "high-cardinality": "_read_text",
-    "datetime": "_read_datetime",
-    "time of day": "_read_datetime",
+    "categorical": "read_texts",
+    "high-cardinality": "read_texts",
+    "datetime": "read_dates",
+    "time of day": "read_times",
 }
-"""By kind of column, the function of `_table.columns` that reads it; else numbers."""
+"""By kind of column, the function of `_table.readers` that reads it; else numbers."""
 
 _RULES: dict[type[Threshold], tuple[str, str]] = {
     Argmax: ("", "np.argmax(proba, axis=1)"),
@@ -210,18 +211,24 @@ def _read(schema: Schema, names: ScriptNames) -> str:
         return _function("read(X: Any)", "Return the table as it is.", "return X")
     frame = names.of(pd.DataFrame)
     if not schema.is_frame:
-        numbers = f"return {frame}(X).to_numpy(dtype=float, na_value=np.nan)"
-        return _function("read(X: Any)", "Return the table as numbers.", numbers)
+        bounded = names.copy("autoimb._table.readers", "bounded")
+        return _function(
+            "read(X: Any)",
+            "Return the table as numbers.",
+            f"X = {frame}(X)",
+            "numbers = X.to_numpy(dtype=float, na_value=np.nan)",
+            f"return {bounded}(numbers, X.columns)",
+        )
     columns = []
     for column in schema.columns:
-        key, copied = code_of(str(column.name), names), _READERS.get(column.kind)
+        key = code_of(str(column.name), names)
         if column.kind == "constant":
             columns.append(f"{key}: 0.0")
-        elif copied:
-            reader = names.copy("autoimb._table.columns", copied)
-            columns.append(f"{key}: {reader}(X[{key}])")
-        else:
-            columns.append(f"{key}: {names.of(number)}(X[{key}])")
+            continue
+        reader = _READERS.get(column.kind, "read_numbers")
+        form = f", {column.date_form!r}" if column.date_form != YEAR_FIRST else ""
+        reader = names.copy("autoimb._table.readers", reader)
+        columns.append(f"{key}: {reader}(X[{key}]{form})")
     return _function(
         "read(X: Any)",
         "Return the columns as the pipelines read them.",

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.class_weight import compute_sample_weight
 
 from autoimb._table.weighted_encoding import fit_encoder
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 class ClassWeighted(ClassifierMixin, BaseEstimator):
@@ -39,14 +34,6 @@ class ClassWeighted(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: Any) -> Any:
         """Return the model's probabilities."""
         return self.model_.predict_proba(X)
-
-
-def number(column: pd.Series[Any]) -> NDArray[np.float64]:
-    """Return numbers, booleans or durations (as seconds), NaN for gaps."""
-    column = column.infer_objects()
-    if column.dtype.kind == "m":
-        column = column.dt.total_seconds()
-    return pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def fit_weighted(pipeline: Any, X: Any, y: Any, sample_weight: Any) -> Any:

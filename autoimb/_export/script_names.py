@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _COPIED = {
     "autoimb._metrics.calibration",
     "autoimb._table.encoding",
+    "autoimb._table.readers",
     "autoimb._table.weighted_encoding",
     "autoimb._export.script_functions",
 }

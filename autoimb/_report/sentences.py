@@ -53,6 +53,13 @@ def _sentence(clause: str) -> str:
 
 
 def sentences(results: FitResults) -> list[str]:
+    """Return what was chosen, possible leaks, and what handling gained."""
+    chosen, *rest = _about_selection(results)
+    leaks = [f"{c.title.capitalize()}: {c.message}" for c in results.profile.leaks]
+    return [chosen, *leaks, *rest]
+
+
+def _about_selection(results: FitResults) -> list[str]:
     """Return what was chosen, what to expect of it, and what handling gained."""
     name, selection = results.space.label, results.selection
     if selection.winner.score is None:

@@ -17,6 +17,8 @@ from autoimb._catalogue.entry import (
 )
 from autoimb._catalogue.portfolio import ORDER
 from autoimb._catalogue.user_objects import (
+    check_known_classes,
+    check_weights,
     entry_of_estimator,
     entry_of_resampler,
     is_object_to_clone,
@@ -340,12 +342,8 @@ def _coded_weights(
     weights: Mapping[Any, float], codes: Mapping[Any, int]
 ) -> dict[int, float]:
     """Return a user's weights by class label as weights by code, 1 where not given."""
-    unknown = [label for label in weights if label not in codes]
-    if unknown:
-        raise BadInputError(
-            f"class_weights names {unknown}, which y does not hold; "
-            f"its classes are {list(codes)}."
-        )
+    check_known_classes(weights, codes, "class_weights")
+    check_weights(weights, "class_weights")
     return {code: float(weights.get(label, 1.0)) for label, code in codes.items()}
 
 

@@ -1,10 +1,13 @@
 """How a table is read, described, split and encoded.
 
 =====================  =================================================================
+``readers``            the values of a column, each read by itself
+``text_kinds``         what a column of text holds
 ``columns``            any table read into one canonical form
 ``table``              checked training data
 ``known_table``        whether a table is that of a fit, or has its columns
 ``minority_types``     safe, borderline, rare and outlier rows of the minority class
+``column_checks``      leaks, identifiers and gaps in single columns
 ``profile``            `DatasetProfile`: what a data set is like
 ``folds``              cross-validation folds
 ``encoding``           canonical rows to numbers, fitted inside a fold

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import numbers
-import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
 import narwhals as nw
@@ -22,35 +23,34 @@ import pandas as pd
 from scipy import sparse
 from sklearn.utils import check_array
 
+from autoimb._table.readers import (
+    YEAR_FIRST,
+    bounded,
+    read_dates,
+    read_numbers,
+    read_texts,
+    read_times,
+)
+from autoimb._table.text_kinds import (
+    MANY_CATEGORIES,
+    Kind,
+    Reading,
+    date_number_remark,
+    text_reading,
+    wide_integer_remark,
+)
 from autoimb.exceptions import BadInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-Kind = Literal[
-    "numeric",
-    "boolean",
-    "datetime",
-    "time of day",
-    "categorical",
-    "high-cardinality",
-    "constant",
-]
 CanonicalRows = Any
 """A float array, or a pandas DataFrame of float, datetime and text columns."""
 
-MANY_CATEGORIES = 40
-"""A text column with more categories is of the kind "high-cardinality"."""
 _FLOAT_BYTES = 8
-_N_INSPECTED = 200  # values that decide whether a text column holds dates
-_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}.*)?")
-_CLOCK_TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?")
-_TEXT_KINDS: tuple[tuple[re.Pattern[str], Kind], ...] = (
-    (_ISO_DATE, "datetime"),
-    (_CLOCK_TIME, "time of day"),
-)
+_NESTED = (list, dict, set, np.ndarray)
 _OBJECT_KINDS: tuple[tuple[Any, Kind], ...] = (
     ((bool, np.bool_), "boolean"),
     ((numbers.Real, Decimal, timedelta), "numeric"),
@@ -86,6 +86,10 @@ class Column:
     has_missing: bool
     n_unique: int
     """Distinct values among the training rows, gaps not counted."""
+    date_form: str = YEAR_FIRST
+    """How the texts of dates are written: key of `readers.DATE_FORMS`."""
+    remark: str = ""
+    """What the user should know of how it is read, after its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +125,13 @@ class Schema:
             return _float_matrix(rows)
         with _unreadable_named("X"):
             frame = pd.DataFrame(rows, copy=False)
-        read = {}
-        for i, column in enumerate(self.columns):
-            with _unreadable_named(f"column {column.name!r}"):
-                read[str(column.name)] = _READERS[column.kind](frame.iloc[:, i])
-        return pd.DataFrame(read, copy=False)
+        return pd.DataFrame(
+            {
+                str(column.name): _read(frame.iloc[:, i], column)
+                for i, column in enumerate(self.columns)
+            },
+            copy=False,
+        )
 
 
 def take(X: CanonicalRows, rows: NDArray[Any]) -> CanonicalRows:
@@ -133,22 +139,31 @@ def take(X: CanonicalRows, rows: NDArray[Any]) -> CanonicalRows:
     return X.iloc[rows] if isinstance(X, pd.DataFrame) else X[rows]
 
 
-def infer_schema(rows: Any) -> Schema:
-    """Return the schema of a frame or array; raise if all columns are constant."""
+def infer_schema(rows: Any, seen: Schema | None = None) -> Schema:
+    """Return the schema of a frame or array; raise if all columns are constant.
+
+    Dates in text are still read in the form that they had in the schema `seen`.
+    """
+    seen_forms = {} if seen is None else {c.name: c.date_form for c in seen.columns}
     is_frame = False
     if isinstance(rows, np.ndarray) and rows.dtype.kind in "biuf":
         matrix = _float_matrix(rows)
-        columns = [_column(str(i), "numeric", v) for i, v in enumerate(matrix.T)]
+        columns = [
+            _column(str(i), Reading("numeric"), v) for i, v in enumerate(matrix.T)
+        ]
     else:
         with _unreadable_named("X"):
             frame = pd.DataFrame(rows, copy=False)
             frame = frame.infer_objects() if isinstance(rows, np.ndarray) else frame
         columns = []
         for i in range(frame.shape[1]):
-            with _unreadable_named(f"column {frame.columns[i]!r}"):
-                kind = _column_kind(frame.iloc[:, i])
-                values = _READERS[kind](frame.iloc[:, i])
-            columns.append(_column(str(frame.columns[i]), kind, values))
+            name = str(frame.columns[i])
+            with _unreadable_named(f"column {name!r}"):
+                reading = _reading(frame.iloc[:, i], form := seen_forms.get(name, ""))
+            if form and reading.date_form == YEAR_FIRST:
+                reading = reading._replace(date_form=form)
+            values = _read(frame.iloc[:, i], reading)
+            columns.append(_column(name, reading, values))
         is_frame = not all(map(pd.api.types.is_numeric_dtype, frame.dtypes)) or any(
             c.kind in {"datetime", "time of day", "categorical", "high-cardinality"}
             for c in columns
@@ -181,17 +196,22 @@ def as_rows(X: Any) -> Any:
             "a DataFrame."
         )
     if isinstance(X, pd.DataFrame):
-        return _check_frame(X)
+        return _check_frame(_native_frame(X))
+    check_is_data(X, "X")
     native = nw.from_native(X, eager_only=True, pass_through=True)
     if isinstance(native, nw.DataFrame):
         return _check_frame(_pandas_frame(native))
+    if np.ma.isMaskedArray(X):  # pandas reads masked values as gaps
+        X = pd.DataFrame(X).to_numpy()
     try:
-        array = np.asarray(X)
-    except ValueError as error:  # rows of several lengths, or cells that hold lists
+        array = native_array(np.asarray(X))
+    except ValueError as error:  # rows of several lengths, or cells of lists
         raise BadInputError(
             f"X is no table of numbers and texts ({error}): give all rows as many "
             "cells, with one value in each."
         ) from error
+    if array.dtype.names:  # fields, as tables of FITS and HDF5 have them
+        return _check_frame(_native_frame(pd.DataFrame(array)))
     if array.dtype.kind in "US" and not isinstance(X, np.ndarray):
         array = np.asarray(X, dtype=object)  # mixed types stay Python objects
     if array.dtype.kind == "c":
@@ -205,15 +225,63 @@ def as_rows(X: Any) -> Any:
     )
 
 
+def check_is_data(values: Any, name: str) -> None:
+    """Raise for what is no table or array yet; the message says how to make it one."""
+    way_out = ""
+    is_pandas = isinstance(values, pd.DataFrame)
+    native = None if is_pandas else nw.from_native(values, pass_through=True)
+    if isinstance(native, nw.LazyFrame):
+        way_out = f"call .collect() of it first (Dask: {name}.compute())"
+    elif isinstance(values, str | PathLike):
+        way_out = f"read the file first, as by pd.read_csv({name})"
+    elif isinstance(values, Mapping) or (
+        isinstance(values, list) and any(isinstance(v, Mapping) for v in values[:1])
+    ):
+        is_wide = name in {"X", "costs"}
+        way_out = f"pass pd.DataFrame({name})" if is_wide else "pass its values"
+    elif isinstance(values, Iterator):
+        way_out = f"pass list({name})"
+    if way_out:
+        raise BadInputError(f"{name} is a {type(values).__name__}: {way_out}.")
+
+
+def native_array(values: NDArray[Any]) -> NDArray[Any]:
+    """Return an array in this machine's order of bytes, which files may not have."""
+    if values.dtype.isnative or values.dtype.names:
+        return values
+    return values.astype(values.dtype.newbyteorder("="))
+
+
+def _native_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose columns have this machine's order of bytes."""
+    swapped = [
+        i
+        for i, dtype in enumerate(frame.dtypes)
+        if isinstance(dtype, np.dtype) and not dtype.isnative
+    ]
+    if swapped:
+        frame = frame.copy(deep=False)
+    for i in swapped:
+        frame.isetitem(i, native_array(frame.iloc[:, i].to_numpy()))
+    return frame
+
+
 def _pandas_frame(frame: nw.DataFrame[Any]) -> pd.DataFrame:
     """Return a polars or pyarrow table as a pandas DataFrame, without pyarrow."""
-    listed = (nw.String, nw.Categorical, nw.Enum, nw.Object, nw.Boolean)
     return pd.DataFrame(
         {
-            name: series.to_list() if series.dtype in listed else series.to_numpy()
+            name: _pandas_values(series)
             for name, series in zip(frame.columns, frame.iter_columns(), strict=True)
         }
     )
+
+
+def _pandas_values(series: nw.Series[Any]) -> Any:
+    """Return the values of a polars or pyarrow column for a pandas DataFrame."""
+    if series.dtype in (nw.Categorical, nw.Enum):
+        return pd.Categorical(series.to_list())
+    is_listed = series.dtype in (nw.String, nw.Object, nw.Boolean, nw.Struct)
+    return series.to_list() if is_listed else series.to_numpy()
 
 
 def _check_frame(frame: pd.DataFrame) -> pd.DataFrame:
@@ -258,31 +326,25 @@ def _float_matrix(rows: Any) -> NDArray[np.float64]:
         matrix = np.asarray(rows, dtype=np.float64)
     else:
         every_series = [frame.iloc[:, i] for i in range(frame.shape[1])]
-        matrix = np.column_stack([_read_number(series) for series in every_series])
-    # If the sum is finite, so are all numbers: one pass, and no mask in memory.
-    with np.errstate(over="ignore", invalid="ignore"):
-        is_finite = np.isfinite(matrix.sum())
-    if not is_finite and (infinite := np.isinf(matrix).any(axis=0)).any():
-        raise _infinity_error(frame.columns[int(np.argmax(infinite))])
-    return matrix
+        matrix = np.column_stack(
+            [_read(series, Reading("numeric")) for series in every_series]
+        )
+    try:
+        return bounded(matrix, frame.columns)
+    except ValueError as error:
+        raise BadInputError(str(error)) from error
 
 
-def _infinity_error(name: Any) -> BadInputError:
-    """Return the error for a column with infinite values."""
-    return BadInputError(
-        f"Input X contains infinity or a value too large in column {str(name)!r}: "
-        "replace it by NaN or a finite number."
-    )
-
-
-def _column(name: str, kind: Kind, values: Any) -> Column:
+def _column(name: str, reading: Reading, values: Any) -> Column:
     """Return the column of a schema with these canonical values."""
+    kind, date_form, remark = reading
     if isinstance(values, np.ndarray):
         # Sorting numbers is faster than `nunique`, which hashes them. Gaps come last.
         ordered = np.sort(values)
         n_observed = int(np.searchsorted(ordered, np.nan))
-        n_steps = int(np.count_nonzero(np.diff(ordered[:n_observed])))
-        n_unique = n_steps + (n_observed > 0)
+        is_new = np.diff(ordered[:n_observed], prepend=np.nan) != 0
+        n_unique = int(np.count_nonzero(is_new))
+        remark = remark or date_number_remark(ordered[:n_observed], is_new, name)
     else:
         n_observed = int(pd.notna(values).sum())
         n_unique = int(pd.Series(values).nunique())
@@ -291,103 +353,55 @@ def _column(name: str, kind: Kind, values: Any) -> Column:
         kind = "constant"
     elif kind == "categorical" and n_unique > MANY_CATEGORIES:
         kind = "high-cardinality"
-    return Column(name, kind, has_missing, n_unique)
+    return Column(name, kind, has_missing, n_unique, date_form, remark)
 
 
-def _column_kind(series: pd.Series[Any]) -> Kind:
+def _reading(series: pd.Series[Any], seen_form: str) -> Reading:
     """Return how a column of a DataFrame is read, by its dtype or its values."""
     dtype = series.dtype
     if dtype.kind == "c":
         raise BadInputError(f"Complex data not supported: column {series.name!r}.")
     if isinstance(dtype, pd.CategoricalDtype):
-        return "boolean" if pd.api.types.is_bool_dtype(dtype) else "categorical"
-    return _DTYPE_KINDS.get(dtype.kind) or _value_kind(series.dropna())
+        is_bool = pd.api.types.is_bool_dtype(dtype)
+        return Reading("boolean" if is_bool else "categorical")
+    if kind := _DTYPE_KINDS.get(dtype.kind):
+        return Reading(kind)
+    return _object_reading(series.dropna(), seen_form)
 
 
-def _value_kind(observed: pd.Series[Any]) -> Kind:
+def _object_reading(observed: pd.Series[Any], seen_form: str) -> Reading:
     """Return how a column of Python objects or strings is read, by its values."""
     for types, kind in _OBJECT_KINDS:
         if len(observed) and all(isinstance(value, types) for value in observed):
-            return kind
-    sample = observed.iloc[:_N_INSPECTED]
-    nested = [v for v in sample if isinstance(v, (list, dict, set, np.ndarray))]
-    if nested:
+            return Reading(kind, remark=wide_integer_remark(observed))
+    nested = (v for v in observed if isinstance(v, _NESTED))
+    if (first := next(nested, None)) is not None:
         raise BadInputError(
-            f"column {observed.name!r} holds {type(nested[0]).__name__} values: "
+            f"column {observed.name!r} holds {type(first).__name__} values: "
             "spread them over columns of numbers or text first."
         )
-    for pattern, kind in _TEXT_KINDS:
-        if len(sample) and all(map(pattern.fullmatch, sample.astype(str))):
-            return kind
-    return "categorical"
+    return text_reading(observed, seen_form)
 
 
-def _read_number(series: pd.Series[Any]) -> NDArray[np.float64]:
-    """Return numbers, booleans or durations (as seconds) as floats, NaN for gaps."""
-    try:
-        series = series.infer_objects()
-        if series.dtype.kind == "m":
-            return np.asarray(series.dt.total_seconds(), dtype=np.float64)
-        if series.dtype == object or pd.api.types.is_string_dtype(series.dtype):
-            series = pd.to_numeric(series)
-        values = series.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise BadInputError(
-            f"column {series.name!r} was numeric when fitted, now it is not: {error}"
-        ) from error
-    if np.isinf(values).any():
-        raise _infinity_error(series.name)
-    return values
+def _read(series: pd.Series[Any], reading: Reading | Column) -> Any:
+    """Return the canonical values of a column; raise if they cannot be read."""
+    with _unreadable_named(f"column {str(series.name)!r}"):
+        try:
+            if reading.kind == "datetime":
+                return read_dates(series, reading.date_form)
+            return _READERS[reading.kind](series)
+        except UnicodeError:  # a ValueError, which does not name the column
+            raise
+        except ValueError as error:
+            raise BadInputError(str(error)) from error
 
 
-def _read_datetime(series: pd.Series[Any]) -> pd.Series[Any]:
-    """Return dates, times of day or their texts as timestamps, NaT for gaps."""
-    if series.dtype.kind != "M" or isinstance(series.dtype, pd.ArrowDtype):
-        texts = series.astype(object).where(series.notna(), None)
-        texts = texts.map(_full_timestamp, na_action="ignore")
-        series = pd.to_datetime(texts, errors="coerce", format="ISO8601", utc=True)
-    if series.dt.tz is not None:
-        series = series.dt.tz_convert("UTC").dt.tz_localize(None)
-    # One unit, so that it depends neither on the library nor on the other rows.
-    return pd.Series(series.dt.as_unit("us").array)
-
-
-def _full_timestamp(value: Any) -> str:
-    """Return the text of a date; a time of day is one of the first day of 1970."""
-    text = str(value)
-    if not _CLOCK_TIME.fullmatch(text):
-        return text
-    hour, rest = text.split(":", 1)
-    return f"1970-01-01 {hour:0>2}:{rest}"
-
-
-def _read_text(series: pd.Series[Any]) -> Any:
-    """Return categories as text, NaN for gaps; 1 and 1.0 are the same category."""
-    if isinstance(series.dtype, pd.StringDtype):
-        return series.astype("str").array
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        levels = np.array([*map(_text, series.cat.categories), None], dtype=object)
-        texts = levels[series.cat.codes.to_numpy()]
-    else:
-        texts = np.array([_text(value) for value in series], dtype=object)
-        texts[series.isna().to_numpy()] = None
-    # Without this dtype, pandas would not read a column of gaps as text.
-    return pd.array(texts, dtype="str")
-
-
-def _text(value: Any) -> str:
-    """Return the text of a category; gaps turn integers to floats, so 1.0 is "1"."""
-    is_whole = isinstance(value, float) and value.is_integer()
-    return str(int(value)) if is_whole else str(value)
-
-
-_READERS: dict[str, Any] = {
-    "numeric": _read_number,
-    "boolean": _read_number,
-    "datetime": _read_datetime,
-    "time of day": _read_datetime,
-    "categorical": _read_text,
-    "high-cardinality": _read_text,
+_READERS: dict[Kind, Callable[[pd.Series[Any]], Any]] = {
+    "numeric": read_numbers,
+    "boolean": read_numbers,
+    "time of day": read_times,
+    "categorical": read_texts,
+    "high-cardinality": read_texts,
     "constant": lambda series: np.zeros(len(series)),
 }
 """By kind, the function that reads a column; a constant column may hold anything."""

@@ -40,7 +40,8 @@ from sklearn.preprocessing import (
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from autoimb._table.columns import Kind, Schema, since_1970
+from autoimb._table.columns import Schema, since_1970
+from autoimb._table.text_kinds import Kind
 
 View = Literal["native", "mixed", "dense"]
 

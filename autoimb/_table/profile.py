@@ -6,33 +6,26 @@ report read. It depends neither on chance nor on the order of the rows.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import mannwhitneyu
 
-from autoimb._table.columns import take
+from autoimb._table.column_checks import column_messages, listed
 from autoimb._table.minority_types import (
     MAX_NEIGHBOUR_ROWS,
     N_NEIGHBOURS,
-    as_numbers,
     minority_types,
     number_positions,
-    spread_rows,
 )
 from autoimb._table.table import Table, check_table
 
 Severity = Literal["info", "warning"]
 
-_MAX_LEAK_ROWS = 2_000  # of each class: enough to recognise a ROC-AUC of 0.995
-_MIN_LEAK_ROWS = 20  # fewer rows are too often separated by chance
-_LEAK_AUC = 0.995
 _FEW_MINORITY_ROWS = 50
-_MAX_LISTED = 6  # items of a list that a message names
 _CHECKS: dict[str, tuple[str, Severity]] = {
     "AIM001": ("duplicated rows", "warning"),
     "AIM002": ("conflicting labels", "warning"),
@@ -45,6 +38,9 @@ _CHECKS: dict[str, tuple[str, Severity]] = {
     "AIM009": ("balanced classes", "info"),
     "AIM010": ("common class of interest", "info"),
     "AIM011": ("sampled neighbours", "info"),
+    "AIM012": ("how columns are read", "warning"),
+    "AIM013": ("identifier-like numbers", "warning"),
+    "AIM014": ("labels that look alike", "warning"),
 }
 """Title and severity of each check, by its code."""
 
@@ -134,6 +130,11 @@ class DatasetProfile:
     def prevalence(self) -> float:
         """Share of the smallest class, 0 to 1."""
         return self.minority_count / self.n_rows
+
+    @property
+    def leaks(self) -> tuple[ProfileCheck, ...]:
+        """The checks that found columns which give the class away."""
+        return tuple(check for check in self.checks if check.code == "AIM005")
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as data that JSON can hold.
@@ -265,8 +266,7 @@ def _checks(
         **_row_messages(facts),
         **_class_messages(facts),
         **_type_messages(facts),
-        **_column_messages(table, missing_shares),
-        **_missing_messages(table, missing_shares),
+        **column_messages(table, missing_shares),
     }
     return tuple(
         ProfileCheck(code=code, title=title, severity=severity, message=messages[code])
@@ -305,7 +305,7 @@ def _class_messages(facts: DatasetProfile) -> dict[str, str]:
     tiny = [f"{label!r} ({count})" for label, count in counts if count < 5]
     if tiny:
         messages["AIM004"] = (
-            f"fewer than 5 rows: {_listed(tiny)}. There are at most "
+            f"fewer than 5 rows: {listed(tiny)}. There are at most "
             f"{facts.minority_count} folds, so that each validates every class; "
             "merging rare classes gives steadier scores."
         )
@@ -321,7 +321,21 @@ def _class_messages(facts: DatasetProfile) -> dict[str, str]:
             "and recall of it are high even by guessing: compare with the no-skill "
             "level."
         )
+    if alike := _labels_alike(facts.classes):
+        messages["AIM014"] = (
+            f"{listed(alike)} differ by spaces, capital letters or type only, and are "
+            "classes of their own: if they mean the same, write them alike, as by "
+            "y.astype(str).str.strip()."
+        )
     return messages
+
+
+def _labels_alike(classes: tuple[Any, ...]) -> list[str]:
+    """Return the labels that look like another one, in quotes."""
+    by_text: dict[str, list[Any]] = {}
+    for label in classes:
+        by_text.setdefault(" ".join(str(label).casefold().split()), []).append(label)
+    return [repr(v) for same in by_text.values() if len(same) > 1 for v in same]
 
 
 def _type_messages(facts: DatasetProfile) -> dict[str, str]:
@@ -345,76 +359,6 @@ def _type_messages(facts: DatasetProfile) -> dict[str, str]:
     return messages
 
 
-def _column_messages(
-    table: Table, missing_shares: NDArray[np.float64]
-) -> dict[str, str]:
-    """Return what the checks of the values of columns found."""
-    messages = {}
-    leaking = []
-    if table.pos is not None and table.class_counts.min() >= _MIN_LEAK_ROWS:
-        positions, areas = number_positions(table.schema), single_column_areas(table)
-        leaking = [positions[i] for i in np.flatnonzero(areas >= _LEAK_AUC)]
-    if leaking:
-        messages["AIM005"] = (
-            f"{_names(table, leaking)} alone separates the classes (ROC-AUC of at "
-            f"least {_LEAK_AUC}). Was it known before the outcome? If not, drop it."
-        )
-    n_observed = (1 - missing_shares) * len(table.y)
-    distinct = [
-        i
-        for i in table.schema.categorical
-        if table.schema.columns[i].n_unique >= max(20, 0.9 * n_observed[i])
-    ]
-    if distinct:
-        messages["AIM006"] = (
-            f"nearly every value of {_names(table, distinct)} is distinct, so nothing "
-            "can be learned from it as it is: drop it, or derive features from it."
-        )
-    return messages
-
-
-def _missing_messages(
-    table: Table, missing_shares: NDArray[np.float64]
-) -> dict[str, str]:
-    """Return what the check of missing values found."""
-    found = []
-    if missing_shares.mean() > 0.3:
-        found.append(f"{missing_shares.mean():.0%} of all cells are missing")
-    sparse = np.flatnonzero(missing_shares > 0.8)
-    if len(sparse):
-        found.append(f"more than 80% of {_names(table, sparse)} is missing")
-    if not found:
-        return {}
-    return {
-        "AIM008": f"{'; '.join(found)}. Check how the table was read; a column with "
-        "next to no values is best dropped."
-    }
-
-
-def _names(table: Table, positions: Iterable[int]) -> str:
-    """Return the names of columns, the first of many."""
-    return _listed([repr(table.schema.columns[i].name) for i in positions])
-
-
-def single_column_areas(table: Table) -> NDArray[np.float64]:
-    """Return the ROC-AUC (d,) of each number as the score; 1 - AUC if that is higher.
-
-    A gap counts as the lowest number, as the gaps alone may give the class away.
-    """
-    negative, positive = (
-        np.nan_to_num(
-            as_numbers(take(table.X, rows), table.schema), nan=-np.inf, copy=False
-        )
-        for rows in (
-            spread_rows(table, np.flatnonzero(table.y == code), _MAX_LEAK_ROWS)
-            for code in range(2)
-        )
-    )
-    ranks = mannwhitneyu(positive, negative, axis=0, method="asymptotic")
-    area = ranks.statistic / (len(positive) * len(negative))
-    return np.asarray(np.maximum(area, 1 - area))
-
-
 # --- as text and as data
 
 
@@ -426,7 +370,7 @@ def _summary_lines(facts: DatasetProfile) -> Iterator[str]:
         f"{facts.missing_share:.1%} missing"
     )
     counts = dict(zip(facts.classes, facts.class_counts, strict=True))
-    classes = _listed([f"{label}: {n:,}" for label, n in counts.items()], " · ")
+    classes = listed([f"{label}: {n:,}" for label, n in counts.items()], " · ")
     yield f"classes: {classes} (imbalance ratio {facts.imbalance_ratio:.1f})"
     if facts.pos_label is not None:
         share = counts[facts.pos_label] / facts.n_rows
@@ -438,9 +382,3 @@ def _summary_lines(facts: DatasetProfile) -> Iterator[str]:
         f"{facts.n_duplicates:,} duplicated rows, {facts.n_conflicting:,} rows with "
         "conflicting labels"
     )
-
-
-def _listed(items: list[str], separator: str = ", ") -> str:
-    """Return the items in a line; of a long list the first, and how many more."""
-    shown, n_more = items[:_MAX_LISTED], len(items) - _MAX_LISTED
-    return separator.join([*shown, f"{n_more} more"] if n_more > 0 else shown)

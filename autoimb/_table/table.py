@@ -18,7 +18,9 @@ from autoimb._table.columns import (
     CanonicalRows,
     Schema,
     as_rows,
+    check_is_data,
     infer_schema,
+    native_array,
     take,
 )
 from autoimb.exceptions import BadInputError
@@ -127,15 +129,27 @@ def check_table(
     sample_weight: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     costs: ArrayLike | None = None,
+    seen: Schema | None = None,
 ) -> Table:
-    """Return the checked table; raise `BadInputError` if it cannot be learned from."""
+    """Return the checked table; raise `BadInputError` if it cannot be learned from.
+
+    `seen` is the schema of the table in `fit`, for one that comes later.
+    """
     rows, labels = as_rows(X), label_array(y)
-    optional = {"sample_weight": sample_weight, "groups": groups, "costs": costs}
+    check_is_data(costs, "costs")
+    optional: dict[str, Any] = {
+        name: None if values is None else one_per_row(values, name)
+        for name, values in (("sample_weight", sample_weight), ("groups", groups))
+    }
+    optional["costs"] = costs
     _check_lengths(X=rows, y=labels, **optional)
     weights = np.ones(len(labels))
     if sample_weight is not None:
         weights = _check_sample_weight(
-            sample_weight, weights, dtype=np.float64, ensure_non_negative=True
+            optional["sample_weight"],
+            weights,
+            dtype=np.float64,
+            ensure_non_negative=True,
         )
     passed = tuple(name for name, value in optional.items() if value is not None)
     given = GivenRows(len(labels), kept := np.flatnonzero(weights), passed)
@@ -144,8 +158,8 @@ def check_table(
     classes, codes = _encode_labels(check_labels(labels))
     _check_classes(classes, codes)
     weights = relative_weights(weights)
-    grouped = None if groups is None else np.asarray(groups)[kept]
-    schema = infer_schema(rows)
+    grouped = None if groups is None else optional["groups"][kept]
+    schema = infer_schema(rows, seen)
     canonical = schema.canonical(rows)
     return Table(
         X=canonical,
@@ -160,6 +174,36 @@ def check_table(
         given=given,
         costs=None if costs is None else _check_costs(costs, classes, kept),
     )
+
+
+def one_per_row(values: Any, name: str) -> NDArray[Any]:
+    """Return weights or groups as an array of one dimension."""
+    array = _plain_array(values, name)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim > 1:
+        raise BadInputError(
+            f"{name} has shape {array.shape}: one value for each row is needed; to "
+            f"combine columns of a frame, pass df.groupby([...]).ngroup()."
+        )
+    return array
+
+
+def _plain_array(values: Any, name: str) -> NDArray[Any]:
+    """Return labels, weights, groups or costs as an array; raise for masked values."""
+    check_is_data(values, name)
+    if np.ma.isMaskedArray(values):
+        n_masked = np.count_nonzero(np.ma.getmaskarray(values))
+        if n_masked:
+            raise BadInputError(
+                f"{name} has {n_masked} masked values: drop those rows or fill them "
+                "before fitting."
+            )
+        values = np.ma.getdata(values)
+    native = nw.from_native(values, series_only=True, pass_through=True)
+    if isinstance(native, nw.Series) and not isinstance(values, pd.Series):
+        values = native.to_list()
+    return native_array(np.asarray(values))
 
 
 def _units_of(groups: NDArray[Any] | None, n_rows: int) -> NDArray[np.intp]:
@@ -190,6 +234,8 @@ def check_labels(y: Any) -> NDArray[Any]:
             f"y has {n_missing} missing labels (NaN): "
             "drop those rows or label them before fitting."
         )
+    if values.dtype == object:
+        _check_label_types(values)
     if values.dtype.kind == "f" and np.isinf(values).any():
         raise BadInputError("y contains infinity: labels must be finite.")
     if values.dtype != object or not any(isinstance(v, tuple) for v in values[:1]):
@@ -198,6 +244,16 @@ def check_labels(y: Any) -> NDArray[Any]:
         except (ValueError, TypeError) as error:
             raise BadInputError(f"y holds no classes: {error}") from None
     return values
+
+
+def _check_label_types(labels: NDArray[Any]) -> None:
+    """Raise for labels that a saved model could not hold."""
+    for kind in {type(label) for label in labels}:
+        if issubclass(kind, (pd.Timestamp, pd.Period, pd.Interval, frozenset)):
+            raise BadInputError(
+                f"y holds labels of type {kind.__name__}, which a saved model cannot "
+                "hold: pass them as text, as by y.astype(str)."
+            )
 
 
 def label_array(y: Any) -> NDArray[Any]:
@@ -215,16 +271,15 @@ def label_array(y: Any) -> NDArray[Any]:
             objects = np.empty(len(y), dtype=object)
             objects[:] = list(y)
             return objects
-    native = nw.from_native(y, series_only=True, pass_through=True)
-    if isinstance(native, nw.Series) and not isinstance(y, pd.Series):
-        y = native.to_list()
-    values: NDArray[Any] = np.asarray(y)
+    values = _plain_array(y, "y")
     if values.ndim == 2 and values.shape[1] > 1:
         raise BadInputError(
             f"y has shape {values.shape}: one column of labels is needed "
             "(multilabel targets are not supported)."
         )
-    return np.asarray(column_or_1d(values, warn=True))
+    labels = np.asarray(column_or_1d(values, warn=True))
+    # scikit-learn refuses bytes of a fixed width.
+    return labels.astype(object) if labels.dtype.kind == "S" else labels
 
 
 def _comparable(values: NDArray[Any]) -> NDArray[Any]:
@@ -278,14 +333,15 @@ def _check_classes(classes: NDArray[Any], codes: NDArray[np.intp]) -> None:
 
 
 def _check_costs(
-    costs: ArrayLike, classes: NDArray[Any], kept: NDArray[np.intp]
+    costs: Any, classes: NDArray[Any], kept: NDArray[np.intp]
 ) -> NDArray[np.float64]:
     """Return the costs (n_kept, n_classes) as floats; raise if they are of no use."""
     expected = (
         f"one column for each of the classes {classes[:20].tolist()}, in this order"
     )
+    array = _plain_array(_in_order(costs, classes), "costs")
     try:
-        values = np.asarray(costs, dtype=np.float64)
+        values = array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise BadInputError(f"costs must be numbers, {expected}: {error}.") from error
     if values.ndim != 2 or values.shape[1] != len(classes):
@@ -305,6 +361,33 @@ def _check_costs(
             "better than another: give wrong answers a higher cost than right ones."
         )
     return values
+
+
+def _in_order(costs: Any, classes: NDArray[Any]) -> Any:
+    """Return costs with a column for each class, in their order.
+
+    Columns of a frame are taken by name, whatever their order. One without names of its
+    own is read as an array.
+    """
+    native = nw.from_native(costs, eager_only=True, pass_through=True)
+    if not isinstance(native, nw.DataFrame):
+        return costs
+    names = list(costs.columns) if isinstance(costs, pd.DataFrame) else native.columns
+    is_unnamed = names in (
+        list(range(len(classes))),
+        [f"column_{i}" for i in range(len(classes))],
+    )
+    by_text = {str(name): position for position, name in enumerate(names)}
+    order = [by_text.get(str(label), -1) for label in classes.tolist()]
+    if sorted(order) != list(range(len(names))):
+        if is_unnamed:
+            return costs
+        raise BadInputError(
+            f"costs has the columns {names[:20]}, and the classes are "
+            f"{classes[:20].tolist()}: name each column by its class, or pass an array "
+            "with the columns in the order of the classes."
+        )
+    return native.to_numpy()[:, order]
 
 
 def _positive_code(
