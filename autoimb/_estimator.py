@@ -53,7 +53,6 @@ from autoimb._search.study import (
 from autoimb._select.ensemble import resolve_ensemble_size
 from autoimb._select.fallback import select_or_fall_back
 from autoimb._select.time_reserve import LastSteps, TimeReserve, affordable_size
-from autoimb._strategy.flowchart import recommend
 from autoimb._strategy.search_space import SearchSpace, requested_entries
 from autoimb._table.columns import as_rows, bytes_as_floats
 from autoimb._table.folds import make_folds
@@ -64,7 +63,7 @@ from autoimb._table.known_table import (
 )
 from autoimb._table.profile import profile_table
 from autoimb._table.table import check_labels, check_table, codes_of
-from autoimb.exceptions import AccuracyWarning, BadInputError, warn
+from autoimb.exceptions import AccuracyWarning, BadInputError, LeftOutWarning, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -74,6 +73,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from autoimb._catalogue import Catalogue
+    from autoimb._catalogue.entry import Domain
     from autoimb._fit.decision import Decision
     from autoimb._fit.finish import FittedSelection
     from autoimb._fit.fitted_model import FittedModel
@@ -108,8 +108,15 @@ class AutoImbalance(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     ----------
     estimator : estimator or None, default=None
         A classifier or pipeline of your own. It is then the only model family, and the
-        search decides which resampler, class weight or loss it gets. It is fitted on X
+        search decides which resampler and class weights it gets. It is fitted on X
         as you pass it and on label codes 0..k-1; class weights inside it go by label.
+        A resampler stands before the last step of a pipeline; a model that resamples
+        or weighs its classes already keeps that, and gets nothing on top of it.
+    search_params : mapping from parameter name to Float, Int or Categorical, \
+default=None
+        Parameters of `estimator` that are tuned along, such as
+        ``{"clf__max_depth": Int(2, 12)}``. Its own values are tried first where they
+        lie within the bounds.
     metric : str, FBeta or scorer, default="average_precision"
         What the search maximises: ``"average_precision"`` (PR-AUC), ``"roc_auc"``,
         ``"f1"``, ``"f1_macro"``, ``"f1_weighted"``, ``"mcc"``, ``"gmean"``,
@@ -198,6 +205,7 @@ default="auto"
         loss, mean, se, folds, rows (training rows of a fold), fit_seconds, status,
         reason. Finalists come first, by
         their means over all repeats; those of the others are over the first repeat.
+        What was asked for by name and does not suit is at the end, as ``"left out"``.
     best_strategy_ : Strategy
         The best single candidate; ``print`` shows it in words.
     best_score_ : float
@@ -254,6 +262,7 @@ default="auto"
         self,
         estimator: Any = None,
         *,
+        search_params: Mapping[str, Domain] | None = None,
         metric: Any = "average_precision",
         threshold: Any = "f1",
         pos_label: Any = None,
@@ -276,6 +285,7 @@ default="auto"
         verbose: int = 0,
     ) -> None:
         self.estimator = estimator
+        self.search_params = search_params
         self.metric = metric
         self.threshold = threshold
         self.pos_label = pos_label
@@ -366,6 +376,7 @@ default="auto"
 
     def _fit(self, X: Any, y: Any, **rows_of: Any) -> AutoImbalance:
         """Run all steps of `fit`."""
+        requested = requested_entries(self.get_params(deep=False))
         deadline = Deadline(resolve_time_budget(self.time_budget, self.n_trials))
         size = resolve_ensemble_size(
             self.ensemble_size, has_estimator=self.estimator is not None
@@ -378,10 +389,10 @@ default="auto"
         with open_executor(self.executor, layout) as executor:
             with limited_threads(1):  # its products of few columns are faster so
                 profile = profile_table(table)
-            recommendation = recommend(profile)
-            space = SearchSpace.for_data(
-                profile, table, requested_entries(self.get_params(deep=False))
-            )
+            space = SearchSpace.for_data(profile, table, requested)
+            for entry in space.left_out:
+                warn(entry.message, LeftOutWarning)
+            recommendation = space.advise(profile)
             most = self._most_folds(space, table, layout, deadline)
             problem = self._problem(
                 X, table, space.catalogue, layout, metric, most_folds=most

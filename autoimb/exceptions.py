@@ -12,6 +12,7 @@ __all__ = [
     "BadInputError",
     "BudgetError",
     "BudgetTooSmallWarning",
+    "LeftOutWarning",
     "NoCandidateError",
     "RefitFailedWarning",
     "StorageMismatchError",
@@ -54,6 +55,10 @@ class AccuracyWarning(AutoImbWarning):
 
 class BudgetTooSmallWarning(AutoImbWarning):
     """The time budget ended before any candidate was complete."""
+
+
+class LeftOutWarning(AutoImbWarning):
+    """What was asked for by name does not suit the data or the model."""
 
 
 class RefitFailedWarning(AutoImbWarning):

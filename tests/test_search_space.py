@@ -16,7 +16,7 @@ from tables import RandomTrial, five_classes, mixed, numeric, profile_of, space_
 
 from autoimb._catalogue import AXES, CATALOGUE
 from autoimb._catalogue.entry import (
-    OWN_RESAMPLING,
+    OWN,
     UNWEIGHTED,
     Family,
     Resampler,
@@ -53,16 +53,14 @@ def test_auto_holds_its_entries_and_all_holds_every_one_that_fits(wish):
             if (entry.auto or wish == "all")
             and entry.reason_unsuitable(PROFILE) is None
         ]
-        assert set(space.names[axis]) == set(wanted) - {OWN_RESAMPLING} | space_own(
-            space, axis
-        )
+        assert set(space.names[axis]) == set(wanted) - {OWN} | space_own(space, axis)
 
 
 def space_own(space, axis):
     """Return the name of built-in resampling where a family of the space has it."""
     families = [CATALOGUE.get("family", name) for name in space.names["family"]]
     has_it = axis == "resampler" and any(f.resampling == "own" for f in families)
-    return {OWN_RESAMPLING} if has_it else set()
+    return {OWN} if has_it else set()
 
 
 def test_all_holds_more_than_auto():
@@ -203,7 +201,7 @@ def test_class_weights_are_searched_only_for_models_that_take_them():
     space = space_of(*numeric(), family=[LinearSVC(class_weight="balanced")])
     rng = np.random.default_rng(0)
     drawn = {space.suggest(RandomTrial(rng)).class_weight.name for _ in range(30)}
-    assert drawn == {"none"}
+    assert drawn == {OWN}
 
 
 # --- walking
@@ -260,7 +258,7 @@ SENSELESS = {
     ),
     "resampling in front of a family that resamples": lambda s: (
         CATALOGUE.get("family", s.family.name).resampling == "own"
-        and s.resampler.name != OWN_RESAMPLING
+        and s.resampler.name != OWN
     ),
     "a net's loss for a forest": lambda s: (
         "forest" in s.family.name and s.loss.name != "log_loss"
@@ -328,7 +326,7 @@ def test_a_family_is_tried_without_handling_before_with_it(opening):
     order, _, _ = opening
     for at, arm in enumerate(order):
         plain = [a for a in order[:at] if a.family.name == arm.family.name]
-        always = arm.resampler.name == OWN_RESAMPLING
+        always = arm.resampler.name == OWN
         assert not arm.is_handled or always or any(not a.is_handled for a in plain)
 
 

@@ -22,6 +22,7 @@ _COPIED = {
     "autoimb._metrics.calibration",
     "autoimb._table.encoding",
     "autoimb._table.weighted_encoding",
+    "autoimb._table.weighted_fit",
     "autoimb._export.script_functions",
 }
 """Modules whose functions and classes are copied into scripts, not imported."""
