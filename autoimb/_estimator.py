@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from autoimb._catalogue.user_objects import is_object_to_clone
 from autoimb._evaluate.context import EvaluationContext
 from autoimb._evaluate.kept_models import ModelFolder
 from autoimb._evaluate.problem import Problem
@@ -37,7 +38,7 @@ from autoimb._fit.decision import check_threshold
 from autoimb._fit.final_fit import check_final_fit
 from autoimb._fit.finish import finish
 from autoimb._fit.refit_on_new_rows import refit_members
-from autoimb._metrics.metrics import ScorerMetric, resolve_metric
+from autoimb._metrics.scorers import ScorerMetric, UserLabels, resolve_metric
 from autoimb._report.build import build_report, settings_of, with_decision, with_refit
 from autoimb._report.extra_sections import with_extra_sections
 from autoimb._report.fit_results import FitResults
@@ -120,8 +121,10 @@ default=None
     metric : str, FBeta or scorer, default="average_precision"
         What the search maximises: ``"average_precision"`` (PR-AUC), ``"roc_auc"``,
         ``"f1"``, ``"f1_macro"``, ``"f1_weighted"``, ``"mcc"``, ``"gmean"``,
-        ``"balanced_accuracy"``, ``FBeta(beta)`` or a scikit-learn scorer (which sees
-        labels as codes 0..k-1). Metrics of labels are taken at their best threshold.
+        ``"balanced_accuracy"``, ``FBeta(beta)``, another name of scikit-learn's
+        scorers for classification, or a scorer, which sees the labels of `y`. Metrics
+        and scorers of labels are taken at their best threshold. A scorer that takes
+        ``pos_label``, and was made without, gets that of this model.
     threshold : str, float, objective or None, default="f1"
         What the decision threshold maximises: the name of a label metric,
         ``FBeta(beta)``, ``Cost(fp=1, fn=50)``, ``PrecisionAtLeast(0.9)``,
@@ -569,7 +572,8 @@ default="auto"
         proba = self.predict_proba(X)
         codes = codes_of(check_labels(y), self.classes_)
         weights = np.ones(len(codes)) if sample_weight is None else sample_weight
-        scores = resolve_metric(self.metric, len(self.classes_)).score_many(
+        labels = UserLabels(self.classes_, self._pos)
+        scores = resolve_metric(self.metric, len(self.classes_), labels).score_many(
             codes,
             proba,
             np.asarray(weights, dtype=np.float64)[np.newaxis],
@@ -835,7 +839,9 @@ default="auto"
 
     def _check_metric(self, table: Table) -> Metric:
         """Return the search metric; warn if it cannot see a rare class."""
-        metric = resolve_metric(self.metric, table.n_classes)
+        metric = resolve_metric(
+            self.metric, table.n_classes, UserLabels(table.classes, table.pos)
+        )
         if metric.name == "accuracy":
             share = table.class_weights.max() / table.weights.sum()
             warn(
@@ -1053,7 +1059,9 @@ default="auto"
             catalogue = SearchSpace.for_data(self.profile_, table, wishes).catalogue
         for member in self.ensemble_:
             member.strategy.check_registered(catalogue)
-        metric = resolve_metric(self.metric, table.n_classes)
+        metric = resolve_metric(
+            self.metric, table.n_classes, UserLabels(table.classes, table.pos)
+        )
         problem = self._problem(X, table, catalogue, layout, metric)
         with (
             open_executor(self.executor, layout) as executor,
@@ -1077,6 +1085,10 @@ default="auto"
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn should know of this estimator."""
         tags = super().__sklearn_tags__()
+        if is_object_to_clone(self.estimator):  # it reads the table as it is
+            reads = get_tags(self.estimator).input_tags
+            tags.input_tags = replace(reads, sparse=False)
+            return tags
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True
         tags.input_tags.string = True

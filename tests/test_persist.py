@@ -221,7 +221,7 @@ def built_names(path):
 # What only some fits lead to; each was seen in a file or is reviewed.
 SELDOM = {
     "autoimb._metrics.metrics.LabelMetric",  # a net that stops early for F1, say
-    "autoimb._metrics.metrics.ScorerMetric",  # the same for a trusted scorer
+    "autoimb._metrics.scorers.ScorerMetric",  # the same for a trusted scorer
     "autoimb._report.data.FoldRows",  # a report with rows made by sampling
     "autoimb._table.encoding.ColumnNamer",  # a model that reads columns by name
 }

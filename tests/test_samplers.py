@@ -185,3 +185,21 @@ def test_a_class_that_would_vanish_keeps_its_rows():
     X, y = five_classes()
     _, y_new = SelectingSampler(Ruthless()).fit_resample(X, y)
     np.testing.assert_array_equal(np.sort(y_new), y)
+
+
+@pytest.mark.parametrize(
+    ("is_spread", "k_neighbors"), [(False, 1), (False, 5), (True, 5)]
+)
+def test_k_means_smote_says_what_it_did_not_find(is_spread, k_neighbors):
+    """Not that a number is NaN, nor how its clustering is called."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([1, 0], [30, 270])
+    X = np.where(y[:, None] == 1, 0.5, rng.normal(size=(300, 3)))
+    params = {"strength": 1.0, "k_neighbors": k_neighbors}
+    if is_spread:  # each in a cluster of its own
+        X[:30] = 1e3 * np.arange(30)[:, None]
+    rows = TrainingRows(counts=np.bincount(y), n_categorical=0, seed=0)
+    sampler = CATALOGUE.get("resampler", "kmeans_smote").make(params, rows)
+    sampler.set_params(kmeans_estimator=60 if is_spread else 1)
+    with pytest.raises(ValueError, match="no cluster with enough different rows"):
+        sampler.fit_resample(X, y)

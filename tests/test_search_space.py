@@ -178,6 +178,32 @@ def test_a_model_s_own_weights_are_read_by_label(wished):
         space_of(X, y, family=LogisticRegression(class_weight={"maybe": 2.0}))
 
 
+@pytest.mark.parametrize(
+    ("axis", "word", "meant"),
+    [
+        ("family", "rf", "random_forest"),
+        ("family", "RandomForestClassifier", "random_forest"),
+        ("family", "XGBClassifier", "xgboost"),
+        ("family", "LGBMClassifier", "lightgbm"),
+        ("family", "knn", "k_neighbours"),
+        ("family", "SVC", "svm"),
+        ("resampler", "SMOTE", "smote"),
+        ("resampler", "BorderlineSMOTE", "borderline_smote"),
+        ("resampler", "SMOTE-NC", "smotenc"),
+        ("resampler", "RandomUnderSampler", "random_under"),
+        ("resampler", "TomekLinks", "tomek"),
+        ("resampler", "SMOTEENN", "smote_enn"),
+        ("resampler", "oversampling", "random_over"),
+        ("loss", "focal_loss", "focal"),
+        ("loss", "cross entropy", "log_loss"),
+        ("class_weight", "class_balanced", "effective_number"),
+    ],
+)
+def test_a_usual_name_is_answered_with_ours(axis, word, meant):
+    with pytest.raises(BadInputError, match=f"Did you mean '{meant}'"):
+        space_of(*numeric(), **{axis: word})
+
+
 def test_class_weights_for_a_label_that_does_not_occur_are_refused():
     with pytest.raises(BadInputError, match=r"names \['maybe'\].*\['no', 'yes'\]"):
         space_of(*mixed(), class_weight={"maybe": 2.0})

@@ -25,6 +25,7 @@ from sklearn.ensemble import (
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import SelectFromModel
 from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron
+from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -32,6 +33,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils import get_tags
 from tables import five_classes, numeric, space_of
 from xgboost import XGBClassifier
 
@@ -481,3 +483,73 @@ def test_metadata_routing_changes_nothing_inside(resampler):
         seen = around(weighing(), X, y, **params)
     assert seen.best_score_ == wanted.best_score_
     np.testing.assert_array_equal(seen.predict_proba(X), wanted.predict_proba(X))
+
+
+def routed(**requests):
+    """Return a quick search that requests what a tool passes on."""
+    search = AutoImbalance(LogisticRegression(), **{**QUICK, "n_trials": 1})
+    return search.set_fit_request(**dict.fromkeys(requests, True))
+
+
+def metadata(y):
+    """Return row weights, groups and costs of rows."""
+    rng = np.random.default_rng(0)
+    costs = np.column_stack([5.0 * y, 1.0 - y])
+    return {
+        "sample_weight": rng.uniform(1, 2, len(y)),
+        "groups": np.arange(len(y)) // 2,
+        "costs": costs,
+    }
+
+
+@pytest.mark.parametrize("tool", ["pipeline", "cross_validate", "grid search"])
+def test_tools_of_scikit_learn_pass_on_weights_groups_and_costs(tool):
+    X, y = numeric()
+    given = metadata(y)
+    with sklearn.config_context(enable_metadata_routing=True):
+        search = routed(**given).set_score_request(sample_weight=True)
+        if tool == "pipeline":
+            outer = make_pipeline(StandardScaler(), search)
+            outer[0].set_fit_request(sample_weight=False)
+            fitted = outer.fit(X, y, **given)[-1]
+        elif tool == "cross_validate":
+            found = cross_validate(
+                search, X, y, cv=2, params=given, return_estimator=True
+            )
+            fitted = found["estimator"][0]
+        else:
+            grid = {"estimator__C": [0.1, 1.0]}
+            outer = GridSearchCV(search, grid, cv=2, error_score="raise")
+            fitted = outer.fit(X, y, **given).best_estimator_
+    assert fitted._decision.needs_costs
+    assert fitted._row_arguments == (("sample_weight", "groups", "costs"),)
+
+
+# --- tags
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        None,
+        LogisticRegression(),
+        make_pipeline(StandardScaler(), GaussianNB()),
+        RandomForestClassifier(),
+        make_pipeline(TfidfVectorizer(), LogisticRegression()),
+    ],
+    ids=["none", "linear", "pipeline", "forest", "text"],
+)
+def test_tags_follow_the_model(model):
+    tags = get_tags(AutoImbalance(model))
+    if model is None:
+        assert tags.input_tags.allow_nan
+        assert tags.input_tags.string
+        return
+    of_model = get_tags(model).input_tags
+    for name in ("allow_nan", "string", "categorical", "positive_only"):
+        assert getattr(tags.input_tags, name) == getattr(of_model, name), name
+
+
+@pytest.mark.parametrize("thing", ["xgboost", XGBClassifier, 42])
+def test_tags_of_what_is_no_estimator_are_no_error(thing):
+    assert get_tags(AutoImbalance(thing)).estimator_type == "classifier"

@@ -57,8 +57,8 @@ def register_family(
         Name in the leaderboard and in ``families=[...]``.
     estimator : scikit-learn classifier
         Cloned for every fit; class codes 0 to k - 1 are its labels. Every
-        ``random_state`` that is None is seeded, and a ``class_weight`` that is None
-        is searched.
+        ``random_state`` that is None is seeded. Class weights are searched where it
+        takes any, as a parameter or by row weights, and has none yet.
     params : mapping from parameter name to Float, Int or Categorical, default=None
         What to tune.
     label : str, default=None

@@ -189,7 +189,7 @@ _SYNTHETIC = (
         name="kmeans_smote",
         label="k-means SMOTE",
         make=OversamplerFactory(
-            path=f"{_OVER}:KMeansSMOTE",
+            path="autoimb._models.samplers:ReportingKMeansSMOTE",
             min_rows=10,
             made={
                 "kmeans_estimator": few_clusters,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from imblearn.over_sampling import ADASYN
+from imblearn.over_sampling import ADASYN, KMeansSMOTE
 from numpy.typing import NDArray
 from scipy.sparse import issparse, vstack
 from sklearn.base import BaseEstimator, clone
@@ -40,6 +40,22 @@ class AttentiveADASYN(ADASYN):
             if 2 * n_new * n_others.max() <= n_others.sum():
                 del self.sampling_strategy_[label]
         return super()._fit_resample(X, y)  # type: ignore[no-any-return]
+
+
+class ReportingKMeansSMOTE(KMeansSMOTE):
+    """k-means SMOTE whose error says what it did not find in the rows."""
+
+    def _fit_resample(
+        self, X: NDArray[Any], y: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        try:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                return super()._fit_resample(X, y)  # type: ignore[no-any-return]
+        except (ValueError, RuntimeError) as error:
+            raise ValueError(
+                "k-means SMOTE found no cluster with enough different rows of a small "
+                "class: its rows coincide, or are spread over too many clusters"
+            ) from error
 
 
 @dataclass(eq=False, repr=False)

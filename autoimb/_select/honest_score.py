@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autoimb._metrics.metrics import LabelMetric, ScorerMetric
+from autoimb._metrics.metrics import LabelMetric
+from autoimb._metrics.scorers import ScorerMetric
 from autoimb._select.ensemble import (
     MAX_MEMBERS,
     EnsembleScoring,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from autoimb._catalogue import AXES, CATALOGUE, Axis, Catalogue
+from autoimb._catalogue.builtin import usual_name
 from autoimb._catalogue.entry import (
     BASELINE,
     OWN,
@@ -346,7 +347,8 @@ def _names_of(catalogue: Catalogue, axis: Axis, word: str) -> list[str]:
     if word in ("auto", "all"):
         return [e.name for e in entries.values() if e.auto or word == "all"]
     if word not in entries:
-        raise unknown_name_error(f"{_ARGUMENTS[axis]}={word!r}", word, entries)
+        meant = usual_name(axis, word)
+        raise unknown_name_error(f"{_ARGUMENTS[axis]}={word!r}", meant, entries)
     return [word]
 
 
