@@ -7,13 +7,19 @@ import numpy as np
 import pytest
 from imblearn.over_sampling import SMOTE
 from imblearn.under_sampling import EditedNearestNeighbours, NearMiss, TomekLinks
+from imblearn.utils.estimator_checks import estimator_checks_generator
 from sklearn.base import clone
 from tables import TABLES, categories, five_classes, mixed, numeric, profile_of
 
 from autoimb._catalogue import CATALOGUE
 from autoimb._catalogue.entry import UNWEIGHTED
 from autoimb._catalogue.sampler_factories import TrainingRows
-from autoimb._models.samplers import CategorySampler, SelectingSampler
+from autoimb._models.samplers import (
+    AttentiveADASYN,
+    CategorySampler,
+    ReportingKMeansSMOTE,
+    SelectingSampler,
+)
 from autoimb._table.encoding import make_encoder
 from autoimb._table.table import check_table
 
@@ -203,3 +209,18 @@ def test_k_means_smote_says_what_it_did_not_find(is_spread, k_neighbors):
     sampler.set_params(kmeans_estimator=60 if is_spread else 1)
     with pytest.raises(ValueError, match="no cluster with enough different rows"):
         sampler.fit_resample(X, y)
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        AttentiveADASYN(random_state=0),
+        ReportingKMeansSMOTE(kmeans_estimator=1, random_state=0),
+    ],
+    ids=["adasyn", "k-means"],
+)
+def test_imbalanced_learn_s_own_checks_pass(sampler):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as in a fit
+        for estimator, check in estimator_checks_generator(sampler):
+            check(estimator)

@@ -38,7 +38,14 @@ from tables import five_classes, numeric, space_of
 from xgboost import XGBClassifier
 
 import autoimb
-from autoimb import AutoImbalance, BadInputError, Float, Int, LeftOutWarning
+from autoimb import (
+    AutoImbalance,
+    BadInputError,
+    Categorical,
+    Float,
+    Int,
+    LeftOutWarning,
+)
 from autoimb._catalogue import CATALOGUE
 from autoimb._catalogue.user_objects import entry_of_estimator
 from autoimb._strategy.strategy import Strategy
@@ -413,12 +420,63 @@ def test_a_classifier_without_probabilities_is_none_to_refuse():
             1.0,
         ),
         (CatBoostClassifier(verbose=0), {"depth": Int(2, 6)}, 4),
+        (RandomForestClassifier(), {"criterion": Categorical(("a", "gini"))}, "gini"),
+        (RandomForestClassifier(), {"criterion": Categorical(("a", "b"))}, "a"),
+        (RandomForestClassifier(), {"max_features": Categorical((0.5, None))}, None),
     ],
-    ids=["its own", "the middle", "of a step", "outside", "not listed"],
+    ids=(
+        *("its own", "the middle", "of a step", "outside", "not listed"),
+        *("a choice", "first choice", "none"),
+    ),
 )
 def test_its_own_value_is_tried_first_or_the_middle(model, params, first):
     family = entry_of_estimator(model, params=params)
-    assert list(family.defaults().values()) == [pytest.approx(first)]
+    assert list(family.defaults().values()) == [first]
+
+
+def test_what_is_tuned_is_saved_and_refitted(tmp_path):
+    X, y = numeric()
+    params = {
+        "C": Float(0.1, 10, log=True),
+        "max_iter": Int(50, 100),
+        "fit_intercept": Categorical((True, False)),
+    }
+    fit = around(LogisticRegression(), X, y, search_params=params, n_trials=3)
+    fit.save(tmp_path / "model.skops")
+    again = autoimb.load(tmp_path / "model.skops")
+    assert again.search_params == params
+    np.testing.assert_array_equal(again.predict_proba(X), fit.predict_proba(X))
+    np.testing.assert_allclose(
+        again.refit(X, y).predict_proba(X), fit.predict_proba(X), atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("is_weighted", [False, True], ids=["alike", "weights"])
+@pytest.mark.parametrize("resampler", ["none", "random_under", "smote"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        GaussianNB(),
+        make_pipeline(StandardScaler(), GaussianNB()),
+        DecisionTreeClassifier(max_depth=3),
+    ],
+    ids=["bayes", "pipeline", "tree"],
+)
+def test_files_and_scripts_hold_the_winner(model, resampler, is_weighted, tmp_path):
+    """Whatever wins is saved, and written as code that fits and predicts the same."""
+    X, y = numeric()
+    if is_weighted and resampler == "smote":
+        return
+    weight = np.linspace(1, 2, len(y)) if is_weighted else None
+    fit = around(model, X, y, weight=weight, resamplers=resampler)
+    fit.save(tmp_path / "model.skops")
+    loaded = autoimb.load(tmp_path / "model.skops")
+    np.testing.assert_array_equal(loaded.predict_proba(X), fit.predict_proba(X))
+    script = {}
+    exec(fit.export_code(), script)
+    pipelines = script["fit"](X, y, *([weight] if is_weighted else []))
+    found = script["predict_proba"](pipelines, X)
+    np.testing.assert_allclose(found, fit.predict_proba(X), atol=1e-9)
 
 
 def test_parameters_are_tuned_along():

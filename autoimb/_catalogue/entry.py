@@ -108,9 +108,9 @@ class Categorical:
     ----------
     choices : tuple
         The values: None, bool, int, float or str.
-    default : object, default=...
-        The value that is tried first. ``...`` is the value that the object to tune has,
-        if it is among the choices, else the first of them.
+    default : object, default=None
+        The value that is tried first. None, unless it is a choice itself, is the value
+        that the object to tune has, if it is among the choices, else the first of them.
 
     Examples
     --------
@@ -120,7 +120,7 @@ class Categorical:
     """
 
     choices: tuple[Any, ...]
-    default: Any = ...
+    default: Any = None
 
     def __contains__(self, value: object) -> bool:
         return value in self.choices
@@ -156,7 +156,7 @@ def checked_domain(name: str, domain: Any, own: Any = None) -> Domain:
             f"params[{name!r}] is {domain!r}: on a log scale low must be above 0."
         )
     complete: Domain = domain
-    if domain.default is (... if isinstance(domain, Categorical) else None):
+    if domain.default is None and None not in domain:
         default = own if own in domain else _middle(domain)
         complete = replace(domain, default=default)
     if complete.default not in complete:
