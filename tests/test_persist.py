@@ -105,6 +105,8 @@ def test_many_categories_and_times_of_day_survive_saving(tmp_path, family):
     np.testing.assert_array_equal(same.predict_proba(X), model.predict_proba(X))
 
 
+# Some do not suit these numbers, or this family.
+@pytest.mark.filterwarnings("ignore::autoimb.LeftOutWarning")
 @pytest.mark.parametrize("name", sorted(CATALOGUE.entries["resampler"]))
 def test_every_resampler_survives_saving(table, tmp_path, name):
     model = fit(table, families="logistic_regression", resamplers=name, n_trials=6)
