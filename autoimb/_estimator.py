@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils import check_random_state, estimator_html_repr
+from sklearn.utils import check_random_state, estimator_html_repr, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from autoimb._catalogue.user_objects import is_object_to_clone
 from autoimb._evaluate.context import EvaluationContext
 from autoimb._evaluate.kept_models import ModelFolder
 from autoimb._evaluate.problem import Problem
@@ -39,7 +40,7 @@ from autoimb._fit.decision import check_threshold
 from autoimb._fit.final_fit import check_final_fit
 from autoimb._fit.finish import finish
 from autoimb._fit.refit_on_new_rows import refit_members
-from autoimb._metrics.metrics import ScorerMetric, resolve_metric
+from autoimb._metrics.scorers import ScorerMetric, UserLabels, resolve_metric
 from autoimb._report.build import build_report, settings_of, with_decision, with_refit
 from autoimb._report.extra_sections import with_extra_sections
 from autoimb._report.fit_results import FitResults
@@ -60,7 +61,6 @@ from autoimb._search.study_lock import only_search
 from autoimb._select.ensemble import resolve_ensemble_size
 from autoimb._select.fallback import select_or_fall_back
 from autoimb._select.time_reserve import LastSteps, TimeReserve, affordable_size
-from autoimb._strategy.flowchart import recommend
 from autoimb._strategy.search_space import SearchSpace, requested_entries
 from autoimb._table.columns import as_rows, bytes_as_floats
 from autoimb._table.folds import make_folds
@@ -71,7 +71,13 @@ from autoimb._table.known_table import (
 )
 from autoimb._table.profile import profile_table
 from autoimb._table.table import check_labels, check_table, codes_of, one_per_row
-from autoimb.exceptions import AccuracyWarning, BadInputError, LeakWarning, warn
+from autoimb.exceptions import (
+    AccuracyWarning,
+    BadInputError,
+    LeakWarning,
+    LeftOutWarning,
+    warn,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -81,6 +87,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from autoimb._catalogue import Catalogue
+    from autoimb._catalogue.entry import Domain
     from autoimb._fit.decision import Decision
     from autoimb._fit.finish import FittedSelection
     from autoimb._fit.fitted_model import FittedModel
@@ -115,13 +122,22 @@ class AutoImbalance(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     ----------
     estimator : estimator or None, default=None
         A classifier or pipeline of your own. It is then the only model family, and the
-        search decides which resampler, class weight or loss it gets. It is fitted on X
+        search decides which resampler and class weights it gets. It is fitted on X
         as you pass it and on label codes 0..k-1; class weights inside it go by label.
+        A resampler stands before the last step of a pipeline; a model that resamples
+        or weighs its classes already keeps that, and gets nothing on top of it.
+    search_params : mapping from parameter name to Float, Int or Categorical, \
+default=None
+        Parameters of `estimator` that are tuned along, such as
+        ``{"clf__max_depth": Int(2, 12)}``. Its own values are tried first where they
+        lie within the bounds.
     metric : str, FBeta or scorer, default="average_precision"
         What the search maximises: ``"average_precision"`` (PR-AUC), ``"roc_auc"``,
         ``"f1"``, ``"f1_macro"``, ``"f1_weighted"``, ``"mcc"``, ``"gmean"``,
-        ``"balanced_accuracy"``, ``FBeta(beta)`` or a scikit-learn scorer (which sees
-        labels as codes 0..k-1). Metrics of labels are taken at their best threshold.
+        ``"balanced_accuracy"``, ``FBeta(beta)``, another name of scikit-learn's
+        scorers for classification, or a scorer, which sees the labels of `y`. Metrics
+        and scorers of labels are taken at their best threshold. A scorer that takes
+        ``pos_label``, and was made without, gets that of this model.
     threshold : str, float, objective or None, default="f1"
         What the decision threshold maximises: the name of a label metric,
         ``FBeta(beta)``, ``Cost(fp=1, fn=50)``, ``PrecisionAtLeast(0.9)``,
@@ -208,6 +224,7 @@ default="auto"
         loss, mean, se, folds, rows (training rows of a fold), fit_seconds, status,
         reason. Finalists come first, by
         their means over all repeats; those of the others are over the first repeat.
+        What was asked for by name and does not suit is at the end, as ``"left out"``.
     best_strategy_ : Strategy
         The best single candidate; ``print`` shows it in words.
     best_score_ : float
@@ -269,6 +286,7 @@ default="auto"
         self,
         estimator: Any = None,
         *,
+        search_params: Mapping[str, Domain] | None = None,
         metric: Any = "average_precision",
         threshold: Any = "f1",
         pos_label: Any = None,
@@ -291,6 +309,7 @@ default="auto"
         verbose: int = 0,
     ) -> None:
         self.estimator = estimator
+        self.search_params = search_params
         self.metric = metric
         self.threshold = threshold
         self.pos_label = pos_label
@@ -385,6 +404,7 @@ default="auto"
 
     def _fit(self, X: Any, y: Any, **rows_of: Any) -> AutoImbalance:
         """Run all steps of `fit`."""
+        requested = requested_entries(self.get_params(deep=False))
         deadline = Deadline(resolve_time_budget(self.time_budget, self.n_trials))
         size = resolve_ensemble_size(
             self.ensemble_size, has_estimator=self.estimator is not None
@@ -403,10 +423,10 @@ default="auto"
                 profile = profile_table(table)
             for leak in profile.leaks:
                 warn(leak.message, LeakWarning)
-            recommendation = recommend(profile)
-            space = SearchSpace.for_data(
-                profile, table, requested_entries(self.get_params(deep=False))
-            )
+            space = SearchSpace.for_data(profile, table, requested)
+            for entry in space.left_out:
+                warn(entry.message, LeftOutWarning)
+            recommendation = space.advise(profile)
             most = self._most_folds(space, table, layout, deadline)
             problem = self._problem(
                 X, table, space.catalogue, layout, metric, most_folds=most
@@ -698,12 +718,13 @@ default="auto"
         weight = np.ones(len(codes))
         if sample_weight is not None:
             weight = one_per_row(sample_weight, "sample_weight").astype(np.float64)
-        metric = resolve_metric(self.metric, len(self.classes_))
+        labels = UserLabels(self.classes_, self._pos)
+        metric = resolve_metric(self.metric, len(self.classes_), labels)
         y_pred = self._model.threshold.apply(proba)
         score = metric.score_many(
             codes, proba, weight[np.newaxis], pos=self._pos, y_pred=y_pred
         )[0]
-        if score == -inf and isinstance(metric, ScorerMetric):
+        if score == -inf:
             why = metric.failure(codes, proba, weight, pos=self._pos, y_pred=y_pred)
             raise BadInputError(f"{why}.")
         return float(score)
@@ -969,7 +990,9 @@ default="auto"
 
     def _check_metric(self, table: Table) -> Metric:
         """Return the search metric; warn if it cannot see a rare class."""
-        metric = resolve_metric(self.metric, table.n_classes)
+        metric = resolve_metric(
+            self.metric, table.n_classes, UserLabels(table.classes, table.pos)
+        )
         if metric.name == "accuracy":
             share = table.class_weights.max() / table.weights.sum()
             warn(
@@ -1190,7 +1213,9 @@ default="auto"
             catalogue = SearchSpace.for_data(self.profile_, table, wishes).catalogue
         for member in self.ensemble_:
             member.strategy.check_registered(catalogue)
-        metric = resolve_metric(self.metric, table.n_classes)
+        metric = resolve_metric(
+            self.metric, table.n_classes, UserLabels(table.classes, table.pos)
+        )
         problem = self._problem(X, table, catalogue, layout, metric)
         with (
             open_executor(self.executor, layout) as executor,
@@ -1223,6 +1248,10 @@ default="auto"
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn should know of this estimator."""
         tags = super().__sklearn_tags__()
+        if is_object_to_clone(self.estimator):  # it reads the table as it is
+            reads = get_tags(self.estimator).input_tags
+            tags.input_tags = replace(reads, sparse=False)
+            return tags
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True
         tags.input_tags.string = True

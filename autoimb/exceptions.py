@@ -14,6 +14,7 @@ __all__ = [
     "BudgetTooSmallWarning",
     "ExecutorWarning",
     "LeakWarning",
+    "LeftOutWarning",
     "NoCandidateError",
     "RefitFailedWarning",
     "StorageMismatchError",
@@ -70,6 +71,10 @@ class ExecutorWarning(AutoImbWarning):
 
 class LeakWarning(AutoImbWarning):
     """A column alone separates the classes; it may be known after the outcome only."""
+
+
+class LeftOutWarning(AutoImbWarning):
+    """What was asked for by name does not suit the data or the model."""
 
 
 class RefitFailedWarning(AutoImbWarning):

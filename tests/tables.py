@@ -16,7 +16,7 @@ from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._evaluate.scoring import Scoring
 from autoimb._execution.executors import SequentialExecutor
 from autoimb._execution.shared_data import Inline
-from autoimb._metrics.metrics import resolve_metric
+from autoimb._metrics.scorers import resolve_metric
 from autoimb._search.running_trial import best_stage
 from autoimb._search.trials import TrialRecord
 from autoimb._select.ensemble import Member

@@ -311,15 +311,15 @@ def test_an_own_estimator_excludes_families(binary):
 
 def test_two_models_of_one_type_compete_under_names_of_their_own(binary):
     twice = [LogisticRegression(C=0.01), LogisticRegression(C=10.0)]
-    model = quick(families=twice).fit(*binary)
-    names = ["LogisticRegression", "LogisticRegression-2"]
-    assert sorted(model.leaderboard_["family"]) == names
+    model = quick(families=twice, n_trials=4).fit(*binary)
+    names = {"LogisticRegression", "LogisticRegression-2"}
+    assert set(model.leaderboard_["family"]) == names
 
 
 def test_strategies_print_in_words(fitted, binary):
     assert str(fitted.best_strategy_) == fitted.leaderboard_["strategy"][0]
     own = quick(families=[LogisticRegression()], n_trials=1).fit(*binary)
-    assert str(own.best_strategy_).startswith("LogisticRegression, log_loss")
+    assert str(own.best_strategy_) == "LogisticRegression"
 
 
 def test_candidates_of_one_family_can_be_told_apart(fitted):

@@ -45,7 +45,7 @@ from autoimb._export.script_names import ScriptNames
 from autoimb._export.value_code import code_of
 from autoimb._fit.finish import finish
 from autoimb._metrics.calibration import Beta, Identity, Platt, TemperatureBias
-from autoimb._metrics.metrics import resolve_metric
+from autoimb._metrics.scorers import resolve_metric
 from autoimb._strategy.strategy import Strategy
 from autoimb._table.table import check_table
 from autoimb._threshold.prior_shift import PriorShift

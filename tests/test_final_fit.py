@@ -19,7 +19,7 @@ from autoimb._evaluate.row_sample import RowSample
 from autoimb._export import prediction_script
 from autoimb._fit import final_fit as final_module
 from autoimb._fit.finish import finish
-from autoimb._metrics.metrics import resolve_metric
+from autoimb._metrics.scorers import resolve_metric
 from autoimb._strategy.strategy import Strategy
 from autoimb.exceptions import BadInputError, NoCandidateError, RefitFailedWarning
 

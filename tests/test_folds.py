@@ -14,6 +14,7 @@ from sklearn.model_selection import (
     RepeatedStratifiedKFold,
     StratifiedKFold,
     StratifiedShuffleSplit,
+    TimeSeriesSplit,
 )
 from tables import numeric
 
@@ -353,3 +354,28 @@ def test_where_time_is_short_there_are_fewer_folds_unless_the_user_says_how_many
     assert len(make_folds(table, random_state=0, n_repeats=1, most=4)) == 4
     assert len(make_folds(table, random_state=0, n_repeats=1, most=99)) == 8
     assert len(make_folds(table, 6, random_state=0, n_repeats=1, most=4)) == 6
+
+
+@pytest.mark.parametrize(
+    "cv",
+    [
+        TimeSeriesSplit(4),
+        TimeSeriesSplit(3, max_train_size=40, gap=2),
+        [(range(40), range(40, 80)), (range(80), range(80, 120))],
+    ],
+    ids=["splitter", "windows", "pairs"],
+)
+def test_advice_on_folds_in_time_keeps_their_order(cv):
+    X, _ = numeric(120, 24)
+    late = np.repeat([0, 1, 0, 1], [50, 5, 45, 20])
+    with pytest.raises(BadInputError, match=r"order of.*fewer splits") as error:
+        make_folds(check_table(X, late), cv, random_state=0)
+    assert "stratified" not in str(error.value)
+
+
+def test_advice_on_folds_of_groups_keeps_the_groups_whole():
+    X, _ = numeric(120, 24)
+    groups = np.repeat([0, 1, 2], 40)
+    y = (groups == 1).astype(int)
+    with pytest.raises(BadInputError, match="cv=5: with groups"):
+        make_folds(check_table(X, y, groups=groups), GroupKFold(3), random_state=0)

@@ -21,8 +21,8 @@ from autoimb._metrics.metrics import (
     RankingMetric,
     confusion_matrices,
     metrics_at,
-    resolve_metric,
 )
+from autoimb._metrics.scorers import resolve_metric
 from autoimb.exceptions import BadInputError
 
 RANKING = [name for name, m in METRICS.items() if isinstance(m, RankingMetric)]

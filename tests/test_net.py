@@ -18,7 +18,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from autoimb import AutoImbalance
-from autoimb._metrics.metrics import METRICS, LabelMetric, resolve_metric
+from autoimb._metrics.metrics import METRICS, LabelMetric
+from autoimb._metrics.scorers import resolve_metric
 from autoimb._models import classifier as classifier_module
 from autoimb._models.batches import LabelledRows
 from autoimb._models.classifier import HoldOut

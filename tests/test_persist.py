@@ -119,6 +119,8 @@ def test_many_categories_and_times_of_day_survive_saving(tmp_path, family):
     np.testing.assert_array_equal(same.predict_proba(X), model.predict_proba(X))
 
 
+# Some do not suit these numbers, or this family.
+@pytest.mark.filterwarnings("ignore::autoimb.LeftOutWarning")
 @pytest.mark.parametrize("name", sorted(CATALOGUE.entries["resampler"]))
 def test_every_resampler_survives_saving(table, tmp_path, name):
     model = fit(table, families="logistic_regression", resamplers=name, n_trials=6)
@@ -238,7 +240,7 @@ def built_names(path):
 # What only some fits lead to; each was seen in a file or is reviewed.
 SELDOM = {
     "autoimb._metrics.metrics.LabelMetric",  # a net that stops early for F1, say
-    "autoimb._metrics.metrics.ScorerMetric",  # the same for a trusted scorer
+    "autoimb._metrics.scorers.ScorerMetric",  # the same for a trusted scorer
     "autoimb._report.data.FoldRows",  # a report with rows made by sampling
     "autoimb._table.encoding.ColumnNamer",  # a model that reads columns by name
 }

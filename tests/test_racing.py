@@ -11,7 +11,7 @@ from tables import five_classes, numeric, problem_of
 from autoimb._evaluate.out_of_fold import FoldResult
 from autoimb._evaluate.scoring import Scoring
 from autoimb._metrics.bootstrap import Difference
-from autoimb._metrics.metrics import resolve_metric
+from autoimb._metrics.scorers import resolve_metric
 from autoimb._search.racing import RacingRule, is_clear
 
 

@@ -15,7 +15,7 @@ from autoimb._catalogue import CATALOGUE
 from autoimb._evaluate.out_of_fold import FoldResult
 from autoimb._evaluate.row_sample import RowSample
 from autoimb._evaluate.scoring import Scoring
-from autoimb._metrics.metrics import resolve_metric
+from autoimb._metrics.scorers import resolve_metric
 from autoimb._search.racing import MIN_FOLDS, RacingRule
 from autoimb._search.running_trial import RunningTrial, best_stage
 from autoimb._search.trials import TrialRecord

@@ -7,13 +7,19 @@ import numpy as np
 import pytest
 from imblearn.over_sampling import SMOTE
 from imblearn.under_sampling import EditedNearestNeighbours, NearMiss, TomekLinks
+from imblearn.utils.estimator_checks import estimator_checks_generator
 from sklearn.base import clone
 from tables import TABLES, categories, five_classes, mixed, numeric, profile_of
 
 from autoimb._catalogue import CATALOGUE
 from autoimb._catalogue.entry import UNWEIGHTED
 from autoimb._catalogue.sampler_factories import TrainingRows
-from autoimb._models.samplers import CategorySampler, SelectingSampler
+from autoimb._models.samplers import (
+    AttentiveADASYN,
+    CategorySampler,
+    ReportingKMeansSMOTE,
+    SelectingSampler,
+)
 from autoimb._table.encoding import make_encoder
 from autoimb._table.table import check_table
 
@@ -185,3 +191,36 @@ def test_a_class_that_would_vanish_keeps_its_rows():
     X, y = five_classes()
     _, y_new = SelectingSampler(Ruthless()).fit_resample(X, y)
     np.testing.assert_array_equal(np.sort(y_new), y)
+
+
+@pytest.mark.parametrize(
+    ("is_spread", "k_neighbors"), [(False, 1), (False, 5), (True, 5)]
+)
+def test_k_means_smote_says_what_it_did_not_find(is_spread, k_neighbors):
+    """Not that a number is NaN, nor how its clustering is called."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([1, 0], [30, 270])
+    X = np.where(y[:, None] == 1, 0.5, rng.normal(size=(300, 3)))
+    params = {"strength": 1.0, "k_neighbors": k_neighbors}
+    if is_spread:  # each in a cluster of its own
+        X[:30] = 1e3 * np.arange(30)[:, None]
+    rows = TrainingRows(counts=np.bincount(y), n_categorical=0, seed=0)
+    sampler = CATALOGUE.get("resampler", "kmeans_smote").make(params, rows)
+    sampler.set_params(kmeans_estimator=60 if is_spread else 1)
+    with pytest.raises(ValueError, match="no cluster with enough different rows"):
+        sampler.fit_resample(X, y)
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        AttentiveADASYN(random_state=0),
+        ReportingKMeansSMOTE(kmeans_estimator=1, random_state=0),
+    ],
+    ids=["adasyn", "k-means"],
+)
+def test_imbalanced_learn_s_own_checks_pass(sampler):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as in a fit
+        for estimator, check in estimator_checks_generator(sampler):
+            check(estimator)

@@ -16,7 +16,7 @@ from tables import five_classes, numeric, problem_of
 
 from autoimb._evaluate.out_of_fold import FoldResult
 from autoimb._evaluate.scoring import Scoring
-from autoimb._metrics.metrics import resolve_metric
+from autoimb._metrics.scorers import resolve_metric
 
 
 def scoring_of(problem, metric="average_precision", seed=0):

@@ -21,7 +21,7 @@ from tables import RandomTrial, five_classes, mixed, numeric, profile_of, space_
 
 from autoimb._catalogue import AXES, CATALOGUE
 from autoimb._catalogue.entry import (
-    OWN_RESAMPLING,
+    OWN,
     UNWEIGHTED,
     Family,
     Resampler,
@@ -58,16 +58,14 @@ def test_auto_holds_its_entries_and_all_holds_every_one_that_fits(wish):
             if (entry.auto or wish == "all")
             and entry.reason_unsuitable(PROFILE) is None
         ]
-        assert set(space.names[axis]) == set(wanted) - {OWN_RESAMPLING} | space_own(
-            space, axis
-        )
+        assert set(space.names[axis]) == set(wanted) - {OWN} | space_own(space, axis)
 
 
 def space_own(space, axis):
     """Return the name of built-in resampling where a family of the space has it."""
     families = [CATALOGUE.get("family", name) for name in space.names["family"]]
     has_it = axis == "resampler" and any(f.resampling == "own" for f in families)
-    return {OWN_RESAMPLING} if has_it else set()
+    return {OWN} if has_it else set()
 
 
 def test_all_holds_more_than_auto():
@@ -225,6 +223,32 @@ def test_class_weights_are_finite_numbers(weight):
         space_of(*mixed(), family=LogisticRegression(class_weight={"yes": weight}))
 
 
+@pytest.mark.parametrize(
+    ("axis", "word", "meant"),
+    [
+        ("family", "rf", "random_forest"),
+        ("family", "RandomForestClassifier", "random_forest"),
+        ("family", "XGBClassifier", "xgboost"),
+        ("family", "LGBMClassifier", "lightgbm"),
+        ("family", "knn", "k_neighbours"),
+        ("family", "SVC", "svm"),
+        ("resampler", "SMOTE", "smote"),
+        ("resampler", "BorderlineSMOTE", "borderline_smote"),
+        ("resampler", "SMOTE-NC", "smotenc"),
+        ("resampler", "RandomUnderSampler", "random_under"),
+        ("resampler", "TomekLinks", "tomek"),
+        ("resampler", "SMOTEENN", "smote_enn"),
+        ("resampler", "oversampling", "random_over"),
+        ("loss", "focal_loss", "focal"),
+        ("loss", "cross entropy", "log_loss"),
+        ("class_weight", "class_balanced", "effective_number"),
+    ],
+)
+def test_a_usual_name_is_answered_with_ours(axis, word, meant):
+    with pytest.raises(BadInputError, match=f"Did you mean '{meant}'"):
+        space_of(*numeric(), **{axis: word})
+
+
 def test_class_weights_for_a_label_that_does_not_occur_are_refused():
     with pytest.raises(BadInputError, match=r"names \['maybe'\].*\['no', 'yes'\]"):
         space_of(*mixed(), class_weight={"maybe": 2.0})
@@ -248,7 +272,7 @@ def test_class_weights_are_searched_only_for_models_that_take_them():
     space = space_of(*numeric(), family=[LinearSVC(class_weight="balanced")])
     rng = np.random.default_rng(0)
     drawn = {space.suggest(RandomTrial(rng)).class_weight.name for _ in range(30)}
-    assert drawn == {"none"}
+    assert drawn == {OWN}
 
 
 # --- walking
@@ -305,7 +329,7 @@ SENSELESS = {
     ),
     "resampling in front of a family that resamples": lambda s: (
         CATALOGUE.get("family", s.family.name).resampling == "own"
-        and s.resampler.name != OWN_RESAMPLING
+        and s.resampler.name != OWN
     ),
     "a net's loss for a forest": lambda s: (
         "forest" in s.family.name and s.loss.name != "log_loss"
@@ -373,7 +397,7 @@ def test_a_family_is_tried_without_handling_before_with_it(opening):
     order, _, _ = opening
     for at, arm in enumerate(order):
         plain = [a for a in order[:at] if a.family.name == arm.family.name]
-        always = arm.resampler.name == OWN_RESAMPLING
+        always = arm.resampler.name == OWN
         assert not arm.is_handled or always or any(not a.is_handled for a in plain)
 
 

@@ -13,7 +13,7 @@ from tables import DIAL, Dial, family_of, numeric, problem_of, space_of
 from autoimb._catalogue.entry import Float
 from autoimb._evaluate.out_of_fold import FoldResult
 from autoimb._metrics.bootstrap import Score
-from autoimb._metrics.metrics import resolve_metric
+from autoimb._metrics.scorers import resolve_metric
 from autoimb._search.study import (
     Storage,
     StudyRecords,

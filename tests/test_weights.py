@@ -15,7 +15,8 @@ import autoimb
 from autoimb import AutoImbalance, TopK, TopShare
 from autoimb._evaluate.out_of_fold import FoldResult
 from autoimb._evaluate.scoring import Scoring
-from autoimb._metrics.metrics import METRICS, resolve_metric
+from autoimb._metrics.metrics import METRICS
+from autoimb._metrics.scorers import resolve_metric
 from autoimb._table.folds import make_folds
 from autoimb._table.profile import profile_table
 from autoimb._table.table import check_table

@@ -30,8 +30,8 @@ Axis = Literal["family", "loss", "resampler", "class_weight"]
 AXES: tuple[Axis, ...] = ("family", "loss", "resampler", "class_weight")
 BASELINE = {"loss": "log_loss", "resampler": "none", "class_weight": "none"}
 """The entry of each axis that does nothing about the imbalance."""
-OWN_RESAMPLING = "own"
-"""Name of the resampler of families that resample internally."""
+OWN = "own"
+"""Name of the resampler, and of the class weights, of models that have their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class _Range:
 
     low: float
     high: float
-    default: float
+    default: float | None = None
     log: bool = False
 
     number: ClassVar[tuple[type, ...]] = (float, int)
@@ -57,8 +57,9 @@ class Float(_Range):
     ----------
     low, high : float
         The bounds.
-    default : float
-        The value that is tried first.
+    default : float, default=None
+        The value that is tried first. None is the value that the object to tune has,
+        if it lies between the bounds, else their middle.
     log : bool, default=False
         Whether to search on the logarithmic scale; needs ``low`` above zero.
 
@@ -78,8 +79,9 @@ class Int(_Range):
     ----------
     low, high : int
         The bounds.
-    default : int
-        The value that is tried first.
+    default : int, default=None
+        The value that is tried first. None is the value that the object to tune has,
+        if it lies between the bounds, else their middle.
     log : bool, default=False
         Whether to search on the logarithmic scale; needs ``low`` of at least 1.
 
@@ -92,7 +94,7 @@ class Int(_Range):
 
     low: int
     high: int
-    default: int
+    default: int | None = None
     log: bool = False
 
     number: ClassVar[tuple[type, ...]] = (int,)
@@ -106,8 +108,9 @@ class Categorical:
     ----------
     choices : tuple
         The values: None, bool, int, float or str.
-    default : object
-        The value that is tried first.
+    default : object, default=None
+        The value that is tried first. None, unless it is a choice itself, is the value
+        that the object to tune has, if it is among the choices, else the first of them.
 
     Examples
     --------
@@ -117,7 +120,7 @@ class Categorical:
     """
 
     choices: tuple[Any, ...]
-    default: Any
+    default: Any = None
 
     def __contains__(self, value: object) -> bool:
         return value in self.choices
@@ -133,6 +136,41 @@ def suggested(trial: optuna.Trial, key: str, domain: Domain) -> Any:
     if isinstance(domain, Int):
         return trial.suggest_int(key, domain.low, domain.high, log=domain.log)
     return trial.suggest_float(key, domain.low, domain.high, log=domain.log)
+
+
+def checked_domain(name: str, domain: Any, own: Any = None) -> Domain:
+    """Return a domain with a default: the one given, else `own` if within, or a middle.
+
+    Raises
+    ------
+    BadInputError
+        For what is no domain, or has its default or its scale out of bounds.
+    """
+    if not isinstance(domain, Float | Int | Categorical):
+        raise BadInputError(
+            f"params[{name!r}] is {domain!r}: give an autoimb.Float, Int or "
+            "Categorical."
+        )
+    if not isinstance(domain, Categorical) and domain.log and domain.low <= 0:
+        raise BadInputError(
+            f"params[{name!r}] is {domain!r}: on a log scale low must be above 0."
+        )
+    complete: Domain = domain
+    if domain.default is None and None not in domain:
+        default = own if own in domain else _middle(domain)
+        complete = replace(domain, default=default)
+    if complete.default not in complete:
+        raise BadInputError(f"params[{name!r}] is {domain!r}: its default is outside.")
+    return complete
+
+
+def _middle(domain: Domain) -> Any:
+    """Return the middle of a range, on its own scale, or the first of the choices."""
+    if isinstance(domain, Categorical):
+        return domain.choices[0]
+    low, high = domain.low, domain.high
+    middle = (low * high) ** 0.5 if domain.log else (low + high) / 2
+    return round(middle) if isinstance(domain, Int) else middle
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +221,7 @@ def _is_installed(package: str, _profile: DatasetProfile) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def _is_unweighted(profile: DatasetProfile) -> bool:
+def is_unweighted(profile: DatasetProfile) -> bool:
     """Whether the user gave no row weights.
 
     A named function, so that `UNWEIGHTED` compares equal after pickling.
@@ -192,9 +230,9 @@ def _is_unweighted(profile: DatasetProfile) -> bool:
 
 
 UNWEIGHTED = Need(
-    _is_unweighted, "makes new rows, for which the given sample_weight has no weight"
+    is_unweighted, "makes new rows, for which the given sample_weight has no weight"
 )
-UNWEIGHTED_FIT = Need(_is_unweighted, "cannot take the given sample_weight")
+UNWEIGHTED_FIT = Need(is_unweighted, "cannot take the given sample_weight")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,6 +288,11 @@ class Resampler(Entry):
     """Which rows it compares with others."""
 
     @property
+    def reads_codes(self) -> bool:
+        """Whether it needs category codes, which our encoders alone make."""
+        return bool(getattr(self.make, "reads_codes", False))
+
+    @property
     def adds_rows(self) -> bool:
         """Whether it adds copies of rows, or new rows interpolated between rows."""
         return self.make is not None and self.target_counts is oversampled
@@ -274,6 +317,10 @@ class Family(Entry):
     """With "rows" a resampler may change its rows before the fit; with "batches" a
     resampler or balanced mini-batches; with "own" neither, since it resamples
     internally."""
+    weighting: Literal["parameter", "model", "own"] = "parameter"
+    """With "parameter" it takes class weights if `parameter_names` names one; with
+    "model" it is a model of the user's, and `with_class_weight` finds how it takes
+    them; with "own" it has class weights already, which stay."""
     portfolio: tuple[Mapping[str, Any], ...] = ({},)
     """Complementary settings that are always worth a trial, best first."""
     parameter_names: Mapping[str, str] = field(
@@ -304,24 +351,36 @@ class Family(Entry):
     call of compiled code."""
 
     @property
+    def has_preprocessing(self) -> bool:
+        """Whether it is a pipeline of the user's, which reads the table as it is."""
+        return self.view is None and len(getattr(self.make, "steps", ())) > 1
+
+    @property
     def needs_torch(self) -> bool:
         """Whether it is a neural net."""
         return self.loss_kind == "torch"
 
-    @property
-    def baseline_resampler(self) -> str:
-        """Name of the resampler that changes no rows before the fit."""
-        return OWN_RESAMPLING if self.resampling == "own" else BASELINE["resampler"]
+    def baseline(self, axis: Axis) -> str:
+        """Return the name on an axis that leaves the model as it is."""
+        has_own = {
+            "resampler": self.resampling == "own",
+            "class_weight": self.weighting == "own",
+        }
+        return OWN if has_own.get(axis, False) else BASELINE[axis]
 
     def accepts(self, entry: Entry) -> bool:
         """Whether a loss, a resampler or a class weight can be combined with it."""
         if isinstance(entry, Loss):  # every model has a log loss
             return entry.name == BASELINE["loss"] or self.loss_kind in entry.make
         if isinstance(entry, Resampler):
-            if self.resampling == "own" or entry.name == OWN_RESAMPLING:
-                return entry.name == self.baseline_resampler
+            if self.resampling == "own" or entry.name == OWN:
+                return entry.name == self.baseline("resampler")
             return entry.batches is None or self.resampling == "batches"
-        has_weights = "class_weight" in self.parameter_names
+        if self.weighting == "own" or entry.name == OWN:
+            return entry.name == self.baseline("class_weight")
+        has_weights = (
+            self.weighting == "model" or "class_weight" in self.parameter_names
+        )
         return has_weights or entry.name == BASELINE["class_weight"]
 
 

@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from autoimb._catalogue.builtin import BUILT_IN, CATALOGUE
 from autoimb._catalogue.entry import (
-    Categorical,
-    Float,
-    Int,
     Loss,
     Need,
+    checked_domain,
     minority_at_least,
     rows_at_most,
 )
-from autoimb._catalogue.user_objects import entry_of_estimator, entry_of_resampler
-from autoimb.exceptions import BadInputError, unknown_name_error
+from autoimb._catalogue.user_objects import (
+    check_classifier,
+    entry_of_estimator,
+    entry_of_resampler,
+    with_own_defaults,
+)
+from autoimb.exceptions import BadInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,8 +57,8 @@ def register_family(
         Name in the leaderboard and in ``families=[...]``.
     estimator : scikit-learn classifier
         Cloned for every fit; class codes 0 to k - 1 are its labels. Every
-        ``random_state`` that is None is seeded, and a ``class_weight`` that is None
-        is searched.
+        ``random_state`` that is None is seeded. Class weights are searched where it
+        takes any, as a parameter or by row weights, and has none yet.
     params : mapping from parameter name to Float, Int or Categorical, default=None
         What to tune.
     label : str, default=None
@@ -93,7 +96,7 @@ def register_family(
     >>> "naive_bayes" in set(autoimb.catalogue()["name"])
     True
     """
-    _check_object("estimator", estimator, ("fit",), params or {})
+    check_classifier("estimator", estimator)
     _check_portfolio(portfolio, params or {})
     if reads not in _VIEW_OF_READS:
         raise BadInputError(f"reads={reads!r} is not one of {list(_VIEW_OF_READS)}.")
@@ -102,7 +105,7 @@ def register_family(
         estimator,
         name,
         view=_VIEW_OF_READS[reads],
-        params=dict(params or {}),
+        params=params,
         portfolio=portfolio,
         needs=_needs(min_minority, max_rows),
         reference=reference,
@@ -161,12 +164,12 @@ def register_resampler(
     ...     min_minority=4,
     ... )
     """
-    _check_object("sampler", sampler, ("fit_resample",), params or {})
+    _check_resampler(sampler)
     entry = entry_of_resampler(
         sampler,
         name,
         label=label or name,
-        params=dict(params or {}),
+        params=with_own_defaults(sampler, params or {}),
         needs=_needs(min_minority, max_rows),
         reference=reference,
     )
@@ -229,7 +232,7 @@ def register_loss(
         name=name,
         label=label or name,
         make=make,
-        params=dict(params or {}),
+        params={n: checked_domain(n, domain) for n, domain in (params or {}).items()},
         allows_class_weight=allows_class_weight,
         reference=reference,
     )
@@ -248,8 +251,6 @@ def _add(axis: Axis, entry: Entry) -> None:
             f"name={entry.name!r} is empty or holds a colon or a space: use "
             "something like 'my_entry'."
         )
-    for name, domain in entry.params.items():
-        _check_domain(name, domain)
     CATALOGUE.entries[axis][entry.name] = entry
 
 
@@ -260,22 +261,16 @@ def _needs(min_minority: int, max_rows: int | None) -> tuple[Need, ...]:
     return (*least, *most)
 
 
-def _check_object(
-    argument: str, value: Any, methods: tuple[str, ...], params: Mapping[str, Domain]
-) -> None:
-    """Raise for a class, or for an object that lacks a method or a parameter."""
-    kind = value.__name__ if isinstance(value, type) else type(value).__name__
-    if isinstance(value, type):
+def _check_resampler(sampler: Any) -> None:
+    """Raise for a class, or for an object that is no resampler."""
+    if isinstance(sampler, type):
+        kind = sampler.__name__
         raise BadInputError(
-            f"{argument}={kind} is a class: give an instance, {kind}(...)."
+            f"sampler={kind} is a class: give an instance, {kind}(...)."
         )
-    missing = [m for m in (*methods, "get_params") if not hasattr(value, m)]
+    missing = [m for m in ("fit_resample", "get_params") if not hasattr(sampler, m)]
     if missing:
-        raise BadInputError(f"{argument}={value!r} has no {' and no '.join(missing)}.")
-    known = value.get_params()
-    for name in params:
-        if name not in known:
-            raise unknown_name_error(f"parameter {name!r} of {kind}", name, known)
+        raise BadInputError(f"sampler={sampler!r} has no {' and no '.join(missing)}.")
 
 
 def _check_portfolio(
@@ -288,18 +283,3 @@ def _check_portfolio(
                 f"portfolio sets {name}={value!r}, which params does not allow: "
                 f"{name} is {params.get(name, 'not among them')}."
             )
-
-
-def _check_domain(name: str, domain: Any) -> None:
-    """Raise for what is no domain, or has its default or its scale out of bounds."""
-    if not isinstance(domain, Float | Int | Categorical):
-        raise BadInputError(
-            f"params[{name!r}] is {domain!r}: give an autoimb.Float, Int or "
-            "Categorical."
-        )
-    if domain.default not in domain:
-        raise BadInputError(f"params[{name!r}] is {domain!r}: its default is outside.")
-    if not isinstance(domain, Categorical) and domain.log and domain.low <= 0:
-        raise BadInputError(
-            f"params[{name!r}] is {domain!r}: on a log scale low must be above 0."
-        )

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from autoimb._catalogue.entry import (
-    OWN_RESAMPLING,
+    OWN,
     UNWEIGHTED,
     UNWEIGHTED_FIT,
     Categorical,
@@ -93,9 +93,7 @@ _NARROW = Need(_is_narrow, "needs too much memory for so many categories")
 
 _NOTHING = (
     Resampler(name="none", label="no resampling", make=None, uses_distances=False),
-    Resampler(
-        name=OWN_RESAMPLING, label="its own resampling", make=None, uses_distances=False
-    ),
+    Resampler(name=OWN, label="its own resampling", make=None, uses_distances=False),
     Resampler(
         name="balanced_batches",
         label="balanced batches",
@@ -191,7 +189,7 @@ _SYNTHETIC = (
         name="kmeans_smote",
         label="k-means SMOTE",
         make=OversamplerFactory(
-            path=f"{_OVER}:KMeansSMOTE",
+            path="autoimb._models.samplers:ReportingKMeansSMOTE",
             min_rows=10,
             made={
                 "kmeans_estimator": few_clusters,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _CATEGORY = "autoimb._models.samplers:CategorySampler"
 _SELECTING = "autoimb._models.samplers:SelectingSampler"
 _WHOLE_CLASS = "autoimb._models.samplers:WholeClassSampler"
+_SCALING = "autoimb._models.samplers:ScalingSampler"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ class OversamplerFactory:
     def __call__(self, params: Mapping[str, Any], rows: TrainingRows) -> Any:
         """Return the sampler, wrapped for rows with categories."""
         sampler = self.unwrapped(params, rows)
-        return sampler if self.reads_codes else _for_categories(sampler, rows)
+        return sampler if self.reads_codes else of_scaled_rows(sampler, rows)
 
     def unwrapped(self, params: Mapping[str, Any], rows: TrainingRows) -> Any:
         """Return the sampler at `path`."""
@@ -203,7 +204,7 @@ class SmoteAndCleaningFactory:
             random_state=rows.seed,
             **{self.cleaning_parameter: cleaner},
         )
-        return _for_categories(resolve(_WHOLE_CLASS)(combined), rows)
+        return of_scaled_rows(resolve(_WHOLE_CLASS)(combined), rows)
 
 
 def random_over(params: Mapping[str, Any], rows: TrainingRows) -> Any:
@@ -233,7 +234,7 @@ def cluster_centroids(params: Mapping[str, Any], rows: TrainingRows) -> Any:
         estimator=MiniBatchKMeans(n_init=1, random_state=rows.seed),
         voting="soft",
     )
-    return _for_categories(sampler, rows)
+    return of_scaled_rows(sampler, rows)
 
 
 def category_columns(rows: TrainingRows) -> list[int]:
@@ -264,8 +265,13 @@ def few_folds(rows: TrainingRows) -> int:
     return max(2, min(3, rows.smallest))
 
 
-def _for_categories(sampler: Any, rows: TrainingRows) -> Any:
-    """Return a sampler of numbers, wrapped if the rows hold category codes."""
+def of_scaled_rows(sampler: Any, rows: TrainingRows) -> Any:
+    """Return a sampler of scaled numbers, wrapped for what else the rows are.
+
+    Distances between numbers in units of their own depend on the units.
+    """
+    if not rows.is_scaled:
+        return resolve(_SCALING)(sampler)
     if rows.n_categorical == 0:
         return sampler
     return resolve(_CATEGORY)(sampler, rows.n_categorical)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autoimb._catalogue.entry import Categorical, ClassWeight, Float
+from autoimb._catalogue.entry import OWN, Categorical, ClassWeight, Float
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +45,7 @@ def _effective_number(
 
 CLASS_WEIGHTS = (
     ClassWeight(name="none", label="no class weights", make=None),
+    ClassWeight(name=OWN, label="its own class weights", make=None),
     ClassWeight(
         name="balanced",
         label="class weights",

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from autoimb._execution.shared_data import SharedData
     from autoimb._strategy.strategy import Strategy
 from autoimb._evaluate.fit_predict import (
+    FIT_SETTINGS,
     fit_before_model,
     fit_function,
     fit_steps,
@@ -79,11 +80,7 @@ def evaluate(
     started, cpu = time.perf_counter(), time.process_time()
     try:
         # Convergence and constant columns show in the scores.
-        with (
-            quiet_warnings(),
-            config_context(transform_output="default"),
-            exit_as_error(),
-        ):
+        with quiet_warnings(), config_context(**FIT_SETTINGS), exit_as_error():
             training = TrainingRows.of_fold(strategy, problem, number, row_sample)
             result = _scored(strategy, number, training, problem, seconds, models)
     except Exception as error:  # noqa: BLE001  a candidate's failure is a result

@@ -9,21 +9,25 @@ import numpy as np
 from scipy.special import expit, softmax
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.pipeline import Pipeline
 
 from autoimb._catalogue.entry import resolve
 from autoimb._table.weighted_encoding import fit_encoder
+from autoimb._table.weighted_fit import OWN_STEPS, fit_preparation, weight_keywords
 from autoimb.exceptions import BadInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+    from sklearn.pipeline import Pipeline
 
     from autoimb._evaluate.problem import Problem
     from autoimb._strategy.strategy import Strategy
     from autoimb._table.columns import CanonicalRows
 
+FIT_SETTINGS = {"transform_output": "default", "enable_metadata_routing": False}
+"""scikit-learn's settings during a fit. Row weights are passed step by step, in the way
+that needs no metadata routing: worker processes do not know the user's settings."""
 _GRACE_SECONDS, _GRACE_FACTOR = 2.0, 1.25
 _MOST_ROWS = 32
 """For more rows the trees themselves take longer than the checks of each tree."""
@@ -82,9 +86,10 @@ def fit_before_model(
     weights : dict
         Row weights under the keyword of ``fit``; empty where there are none.
     """
-    for _, step in pipeline.steps[:-1]:
+    for name, step in pipeline.steps[:-1]:
         if not hasattr(step, "fit_resample"):
-            X = fit_encoder(step, X, y, sample_weight)
+            fit = fit_encoder if name in OWN_STEPS else fit_preparation
+            X = fit(step, X, y, sample_weight)
             continue
         sampler = clone(step)
         if sample_weight is None:
@@ -101,9 +106,7 @@ def fit_before_model(
         sample_weight = sample_weight[np.asarray(sampler.sample_indices_)]
     if sample_weight is None:
         return X, y, {}
-    model = pipeline[-1]
-    prefix = f"{model.steps[-1][0]}__" if isinstance(model, Pipeline) else ""
-    return X, y, {f"{prefix}sample_weight": sample_weight}
+    return X, y, dict.fromkeys(weight_keywords(pipeline[-1]), sample_weight)
 
 
 def fit_steps(

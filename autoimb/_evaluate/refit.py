@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from autoimb._evaluate.row_sample import RowSample
     from autoimb._strategy.strategy import Strategy
 from autoimb._evaluate.fit_predict import (
+    FIT_SETTINGS,
     fit_before_model,
     fit_function,
     grace,
@@ -69,7 +70,7 @@ def refit(
     # Histogram boosting and linear algebra take no number of threads themselves.
     with (
         quiet_warnings(),
-        config_context(transform_output="default"),
+        config_context(**FIT_SETTINGS),
         limited_threads(n_threads),
         interrupt_after(limit),
         exit_as_error(),

@@ -17,7 +17,8 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from autoimb._execution.process_settings import quiet_warnings
 from autoimb._metrics.confusion import mean_of_defined
-from autoimb._metrics.metrics import LabelMetric, Metric, ScorerMetric
+from autoimb._metrics.metrics import LabelMetric, Metric
+from autoimb._metrics.scorers import OF_USERS
 from autoimb._threshold.search import best_labels
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Scoring:
     ) -> Scoring:
         """Return a scoring with freshly drawn bootstrap counts."""
         # Labels of many classes take a search for their weights with every draw.
-        is_slow = isinstance(metric, ScorerMetric) or (
+        is_slow = isinstance(metric, OF_USERS) or (
             isinstance(metric, LabelMetric) and table.pos is None
         )
         most = _MAX_SLOW_DRAWS if is_slow else MAX_DRAWS
@@ -81,13 +82,12 @@ class Scoring:
 
     def failure(self, results: Sequence[FoldResult]) -> str:
         """Return why the mean of some results is no finite number."""
-        if isinstance(self.metric, ScorerMetric):
-            for result in results:
-                rows = self.folds[result.number].val_idx
-                y, weight = self.table.y[rows], self.table.weights[rows]
-                why = self.metric.failure(y, result.scores, weight, pos=self.table.pos)
-                if why:
-                    return why
+        for result in results:
+            rows = self.folds[result.number].val_idx
+            y, weight = self.table.y[rows], self.table.weights[rows]
+            why = self.metric.failure(y, result.scores, weight, pos=self.table.pos)
+            if why:
+                return why
         return "the metric is undefined on its scores"
 
     def mean(self, results: Sequence[FoldResult]) -> float:

@@ -23,6 +23,7 @@ _COPIED = {
     "autoimb._table.encoding",
     "autoimb._table.readers",
     "autoimb._table.weighted_encoding",
+    "autoimb._table.weighted_fit",
     "autoimb._export.script_functions",
 }
 """Modules whose functions and classes are copied into scripts, not imported."""

@@ -12,10 +12,10 @@ import numpy as np
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from autoimb._export.code_layout import Block, Code, call, on_one_line, prefixed
-from autoimb._export.script_functions import ClassWeighted
 from autoimb._export.script_names import unwritable_error
 from autoimb._metrics.metrics import METRICS, FBeta, Metric
 from autoimb._table.encoding import FillEmptyColumns
+from autoimb._table.weighted_fit import ClassWeighted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -1,25 +1,21 @@
 """Metrics as values, exact on weighted rows and computed for many draws at once.
 
-There are three kinds, all called by `Metric.score_many`: ranking metrics depend on the
-order of the scores, label metrics on the confusion matrix (as the objectives of
-thresholds do), and a scikit-learn scorer is called with a classifier that returns
-stored predictions.
+There are two kinds here, both called by `Metric.score_many`: ranking metrics depend on
+the order of the scores, label metrics on the confusion matrix (as the objectives of
+thresholds do). `scorers` makes metrics of scikit-learn's scorers.
 
 Shapes used throughout: `y` (n,) codes 0..k-1, `proba` (n, k), `weights` (B, n) with one
 row of weights per bootstrap draw, confusion matrices (..., k, k) as [true, predicted].
 `pos` is the code of the positive class, or None with more than two classes.
 """
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from numbers import Real
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
 
 from autoimb._metrics.confusion import (
     BoolArray,
@@ -40,13 +36,10 @@ from autoimb._metrics.confusion import (
     recall,
     weighted_counts,
 )
-from autoimb.exceptions import BadInputError, unknown_name_error
+from autoimb.exceptions import BadInputError
 
 BLOCK_BYTES = 64 * 2**20
 """Temporary arrays over many rows of weights are kept below this size."""
-
-_MAX_REPEATS = 20
-"""Of a row on average, for scorers that get repeated rows instead of weights."""
 
 
 # Kinds of metrics --------------------------------------------------------------------
@@ -76,6 +69,18 @@ class Metric(ABC):
         Label metrics need `y_pred`; scorers take the argmax of `proba` without it.
         Minus infinity is where a user's scorer fails.
         """
+
+    def failure(
+        self,
+        y: IntArray,
+        proba: FloatArray,
+        weight: FloatArray,
+        *,
+        pos: int | None,
+        y_pred: IntArray | None = None,
+    ) -> str:
+        """Return why a user's function fails for weights (n,); empty if it does not."""
+        return ""
 
     def no_skill(self, class_shares: FloatArray, pos: int | None) -> float:
         """Return the score of a random ranking, or of the best constant answer.
@@ -177,120 +182,6 @@ class FBeta(LabelMetric):
     def utility(self, confusion: FloatArray, pos: int | None) -> FloatArray:
         """Score confusions (..., k, k): (...); 0 where the formula says 0/0."""
         return f_beta(confusion, pos, self.beta)
-
-
-class _StoredPredictions(ClassifierMixin, BaseEstimator):
-    """A fitted classifier whose X is a column of row numbers of stored predictions."""
-
-    def __init__(self, proba: FloatArray, labels: IntArray) -> None:
-        self.proba = proba
-        self.labels = labels
-        self.classes_ = np.arange(proba.shape[1])
-
-    def predict_proba(self, X: IntArray) -> FloatArray:
-        return self.proba[X[:, 0]]
-
-    def decision_function(self, X: IntArray) -> FloatArray:
-        proba = self.predict_proba(X)
-        return proba[:, 1] if proba.shape[1] == 2 else proba
-
-    def predict(self, X: IntArray) -> IntArray:
-        return self.labels[X[:, 0]]
-
-
-@dataclass(frozen=True)
-class ScorerMetric(Metric):
-    """A scikit-learn scorer, or any callable (estimator, X, y) -> float.
-
-    The scorer sees label codes: 0..k-1, and for two classes 1 is the positive one.
-    A scorer that does not take `sample_weight` gets repeated rows instead, each as
-    often as its weight is a multiple of the smallest positive weight (rounded).
-    """
-
-    scorer: Callable[..., float]
-
-    def score_many(
-        self,
-        y: IntArray,
-        proba: FloatArray,
-        weights: FloatArray,
-        *,
-        pos: int | None,
-        y_pred: IntArray | None = None,
-    ) -> FloatArray:
-        """Return the scorer's values (B,) for a classifier with these predictions.
-
-        Minus infinity where it raises an error, or returns what is no finite number: a
-        candidate that it fails on is the worst, and the others can still be compared.
-        """
-        model, y = self._stored(y, proba, pos, y_pred)
-        scores = []
-        for weight in weights.astype(float):
-            value, _ = self._outcome(model, y, weight)
-            scores.append(value)
-        return np.array(scores, dtype=float)
-
-    def failure(
-        self,
-        y: IntArray,
-        proba: FloatArray,
-        weight: FloatArray,
-        *,
-        pos: int | None,
-        y_pred: IntArray | None = None,
-    ) -> str:
-        """Return why the scorer fails for weights (n,); empty if it does not."""
-        model, y = self._stored(y, proba, pos, y_pred)
-        why = self._outcome(model, y, weight.astype(float))[1]
-        return f"the scorer {self.name} {why}" if why else ""
-
-    def _stored(
-        self, y: IntArray, proba: FloatArray, pos: int | None, y_pred: IntArray | None
-    ) -> tuple[_StoredPredictions, IntArray]:
-        """Return a classifier with these predictions, and the labels as scorers see."""
-        labels = proba.argmax(axis=1) if y_pred is None else y_pred
-        if pos is not None:
-            y, labels = (y == pos).astype(int), (labels == pos).astype(int)
-            proba = proba[:, [1 - pos, pos]]
-        return _StoredPredictions(proba, labels), y
-
-    def _outcome(
-        self, model: _StoredPredictions, y: IntArray, weight: FloatArray
-    ) -> tuple[float, str]:
-        """Return the scorer's value, and why it is minus infinity if the scorer fails.
-
-        NaN where the weights leave no row of a class: scorers then fail, or mislead.
-        """
-        if len(np.unique(y[weight > 0])) < len(np.unique(y)):
-            return np.nan, ""
-        try:
-            value = self._called(model, y, weight)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  the user's own code
-            return -np.inf, f"raised {type(error).__name__}: {error}"
-        is_number = isinstance(value, Real | np.number) or (
-            isinstance(value, np.ndarray)
-            and value.shape == ()
-            and value.dtype != object
-        )
-        if not is_number or np.isinf(float(value)):
-            shown = "an array" if isinstance(value, np.ndarray) else repr(value)
-            return -np.inf, f"returned {shown:.100}, and not a finite number"
-        return float(value), ""
-
-    def _called(
-        self, model: _StoredPredictions, y: IntArray, weight: FloatArray
-    ) -> Any:
-        """Return what the scorer says for weights (n,), or for rows repeated so."""
-        X = np.arange(len(y))[:, np.newaxis]
-        function = getattr(self.scorer, "_score_func", self.scorer)
-        if "sample_weight" in inspect.signature(function).parameters:
-            return self.scorer(model, X, y, sample_weight=weight)
-        times = weight / weight[weight > 0].min()
-        if times.sum() > _MAX_REPEATS * len(y):
-            times *= _MAX_REPEATS * len(y) / times.sum()
-        times = np.where(weight > 0, np.maximum(np.rint(times), 1), 0).astype(int)
-        rows = np.repeat(np.arange(len(y)), times)
-        return self.scorer(model, X[rows], y[rows])
 
 
 def metrics_at(
@@ -467,33 +358,3 @@ METRICS: dict[str, Metric] = {
     for name, label in _LABELS.items()
 }
 """Every metric that has a name of its own."""
-
-_OTHER_NAMES = {
-    "ap": "average_precision",
-    "auc": "roc_auc",
-    "auprc": "average_precision",
-    "auroc": "roc_auc",
-    "matthews_corrcoef": "mcc",
-    "pr_auc": "average_precision",
-}
-"""Names in other libraries: hints in the error for an unknown name, not accepted."""
-
-
-def resolve_metric(metric: object, n_classes: int) -> Metric:
-    """Return the metric meant by a name, a Metric or a scikit-learn scorer."""
-    if isinstance(metric, str):
-        if metric not in METRICS:
-            name = _OTHER_NAMES.get(metric.lower(), metric)
-            raise unknown_name_error(f"{metric=}", name, METRICS)
-        metric = METRICS[metric]
-    if isinstance(metric, Metric):
-        is_mean_of_classes = n_classes > 2 and metric == METRICS["f1"]
-        return METRICS["f1_macro"] if is_mean_of_classes else metric
-    if callable(metric) and not isinstance(metric, type):
-        function = getattr(metric, "_score_func", metric)
-        name = str(getattr(function, "__name__", type(function).__name__))
-        return ScorerMetric(name, name.replace("_", " "), metric)
-    raise BadInputError(
-        f"{metric=} must be a name, FBeta or a scikit-learn scorer. "
-        f"Names: {', '.join(sorted(METRICS))}."
-    )

@@ -24,13 +24,8 @@ from sklearn.utils.validation import (
 )
 
 from autoimb._execution.process_settings import limited_torch_threads
-from autoimb._metrics.metrics import (
-    METRICS,
-    LabelMetric,
-    Metric,
-    ScorerMetric,
-    resolve_metric,
-)
+from autoimb._metrics.metrics import METRICS, LabelMetric, Metric
+from autoimb._metrics.scorers import OF_USERS, resolve_metric
 from autoimb._models.batches import BATCHES, Doubles, Floats, LabelledRows
 from autoimb._models.loss_lookup import (
     class_shares,
@@ -291,10 +286,10 @@ class HoldOut:
         """
         codes, weight = self.rows.codes, self.rows.weight.astype(np.float64)[np.newaxis]
         metric, labels = self.metric, None
-        if isinstance(metric, LabelMetric):
-            labels = best_labels(codes, proba, weight[0], metric, self.pos)
-        elif isinstance(metric, ScorerMetric):
+        if isinstance(metric, OF_USERS):
             # A user's scorer may be slow, and may fail on so few rows.
             metric = METRICS["average_precision"]
+        elif isinstance(metric, LabelMetric):
+            labels = best_labels(codes, proba, weight[0], metric, self.pos)
         scores = metric.score_many(codes, proba, weight, pos=self.pos, y_pred=labels)
         return float(scores[0])

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from imblearn.over_sampling import ADASYN
+import pandas as pd
+from imblearn.over_sampling import ADASYN, KMeansSMOTE
 from numpy.typing import NDArray
+from scipy.sparse import issparse, vstack
 from sklearn.base import BaseEstimator, clone
 from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import _safe_indexing
 
 from autoimb._table.encoding import make_geometry
 from autoimb._table.weighted_encoding import fit_encoder
@@ -36,6 +40,22 @@ class AttentiveADASYN(ADASYN):
             if 2 * n_new * n_others.max() <= n_others.sum():
                 del self.sampling_strategy_[label]
         return super()._fit_resample(X, y)  # type: ignore[no-any-return]
+
+
+class ReportingKMeansSMOTE(KMeansSMOTE):
+    """k-means SMOTE whose error says what it did not find in the rows."""
+
+    def _fit_resample(
+        self, X: NDArray[Any], y: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        try:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                return super()._fit_resample(X, y)  # type: ignore[no-any-return]
+        except (ValueError, RuntimeError) as error:
+            raise ValueError(
+                "k-means SMOTE found no cluster with enough different rows of a small "
+                "class: its rows coincide, or are spread over too many clusters"
+            ) from error
 
 
 @dataclass(eq=False, repr=False)
@@ -62,21 +82,65 @@ class SelectingSampler(BaseEstimator):
 
     def fit_resample(
         self,
-        X: NDArray[Any],
+        X: Any,
         y: NDArray[Any],
         sample_weight: NDArray[np.float64] | None = None,
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
+    ) -> tuple[Any, NDArray[Any]]:
         """Return the chosen rows of X, gaps included, and of y.
 
         With row weights, numbers are scaled by their weighted deviation.
         """
-        geometry = make_geometry(self.n_categorical)
+        rows = X  # counts of words are on one scale, and must not be centred
+        if not issparse(X):
+            geometry = make_geometry(self.n_categorical)
+            rows = fit_encoder(geometry, X, y, sample_weight)
         sampler = clone(self.sampler)
-        sampler.fit_resample(fit_encoder(geometry, X, y, sample_weight), y)
+        sampler.fit_resample(rows, y)
         chosen = sampler.sample_indices_
         lost = np.flatnonzero(~np.isin(y, y[chosen]))
         self.sample_indices_ = np.append(chosen, lost)
-        return X[self.sample_indices_], y[self.sample_indices_]
+        return _safe_indexing(X, self.sample_indices_), y[self.sample_indices_]
+
+
+@dataclass(eq=False, repr=False)
+class ScalingSampler(BaseEstimator):
+    """Resample rows by distances on one scale, and return them in their own units.
+
+    Parameters
+    ----------
+    sampler : resampler
+        Reads scaled rows; cloned for every call.
+
+    Attributes
+    ----------
+    sample_indices_ : ndarray of shape (n_resampled,)
+        Positions of the rows that were chosen; only where the sampler says them.
+    """
+
+    sampler: Any
+
+    def fit_resample(
+        self, X: Any, y: NDArray[Any], sample_weight: NDArray[np.float64] | None = None
+    ) -> tuple[Any, NDArray[Any]]:
+        """Return the resampled rows of X, a matrix or frame of numbers, and of y.
+
+        With row weights, numbers are scaled by their weighted deviation.
+        """
+        scaler = StandardScaler()
+        values = np.asarray(X, dtype=np.float64)
+        scaled = scaler.fit(values, sample_weight=sample_weight).transform(values)
+        sampler = clone(self.sampler)
+        rows, y_new = sampler.fit_resample(scaled, y)
+        if hasattr(sampler, "sample_indices_"):
+            self.sample_indices_ = sampler.sample_indices_
+            return _safe_indexing(X, self.sample_indices_), y_new
+        new = scaler.inverse_transform(rows)
+        n = len(values)
+        if len(rows) >= n and np.array_equal(rows[:n], scaled):
+            new[:n] = values  # without rounding errors
+        if isinstance(X, pd.DataFrame):
+            new = pd.DataFrame(new, columns=X.columns)
+        return new, y_new
 
 
 @dataclass(eq=False, repr=False)
@@ -91,13 +155,18 @@ class WholeClassSampler(BaseEstimator):
 
     sampler: Any
 
-    def fit_resample(
-        self, X: NDArray[Any], y: NDArray[Any]
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
+    def fit_resample(self, X: Any, y: NDArray[Any]) -> tuple[Any, NDArray[Any]]:
         """Return the resampled rows of X and y, then the rows of lost classes."""
         X_new, y_new = clone(self.sampler).fit_resample(X, y)
         lost = ~np.isin(y, y_new)
-        return np.vstack([X_new, X[lost]]), np.append(y_new, y[lost])
+        if not lost.any():
+            return X_new, y_new
+        parts = [X_new, _safe_indexing(X, lost)]
+        if issparse(X):
+            return vstack(parts, format="csr"), np.append(y_new, y[lost])
+        if isinstance(X, pd.DataFrame):
+            return pd.concat(parts, ignore_index=True), np.append(y_new, y[lost])
+        return np.vstack(parts), np.append(y_new, y[lost])
 
 
 @dataclass(eq=False, repr=False)

@@ -113,7 +113,9 @@ class FitResults:
     def leaderboard(self) -> pd.DataFrame:
         """All candidates, one a row, best first."""
         n_rows = max(len(f.train_idx) for f in self.problem.folds if f.repeat == 0)
-        return leaderboard(self.records, self.space.catalogue, n_rows)
+        return leaderboard(
+            self.records, self.space.catalogue, n_rows, self.space.left_out
+        )
 
     @property
     def is_handled(self) -> bool:

@@ -21,7 +21,7 @@ import numpy as np
 from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._evaluate.scoring import Scoring
 from autoimb._execution.shared_data import share
-from autoimb._metrics.metrics import ScorerMetric
+from autoimb._metrics.scorers import OF_USERS
 from autoimb._report.data import LearningCurveSection
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def learning_curve(
         for of_size in by_size
     ]
     scores = [scoring.score(rs) for rs in by_size]
-    best = inf if isinstance(metric, ScorerMetric) else 1.0
+    best = inf if isinstance(metric, OF_USERS) else 1.0
     section = _section(metric.label, np.array(counts), scores, best)
     minority = str(problem.table.classes[problem.table.minority])
     sentence = advice_of(section, minority)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from autoimb._catalogue import AXES
 from autoimb._evaluate.row_sample import ALL_ROWS, RowSample
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from autoimb._evaluate.scoring import Scoring
     from autoimb._execution.deadline import Deadline
     from autoimb._metrics.bootstrap import Score
+    from autoimb._strategy.search_space import Unsuitable
     from autoimb._strategy.strategy import Strategy
 
 CUT_OFF = frozenset({"timeout", "killed"})
@@ -204,9 +206,14 @@ def with_finalists(
 
 
 def leaderboard(
-    records: Sequence[TrialRecord], catalogue: Catalogue, n_rows: int
+    records: Sequence[TrialRecord],
+    catalogue: Catalogue,
+    n_rows: int,
+    left_out: Sequence[Unsuitable] = (),
 ) -> pd.DataFrame:
     """Return one row a candidate: those with a score by score, then the others.
+
+    What the user asked for and does not suit comes last.
 
     `n_rows` are the training rows of a fold, where a candidate was fitted on all.
 
@@ -235,6 +242,19 @@ def leaderboard(
         }
         for rank, record in enumerate(ranked, start=1)
     ]
+    rows += [_row_left_out(entry, catalogue) for entry in left_out]
     return pd.DataFrame(rows, columns=_COLUMNS).astype(
         {"rank": "Int64", "mean": float, "se": float, "fit_seconds": float}
     )
+
+
+def _row_left_out(entry: Unsuitable, catalogue: Catalogue) -> dict[str, Any]:
+    """Return the row of what was asked for and cannot be part of a candidate."""
+    return {
+        "strategy": catalogue.get(entry.axis, entry.name).label,
+        **dict.fromkeys(AXES, ""),
+        entry.axis: entry.name,
+        "folds": 0,
+        "status": "left out",
+        "reason": entry.reason,
+    }

@@ -25,7 +25,8 @@ from scipy.special import expit, logit
 from scipy.stats import t as student_t
 
 from autoimb._metrics.bootstrap import standard_error
-from autoimb._metrics.metrics import LabelMetric, RankingMetric, ScorerMetric
+from autoimb._metrics.metrics import LabelMetric, RankingMetric
+from autoimb._metrics.scorers import ScorerMetric
 from autoimb._select.ensemble import (
     MAX_MEMBERS,
     EnsembleScoring,

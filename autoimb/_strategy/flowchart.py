@@ -13,14 +13,14 @@ from autoimb._catalogue import CATALOGUE, Catalogue
 from autoimb._strategy.strategy import Strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from autoimb._table.profile import DatasetProfile
 
 _ENOUGH_MINORITY = 500
 _MILD, _SEVERE = 10.0, 100.0
 _MOSTLY_UNSAFE = 0.5  # share of rare and outlier rows above which SMOTE adds noise
-_SEED_FAMILIES = ("logistic_regression", "xgboost", "extra_trees")
+SEED_FAMILIES = ("logistic_regression", "xgboost", "extra_trees")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +147,15 @@ class Recommendation:
         lines = [f"Advice: {self.advice}."]
         lines += [f"  because {reason}" for reason in self.reasons]
         lines.append(f"Metric: {self.metric}, as {self.metric_reason}.")
-        lines += ["Try first:", *(f"  {s.label(CATALOGUE)}" for s in self.seeds)]
+        lines += ["Try first:", *(f"  {s}" for s in self.seeds)]
         return "\n".join(lines)
 
 
 def recommend(
-    profile: DatasetProfile, *, catalogue: Catalogue | None = None
+    profile: DatasetProfile,
+    *,
+    catalogue: Catalogue | None = None,
+    families: Sequence[str] = SEED_FAMILIES,
 ) -> Recommendation:
     """Walk the decision flowchart for one data set.
 
@@ -162,6 +165,9 @@ def recommend(
         What `autoimb.profile` returned.
     catalogue : Catalogue, default=None
         Entries that the seeds are made of; None means the built-in ones.
+    families : sequence of str, default=("logistic_regression", "xgboost", \
+"extra_trees")
+        Names of the model families that the advice is given for.
 
     Returns
     -------
@@ -191,7 +197,7 @@ def recommend(
         reasons=(*reasons, *caution),
         metric=metric,
         metric_reason=metric_reason,
-        seeds=_seeds(handling, catalogue or CATALOGUE),
+        seeds=_seeds(handling, catalogue or CATALOGUE, families),
     )
 
 
@@ -222,16 +228,31 @@ def _without_interpolation(
 
 
 def _seeds(
-    handling: tuple[Mapping[str, Any], ...], catalogue: Catalogue
+    handling: tuple[Mapping[str, Any], ...],
+    catalogue: Catalogue,
+    families: Sequence[str],
 ) -> tuple[Strategy, ...]:
-    """Return every handling for every seed family, the first handling first."""
-    families = [f for f in _SEED_FAMILIES if f in catalogue.entries["family"]]
-    seeds = [
-        Strategy.of(catalogue, family=family, **how)
-        for how in handling
-        for family in families
-    ]
+    """Return every handling for every family, the first handling first.
+
+    A family that refuses a part of it gets the rest.
+    """
+    entries = catalogue.entries["family"]
+    seeds = []
+    for how in handling:
+        for family in (entries[name] for name in families if name in entries):
+            accepted = {
+                axis: choice
+                for axis, choice in how.items()
+                if family.accepts(catalogue.get(axis, _name_of(choice)))
+            }
+            if accepted:
+                seeds.append(Strategy.of(catalogue, family=family.name, **accepted))
     return tuple(dict.fromkeys(seeds))
+
+
+def _name_of(choice: str | tuple[str, Mapping[str, Any]]) -> str:
+    """Return the name in a choice, which may come with parameters."""
+    return choice if isinstance(choice, str) else choice[0]
 
 
 _METRICS: tuple[tuple[Callable[[DatasetProfile], bool], str, str], ...] = (

@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from autoimb._catalogue import AXES, CATALOGUE, Axis, Catalogue
+from autoimb._catalogue.builtin import usual_name
 from autoimb._catalogue.entry import (
     BASELINE,
+    OWN,
     ClassWeight,
     Entry,
+    Family,
+    Loss,
+    Resampler,
     suggested,
 )
 from autoimb._catalogue.portfolio import ORDER
 from autoimb._catalogue.user_objects import (
+    check_classifier,
     check_known_classes,
     check_weights,
     entry_of_estimator,
@@ -24,6 +30,7 @@ from autoimb._catalogue.user_objects import (
     is_object_to_clone,
     with_class_codes,
 )
+from autoimb._strategy.flowchart import SEED_FAMILIES, recommend
 from autoimb._strategy.strategy import Choice, Strategy
 from autoimb.exceptions import BadInputError, unknown_name_error
 
@@ -32,7 +39,6 @@ if TYPE_CHECKING:
 
     import optuna
 
-    from autoimb._catalogue.entry import Family
     from autoimb._strategy.flowchart import Recommendation
     from autoimb._table.profile import DatasetProfile
     from autoimb._table.table import Table
@@ -52,9 +58,16 @@ _BASELINES_PER_SEED = 2  # first trials: so many baselines between two seed stra
 class Unsuitable:
     """An entry that does not suit the data, and the reason in words."""
 
-    axis: str
+    axis: Axis
     name: str
     reason: str
+    was_requested: bool = False
+    """Whether the user asked for it by name, or gave it."""
+
+    @property
+    def message(self) -> str:
+        """What a warning says of it."""
+        return f"{_ARGUMENTS[self.axis]}: {self.name} is left out, as it {self.reason}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,28 +91,28 @@ class SearchSpace:
         catalogue = CATALOGUE
         names: dict[str, tuple[str, ...]] = {}
         unsuitable: list[Unsuitable] = []
+        families: list[Family] = []
         for axis in AXES:
-            catalogue, on_axis = _with_requested(
+            catalogue, on_axis, by_name = _with_requested(
                 catalogue, axis, requested[axis], table
             )
-            entries: list[Entry] = [catalogue.get(axis, name) for name in on_axis]
-            reads_as_given = False
-            if axis == "resampler":
-                families = [catalogue.get("family", name) for name in names["family"]]
-                entries = _accepted(entries, families)
-                reads_as_given = any(family.view is None for family in families)
-            reasons = {
-                entry.name: entry.reason_unsuitable(profile)
-                or (_reason_unreadable(entry, table) if reads_as_given else None)
-                for entry in entries
-            }
+            reasons = {}
+            for entry in (catalogue.get(axis, name) for name in on_axis):
+                refusal = _refusal(entry, families)
+                if refusal is None or entry.name in by_name:
+                    unsuitable_as = entry.reason_unsuitable(profile)
+                    unreadable_as = _reason_unreadable(entry, families, table)
+                    reasons[entry.name] = refusal or unsuitable_as or unreadable_as
             names[axis] = tuple(name for name, why in reasons.items() if why is None)
             unsuitable += [
-                Unsuitable(axis, n, why) for n, why in reasons.items() if why
+                Unsuitable(axis, n, why, was_requested=n in by_name)
+                for n, why in reasons.items()
+                if why
             ]
             if not names[axis]:
                 why = "; ".join(f"{name} {reason}" for name, reason in reasons.items())
                 raise BadInputError(f"no {axis} suits this data: {why}.")
+            families = [catalogue.get("family", name) for name in names["family"]]
         return cls(catalogue, names, tuple(unsuitable))
 
     def suggest(self, trial: optuna.Trial) -> Strategy:
@@ -107,7 +120,7 @@ class SearchSpace:
 
         Only the parameters of what it chose are suggested.
         """
-        chosen: dict[str, Choice] = {}
+        chosen: dict[Axis, Choice] = {}
         for axis in AXES:
             names = self._options(axis, chosen)
             name = names[0]
@@ -123,7 +136,7 @@ class SearchSpace:
 
     def to_params(self, strategy: Strategy) -> dict[str, Any]:
         """Return the Optuna parameters that propose a strategy."""
-        chosen: dict[str, Choice] = {axis: strategy.choice(axis) for axis in AXES}
+        chosen = {axis: strategy.choice(axis) for axis in AXES}
         params: dict[str, Any] = {}
         for axis, choice in chosen.items():
             if len(self._options(axis, chosen)) > 1:
@@ -135,7 +148,7 @@ class SearchSpace:
         """Whether `suggest` can return this strategy."""
         if strategy.family.name not in self.names["family"]:
             return False
-        chosen: dict[str, Choice] = {axis: strategy.choice(axis) for axis in AXES}
+        chosen = {axis: strategy.choice(axis) for axis in AXES}
         for axis, choice in chosen.items():
             if choice.name not in self._options(axis, chosen):
                 return False
@@ -148,6 +161,23 @@ class SearchSpace:
             if not all(value in domains[parameter] for parameter, value in values):
                 return False
         return True
+
+    @property
+    def left_out(self) -> tuple[Unsuitable, ...]:
+        """What the user asked for and does not suit the data or the model."""
+        return tuple(entry for entry in self.unsuitable if entry.was_requested)
+
+    def advise(self, profile: DatasetProfile) -> Recommendation:
+        """Return the flowchart's recommendation for the models of this space.
+
+        Models of the user's own get its advice, too.
+        """
+        names = self.names["family"]
+        known = CATALOGUE.entries["family"]
+        own = [name for name in names if name not in known]
+        seeds = [name for name in SEED_FAMILIES if name in names]
+        families = [*seeds, *own] or SEED_FAMILIES
+        return recommend(profile, catalogue=self.catalogue, families=families)
 
     def label(self, strategy: Strategy) -> str:
         """Return a strategy's one-line name."""
@@ -199,7 +229,7 @@ class SearchSpace:
         limit = max(cost, min(costs))
         return tuple(s for s, c in zip(strategies, costs, strict=True) if c <= limit)
 
-    def _options(self, axis: str, chosen: Mapping[str, Choice]) -> tuple[str, ...]:
+    def _options(self, axis: Axis, chosen: Mapping[Axis, Choice]) -> tuple[str, ...]:
         """Return the names on an axis that make sense after the choices before it."""
         if axis == "family":
             return self.names[axis]
@@ -210,10 +240,9 @@ class SearchSpace:
                 return (BASELINE[axis],)
         entries = [self.catalogue.get(axis, name) for name in self.names[axis]]
         accepted = tuple(entry.name for entry in entries if family.accepts(entry))
-        # Only resamplers can all be refused.
-        return accepted or (family.baseline_resampler,)
+        return accepted or (family.baseline(axis),)
 
-    def _key(self, axis: str, chosen: Mapping[str, Choice]) -> str:
+    def _key(self, axis: str, chosen: Mapping[Axis, Choice]) -> str:
         """Return the Optuna parameter that holds the choice on an axis.
 
         The options of one parameter never change within a study, so families with
@@ -272,7 +301,13 @@ def catalogue(profile: DatasetProfile | None = None) -> pd.DataFrame:
 def requested_entries(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the parameters of an `AutoImbalance` ask for, by axis."""
     requested = {axis: params[name] for axis, name in _ARGUMENTS.items()}
-    if params["estimator"] is None:
+    estimator, search_params = params["estimator"], params["search_params"]
+    if estimator is None:
+        if search_params:
+            raise BadInputError(
+                f"search_params names {list(search_params)}, and there is no "
+                "estimator: it tunes the parameters of the one given as estimator=."
+            )
         return requested
     families = requested["family"]
     if not (isinstance(families, str) and families == "auto"):
@@ -280,28 +315,32 @@ def requested_entries(params: Mapping[str, Any]) -> dict[str, Any]:
             "estimator= and families= exclude each other: put the estimator into "
             "families=[...] to let it compete with others."
         )
-    entry = entry_of_estimator(params["estimator"], "estimator", view=None)
+    check_classifier("estimator", estimator)
+    entry = entry_of_estimator(estimator, view=None, params=search_params)
     return {**requested, "family": [entry]}
 
 
 def _with_requested(
     catalogue: Catalogue, axis: Axis, request: Any, table: Table
-) -> tuple[Catalogue, list[str]]:
-    """Return the catalogue with the user's objects, and the names asked for.
+) -> tuple[Catalogue, list[str], set[str]]:
+    """Return the catalogue with the user's objects, all names, and those asked for.
 
     An object whose name is taken gets a number: two models of one class may compete.
     """
     names = [BASELINE[axis]] if axis in BASELINE else []
+    by_name = set()
     for item in request if isinstance(request, list | tuple) else [request]:
         if isinstance(item, str):
-            names += _names_of(catalogue, axis, item)
-            continue
-        entry, taken = _entry_of(axis, item, table), catalogue.entries[axis]
-        free = chain([entry.name], (f"{entry.name}-{number}" for number in count(2)))
-        entry = replace(entry, name=next(name for name in free if name not in taken))
-        catalogue = catalogue.with_entry(axis, entry)
-        names.append(entry.name)
-    return catalogue, list(dict.fromkeys(names))
+            found = _names_of(catalogue, axis, item)
+        else:
+            entry, taken = _entry_of(axis, item, table), catalogue.entries[axis]
+            free = chain([entry.name], (f"{entry.name}-{n}" for n in count(2)))
+            entry = replace(entry, name=next(n for n in free if n not in taken))
+            catalogue = catalogue.with_entry(axis, entry)
+            found = [entry.name]
+        names += found
+        by_name |= {*found} if item not in ("auto", "all") else set()
+    return catalogue, list(dict.fromkeys(names)), by_name
 
 
 def _names_of(catalogue: Catalogue, axis: Axis, word: str) -> list[str]:
@@ -310,7 +349,8 @@ def _names_of(catalogue: Catalogue, axis: Axis, word: str) -> list[str]:
     if word in ("auto", "all"):
         return [e.name for e in entries.values() if e.auto or word == "all"]
     if word not in entries:
-        raise unknown_name_error(f"{_ARGUMENTS[axis]}={word!r}", word, entries)
+        meant = usual_name(axis, word)
+        raise unknown_name_error(f"{_ARGUMENTS[axis]}={word!r}", meant, entries)
     return [word]
 
 
@@ -324,8 +364,9 @@ def _entry_of(axis: str, item: Any, table: Table) -> Entry:
     name = type(item).__name__
     if is_object_to_clone(item):
         item = with_class_codes(item, codes)
-    if axis == "family" and hasattr(item, "fit") and hasattr(item, "get_params"):
-        return entry_of_estimator(item, name)
+    if axis == "family" and (hasattr(item, "fit") or isinstance(item, type)):
+        check_classifier("families", item)
+        return entry_of_estimator(item)
     if axis == "resampler" and hasattr(item, "fit_resample"):
         return entry_of_resampler(item, name)
     if axis == "class_weight" and isinstance(item, dict):
@@ -347,20 +388,41 @@ def _coded_weights(
     return {code: float(weights.get(label, 1.0)) for label, code in codes.items()}
 
 
-def _accepted(resamplers: Sequence[Entry], families: Sequence[Family]) -> list[Entry]:
-    """Return the baseline, and the resamplers that some family accepts."""
-    return [
-        entry
-        for entry in resamplers
-        if entry.name == BASELINE["resampler"]
-        or any(family.accepts(entry) for family in families)
-    ]
+def _refusal(entry: Entry, families: Sequence[Family]) -> str | None:
+    """Return why no family takes an entry of another axis, None if one does."""
+    is_baseline = isinstance(entry, Family) or entry.name in BASELINE.values()
+    if is_baseline or any(family.accepts(entry) for family in families):
+        return None
+    names = ", ".join(family.label for family in families)
+    if isinstance(entry, Loss):
+        return f"is no loss that can be chosen for {names}"
+    if all(family.baseline("resampler") == OWN for family in families):
+        return f"would come on top of what already resamples: {names}"
+    if isinstance(entry, Resampler):
+        return f"cannot be combined with {names}"
+    if all(family.baseline("class_weight") == OWN for family in families):
+        return f"would come on top of the class weights that are set in {names}"
+    return f"cannot reach {names}, whose fit takes no weights"
 
 
-def _reason_unreadable(resampler: Any, table: Table) -> str | None:
-    """Return why a resampler cannot read the user's own columns, or None if it can."""
-    if not resampler.uses_distances:
+def _reason_unreadable(
+    entry: Entry, families: Sequence[Family], table: Table
+) -> str | None:
+    """Return why a resampler cannot read a table as it is, or None if it need not.
+
+    It need not where our encoders, or steps of the user's pipeline, come before it.
+    """
+    reads_as_given = [family for family in families if family.view is None]
+    if not (reads_as_given and isinstance(entry, Resampler) and entry.uses_distances):
         return None
-    if not (table.schema.is_frame or table.schema.has_missing):
+    if entry.reads_codes:
+        return "needs category codes, and your estimator gets the table as it is"
+    if all(family.has_preprocessing for family in reads_as_given):
         return None
-    return "needs numbers without gaps, and your estimator reads the table as it is"
+    schema = table.schema
+    if not (schema.is_frame or schema.has_missing):
+        return None
+    return (
+        "needs numbers without gaps, and your estimator reads the table as it is: put "
+        "steps that fill and encode before it, in a pipeline"
+    )

@@ -15,8 +15,13 @@ from sklearn.pipeline import Pipeline
 
 from autoimb._catalogue import AXES, CATALOGUE, Catalogue
 from autoimb._catalogue.entry import BASELINE, resolve
-from autoimb._catalogue.sampler_factories import TrainingRows
-from autoimb._catalogue.user_objects import cloned, is_object_to_clone
+from autoimb._catalogue.sampler_factories import TrainingRows, of_scaled_rows
+from autoimb._catalogue.user_objects import (
+    cloned,
+    is_object_to_clone,
+    split_pipeline,
+    with_class_weight,
+)
 from autoimb._table.encoding import make_encoder, make_frame, make_one_hot
 from autoimb.exceptions import BadInputError
 
@@ -73,9 +78,11 @@ class Strategy:
     ) -> Strategy:
         """Return a strategy; an axis is a name, or a name and some parameters."""
         name = family if isinstance(family, str) else family[0]
-        baseline = catalogue.get("family", name).baseline_resampler
+        entry: Family = catalogue.get("family", name)
+        own = ("resampler", "class_weight")
+        baselines = {axis: entry.baseline(axis) for axis in own}  # type: ignore[arg-type]
         chosen = {}
-        for axis, value in {"family": family, "resampler": baseline, **axes}.items():
+        for axis, value in {"family": family, **baselines, **axes}.items():
             name, params = (value, {}) if isinstance(value, str) else value
             defaults = catalogue.get(axis, name).defaults()
             chosen[axis] = Choice.of(name, {**defaults, **params})
@@ -128,21 +135,33 @@ class Strategy:
         parameters of the family that are not its defaults.
         """
         family = catalogue.get("family", self.family.name)
-        defaults = family.defaults()
-        changed = [pair for pair in self.family.params if defaults[pair[0]] != pair[1]]
-        label = _described(family.label, changed, _MAX_SHOWN)
+        return self._label(catalogue, family.label, family.defaults())
+
+    def _label(
+        self, catalogue: Catalogue, model: str, defaults: Mapping[str, Any]
+    ) -> str:
+        """Return the label, given that of the model and its defaults.
+
+        An entry that the catalogue does not hold is called by its name.
+        """
+        changed = [p for p in self.family.params if defaults.get(p[0], p) != p[1]]
+        label = _described(model, changed, _MAX_SHOWN)
         handling = [
-            _described(catalogue.get(axis, choice.name).label, choice.params)
+            _described(
+                getattr(catalogue.entries[axis].get(choice.name), "label", choice.name),
+                choice.params,
+            )
             for axis in ("resampler", "class_weight", "loss")
             if (choice := self.choice(axis)).name != BASELINE[axis]
         ]
         return f"{label} with {' + '.join(handling)}" if handling else label
 
     def __str__(self) -> str:
-        """Return the label, or the entries' names if one of them is a user's own."""
-        if not self.missing_from(CATALOGUE):
+        """Return the label; entries of the user's own are called by their names."""
+        name = self.family.name
+        if name in CATALOGUE.entries["family"]:
             return self.label(CATALOGUE)
-        return ", ".join(self.choice(axis).name for axis in AXES)
+        return self._label(CATALOGUE, name, {})
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""
@@ -186,11 +205,11 @@ class Strategy:
         """
         family: Family = catalogue.get("family", self.family.name)
         resampler: Resampler = catalogue.get("resampler", self.resampler.name)
-        view = resampler.view or family.view
+        view = self.view(catalogue)
         rows = TrainingRows(
             counts=np.bincount(y),
             n_categorical=len(schema.positions("categorical")) if view in _CODED else 0,
-            is_scaled=view in _SCALED,
+            is_scaled=view in _SCALED or family.has_preprocessing,
             seed=seed,
             full_counts=full_counts,
         )
@@ -205,22 +224,31 @@ class Strategy:
             # Copies and neighbours of a row would stand on both sides of a hold-out.
             "validation_fraction": 0.0 if resampler.adds_rows else None,
         }
-        encoder, one_hot = _readers(self.view(catalogue), family, schema)
-        sampler = self._sampler(resampler, rows)
+        encoder, one_hot = _readers(view, family, schema)
+        sampler = self._sampler(resampler, rows, view)
+        model = self._model(catalogue, family, resampler, settings)
         steps = {
             "encode": encoder,
             "resample": sampler,
             "one_hot": one_hot,
-            "model": self._model(catalogue, family, resampler, settings),
+            "model": model,
         }
+        if sampler is not None and family.has_preprocessing:
+            # Distances mean something in what the user's own steps make of the rows.
+            before, model = split_pipeline(model)
+            steps = {"one_hot": one_hot, **before, "resample": sampler, "model": model}
         make_pipeline = Pipeline if sampler is None else resolve(_RESAMPLING_PIPELINE)
         return make_pipeline([item for item in steps.items() if item[1] is not None])
 
-    def _sampler(self, resampler: Resampler, rows: TrainingRows) -> Any:
+    def _sampler(
+        self, resampler: Resampler, rows: TrainingRows, view: View | None
+    ) -> Any:
         """Return the sampler for such rows, None for no resampling."""
         params = dict(self.resampler.params)
         if is_object_to_clone(resampler.make):
-            return cloned(resampler.make, params, rows.seed)
+            sampler = cloned(resampler.make, params, rows.seed)
+            is_as_given = view is None and resampler.uses_distances
+            return of_scaled_rows(sampler, rows) if is_as_given else sampler
         return None if resampler.make is None else resampler.make(params, rows)
 
     def _class_weight(
@@ -259,7 +287,13 @@ class Strategy:
             params["batches"] = resampler.batches
         if isinstance(family.make, str):
             return resolve(family.make)(**params)
-        return cloned(family.make, params, settings["random_state"])
+        model, weights = (
+            cloned(family.make, params, settings["random_state"]),
+            settings["class_weight"],
+        )
+        if family.weighting == "model" and weights is not None:
+            return with_class_weight(model, weights)
+        return model
 
 
 def _readers(view: View | None, family: Family, schema: Schema) -> tuple[Any, Any]:

@@ -90,7 +90,7 @@ def make_folds(
         raise BadInputError(f"{cv=} gives no folds.{hint}")
     _check_groups(folds, table)
     if flaw := _first_flaw(folds, table):
-        raise BadInputError(f"{flaw} Use stratified folds, such as cv=5.")
+        raise BadInputError(f"{flaw} {_advice(folds, table)}")
     return folds
 
 
@@ -244,6 +244,19 @@ def _check_groups(folds: Iterable[Fold], table: Table) -> None:
                 "flatters every score: pass a number such as cv=5, which keeps groups "
                 "whole, or a splitter that does, such as StratifiedGroupKFold."
             )
+
+
+def _advice(folds: Sequence[Fold], table: Table) -> str:
+    """Return what to do about folds that lack a class, in the spirit of the folds."""
+    if all(fold.train_idx.max() < fold.val_idx.min() for fold in folds):
+        return (
+            "These folds keep the order of the rows, as those of a time series do: "
+            "take fewer splits, or longer training parts, so that the first of them "
+            "holds rows of every class."
+        )
+    if table.groups is not None:
+        return "Use cv=5: with groups, it makes folds of whole groups with every class."
+    return "Use stratified folds, such as cv=5."
 
 
 def _first_flaw(folds: Iterable[Fold], table: Table) -> str | None:

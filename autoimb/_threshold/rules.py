@@ -7,7 +7,8 @@ from typing import ClassVar, TypeAlias
 import numpy as np
 
 from autoimb._metrics.confusion import FloatArray, IntArray
-from autoimb._metrics.metrics import METRICS, LabelMetric, Metric, resolve_metric
+from autoimb._metrics.metrics import METRICS, LabelMetric, Metric
+from autoimb._metrics.scorers import resolve_metric
 from autoimb._threshold.objectives import (
     Constraint,
     Cost,
