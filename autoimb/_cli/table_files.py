@@ -262,15 +262,16 @@ def _csv(
         # As for categories in a frame: 1 and 1.0 are the same, which gaps make of it.
         table[name] = table[name].str.replace(_WHOLE, r"\1", regex=True)
     if target in header.columns:
-        cells = pd.read_csv(
-            StringIO(content),
-            usecols=[target],
-            dtype=str,
-            keep_default_na=False,
-            **options,
-        )
-        table[target] = _labels_of(cells[target])
+        table[target] = _labels_of(_cells(content, target, options))
     return table
+
+
+def _cells(content: str, name: str | None, options: dict[str, Any]) -> Any:
+    """Return a column as text, with an empty text for an empty cell."""
+    cells = pd.read_csv(
+        StringIO(content), usecols=[name], dtype=str, keep_default_na=False, **options
+    )
+    return cells[name]
 
 
 def _resolve_separator(separator: str | None) -> str | None:

@@ -201,6 +201,11 @@ def as_rows(X: Any) -> Any:
     native = nw.from_native(X, eager_only=True, pass_through=True)
     if isinstance(native, nw.DataFrame):
         return _check_frame(_pandas_frame(native))
+    return _rows_of_array(X)
+
+
+def _rows_of_array(X: Any) -> Any:
+    """Return what numpy makes of X as a 2-d array; one with fields as a DataFrame."""
     if np.ma.isMaskedArray(X):  # pandas reads masked values as gaps
         X = pd.DataFrame(X).to_numpy()
     try:
