@@ -1,6 +1,7 @@
 """Does the interval of `honest_score_` hold the score on the whole population?
 
     python benchmarks/interval.py FOLDER --part 1/2 --out interval.jsonl
+    python benchmarks/interval.py --again KEPT --out interval.jsonl
     python benchmarks/interval.py --table interval.jsonl
 
 A hold-out of a few positives has noise of its own, so that misses of an interval and
@@ -14,8 +15,8 @@ that two of these programs may run side by side (`--part 1/2`, `--part 2/2`); on
 line is written for each fit, and what is there already is not run again.
 
 A line holds what the report says and what the population says. With `--keep FOLDER`,
-out-of-fold scores and the new rows' answer are kept as well, so that another method can
-be tried on the same fits.
+out-of-fold scores are kept as well, so that another method can be tried on the same
+fits: `--again FOLDER` estimates them anew with the code as it stands.
 """
 
 from __future__ import annotations
@@ -35,8 +36,12 @@ from sklearn.metrics import average_precision_score, precision_score, recall_sco
 from autoimb import AutoImbalance
 from autoimb._evaluate.fit_predict import predict_codes
 from autoimb._evaluate.refit import refit
+from autoimb._evaluate.scoring import Scoring
+from autoimb._execution.deadline import Deadline
 from autoimb._metrics.bootstrap import standard_error
 from autoimb._report.fit_results import difference_of
+from autoimb._select.ensemble import EnsembleScoring
+from autoimb._select.honest_score import honest_score
 
 POSITIVES = (15, 30, 60, 120, 250)
 PREVALENCE = 0.1
@@ -220,6 +225,17 @@ def kept(results):
     )
 
 
+def on_as_many(y_new, proba, n_rows):
+    """Return the score on one new table of so many rows, with as many positives."""
+    rng, rows = np.random.default_rng(0), []
+    for code in (0, 1):
+        of_class = np.flatnonzero(y_new == code)
+        n = round(n_rows * len(of_class) / len(y_new))
+        rows.append(rng.choice(of_class, n, replace=False))
+    rows = np.concatenate(rows)
+    return average_precision_score(y_new[rows], proba[rows])
+
+
 def measured(tables, seed):
     """Return what one fit said of new rows, what they say, and what may be kept."""
     X, y, X_new, y_new = tables
@@ -240,6 +256,8 @@ def measured(tables, seed):
         "estimate": honest.estimate,
         "low": honest.low,
         "high": honest.high,
+        "on_as_many": rounded(honest.on_new_rows(len(y))),
+        "truth_on_as_many": on_as_many(y_new, proba, len(y)),
         "cross_validated": results.score.mean,
         "rows_standard_error": standard_error(results.score.drawn),
         "members": len(model.ensemble_),
@@ -253,6 +271,24 @@ def measured(tables, seed):
     return line, kept(results)
 
 
+def estimated_again(line, folder):
+    """Return a line with the estimate of a kept fit by the code as it stands."""
+    name = f"{line['population']}-{line['positives']}-{line['seed']}.pickle"
+    fit = pickle.loads((folder / name).read_bytes())  # noqa: S301  ours
+    problem = fit["problem"]
+    scoring = Scoring(fit["metric"], problem.table, problem.folds, fit["counts"])
+    ensemble_scoring = EnsembleScoring(problem, scoring)
+    honest = honest_score(
+        fit["candidates"], fit["selection"], ensemble_scoring, Deadline(None)
+    )
+    return line | {
+        "estimate": honest.estimate,
+        "low": honest.low,
+        "high": honest.high,
+        "on_as_many": rounded(honest.on_new_rows(line["rows"])),
+    }
+
+
 # --- coverage
 
 
@@ -262,17 +298,22 @@ def table_of(lines):
     runs["held"] = (runs.low <= runs.truth) & (runs.truth <= runs.high)
     runs["width"] = runs.high - runs.low
     runs["error"] = runs.estimate - runs.truth
+    ends, truth = np.array(runs.on_as_many.tolist()), runs.truth_on_as_many
+    held = (ends[:, 0] <= truth) & (truth <= ends[:, 1])
+    runs["held_on_new"] = held.astype(float).where(truth.notna())
     runs["use"] = np.where(runs.population.isin(TUNING), "tuning", "testing")
     rows = [
-        "| populations | positives | fits | interval holds | ± | width | bias |",
-        "|:--|--:|--:|--:|--:|--:|--:|",
+        "| populations | positives | fits | interval holds | ± | width | bias "
+        "| on a new table |",
+        "|:--|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for (use, n), of in runs.groupby(["use", "positives"]):
         held = of.held.mean()
         error = np.sqrt(held * (1 - held) / len(of))
         rows.append(
             f"| {use} | {n} | {len(of)} | {held:.1%} | {error:.1%} "
-            f"| {of.width.mean():.3f} | {of.error.mean():+.3f} |"
+            f"| {of.width.mean():.3f} | {of.error.mean():+.3f} "
+            f"| {of.held_on_new.mean():.1%} |"
         )
     return "\n".join(rows)
 
@@ -288,10 +329,16 @@ def main():
     parser.add_argument("--part", default="1/1", help="which of how many programs")
     parser.add_argument("--out", type=Path, default=Path("interval.jsonl"))
     parser.add_argument("--keep", type=Path, help="folder for what other methods need")
+    parser.add_argument("--again", type=Path, help="folder of fits to estimate anew")
     parser.add_argument("--table", type=Path, help="print a file of runs, run nothing")
     args = parser.parse_args()
     if args.table:
         print(table_of(map(json.loads, args.table.read_text().splitlines())))
+        return
+    if args.again:
+        lines = map(json.loads, args.out.read_text().splitlines())
+        texts = [json.dumps(estimated_again(line, args.again)) for line in lines]
+        args.out.write_text("\n".join(texts) + "\n", encoding="utf-8")
         return
     if args.keep:
         args.keep.mkdir(parents=True, exist_ok=True)

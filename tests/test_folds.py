@@ -303,7 +303,7 @@ def test_pairs_may_be_numbers_masks_or_a_generator():
             [([0, 1], [2, 4])],
             "repeat 0 has no row of class 1. A fold without positives",
         ),
-        ([([0, 1], [3, 5])], "The validation part of fold 0.*no row of class 0.*cv=5"),
+        ([([0, 1], [3, 5])], "The validation part of fold 0.*no row of class 0.*fewer"),
         ([([0, 2], [3, 4])], "The training part of fold 0 in repeat 0.*class 1"),
         (KFold(2), "training part of fold 0"),
         (LeaveOneOut(), "A fold without positives is never made"),

@@ -155,7 +155,7 @@ def test_the_report_tells_of_the_threshold_in_force(model, table, threshold):
         winner.at_threshold["precision"],
     )
     assert winner.per_class[1].recall == winner.at_threshold["recall"]
-    shown = f"from a probability of {percent(model.threshold_)} on"
+    shown = f"at a probability of {percent(model.threshold_)} or more"
     saying = [s for s in winner.sentences if shown in s]
     assert len(saying) == (threshold is not None)
 

@@ -155,7 +155,8 @@ def test_the_code_gives_what_fit_and_refit_were_given():
     X, y = numeric(300, 40)
     weight, groups = np.linspace(1, 2, 300), np.arange(300) // 2
     part = slice(200)
-    model = quick(n_trials=1).fit(X[part], y[part], sample_weight=weight[part])
+    model = quick(n_trials=1, families="logistic_regression")
+    model.fit(X[part], y[part], sample_weight=weight[part])
     model.refit(X, y, groups=groups, sample_weight=weight)
     given = {"X": X[part], "y": y[part], "sample_weight": weight[part]}
     later = {"X_all": X, "y_all": y, "groups_all": groups, "sample_weight_all": weight}

@@ -100,7 +100,7 @@ def test_the_contract_names_what_is_not_registered(entry, message):
 def test_the_contract_catches_wrong_probabilities():
     autoimb.register_family("unsure", Unsure())
     check = EntryContract().test_it_fits_as_its_pipeline_does_or_says_why_not
-    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+    with pytest.raises(AssertionError, match=r"Unsure sum to 0\.5 in a row"):
         check(("family", "unsure"), "numeric")
 
 

@@ -497,7 +497,7 @@ def test_folds_that_wait_for_a_worker_hold_up_none_that_may_run_here(
         [slow, *others],
         context=context_of(problem, starting_pool),
         study_records=StudyRecords.open(None, {}, problem.seed),
-        deadline=Deadline(3.0),
+        deadline=Deadline(6.0),
     )
     statuses = [(r.strategy.family.name, r.status) for r in outcome.records]
     assert statuses[0] == (family, "timeout")
@@ -528,7 +528,7 @@ def test_a_metric_that_is_undefined_is_a_failure():
     X, y = numeric()
     space = space_of(X, y, family=DIAL, **PLAIN)
     problem = problem_of(X, y, catalogue=space.catalogue, as_given=True)
-    undefined = make_scorer(lambda *_: float("nan"))
+    undefined = make_scorer(lambda *_: float("nan"), response_method="predict_proba")
     context = context_of(problem, metric=undefined)
     outcome = search(space, (), context=context, **limited(2))
     assert {r.status for r in outcome.records} == {"failed"}

@@ -82,10 +82,15 @@ class Scoring:
 
     def failure(self, results: Sequence[FoldResult]) -> str:
         """Return why the mean of some results is no finite number."""
-        for result in results:
+        for result, labels in self._labelled(results):
             rows = self.folds[result.number].val_idx
-            y, weight = self.table.y[rows], self.table.weights[rows]
-            why = self.metric.failure(y, result.scores, weight, pos=self.table.pos)
+            why = self.metric.failure(
+                self.table.y[rows],
+                result.scores,
+                self.table.weights[rows],
+                pos=self.table.pos,
+                y_pred=labels,
+            )
             if why:
                 return why
         return "the metric is undefined on its scores"
