@@ -30,7 +30,7 @@ from autoimb._execution.executors import submit_task
 from autoimb._execution.resources import Layout
 from autoimb._execution.shared_data import share
 from autoimb._execution.users_executor import open_executor
-from autoimb._metrics.metrics import resolve_metric
+from autoimb._metrics.scorers import resolve_metric
 from autoimb._strategy.strategy import Strategy
 from autoimb._table.folds import make_folds
 from autoimb._table.profile import profile_table

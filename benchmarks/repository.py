@@ -29,7 +29,7 @@ from autoimb._evaluate.fit_predict import fit_steps, predict_codes, predict_stag
 from autoimb._evaluate.out_of_fold import FoldResult
 from autoimb._evaluate.problem import Problem
 from autoimb._evaluate.scoring import Scoring
-from autoimb._metrics.metrics import resolve_metric
+from autoimb._metrics.scorers import resolve_metric
 from autoimb._search.running_trial import best_stage
 from autoimb._strategy.strategy import Choice, Strategy
 from autoimb._table.columns import as_rows, take

@@ -23,7 +23,7 @@ from sklearn.metrics import average_precision_score
 from autoimb._metrics.bootstrap import Draws
 from autoimb._metrics.calibration import fit_calibration
 from autoimb._metrics.fold_ids import FoldIds
-from autoimb._metrics.metrics import resolve_metric
+from autoimb._metrics.scorers import resolve_metric
 from autoimb._select.ensemble import CLEARLY, FEW_POSITIVES, MAX_MEMBERS, member_weights
 
 N_DRAWS = 60
