@@ -70,7 +70,13 @@ from autoimb._table.known_table import (
     marks_of,
 )
 from autoimb._table.profile import profile_table
-from autoimb._table.table import check_labels, check_table, codes_of, one_per_row
+from autoimb._table.table import (
+    check_labels,
+    check_lengths,
+    check_table,
+    codes_of,
+    one_per_row,
+)
 from autoimb.exceptions import (
     AccuracyWarning,
     BadInputError,
@@ -375,7 +381,8 @@ default="auto"
         BadInputError
             If X, y or a parameter cannot be used; the message says what to do.
         NoCandidateError
-            If every candidate failed.
+            If every candidate failed, or the executor was closed before one was
+            complete.
         StorageMismatchError
             If `storage` holds a search of this name on other data or by another
             version, or if a file of it is damaged.
@@ -719,6 +726,7 @@ default="auto"
         if sample_weight is not None:
             weight = one_per_row(sample_weight, "sample_weight").astype(np.float64)
         labels = UserLabels(self.classes_, self._pos)
+        check_lengths(y=codes, sample_weight=weight)
         metric = resolve_metric(self.metric, len(self.classes_), labels)
         y_pred = self._model.threshold.apply(proba)
         score = metric.score_many(

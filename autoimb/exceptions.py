@@ -38,7 +38,7 @@ class BadInputError(AutoImbError, ValueError):
 
 
 class NoCandidateError(AutoImbError, RuntimeError):
-    """Every candidate of the search failed; the message lists the commonest reasons."""
+    """No candidate is complete: all failed, or the executor was closed before."""
 
 
 class BudgetError(AutoImbError, ValueError):

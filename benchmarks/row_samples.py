@@ -316,7 +316,7 @@ def calibrated(task, out_of_fold, mean):
     y = task.problem.table.y[rows]
     weight = to_shares(y, task.problem.table.y)
     fold = np.repeat(np.arange(N_FOLDS), [len(v) for v in task.validation])
-    folds = FoldIds(np.zeros_like(fold), fold)
+    folds = FoldIds(np.zeros_like(fold), fold, rows)
     draws = Draws.of(y, np.arange(len(y)), most_draws(len(y)), task.problem.seed)
     found, _ = fit_calibration(y, out_of_fold, weight, folds, 1, draws=draws)
     return found(mean), found.label

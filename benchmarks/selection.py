@@ -129,7 +129,7 @@ class Case:
         """Calibrated out-of-fold scores, refits and bags (candidates, ...)."""
         oof, refit, bag = [], [], []
         y, weight = self.y[self.rows], np.ones(len(self.rows))
-        folds = FoldIds(self.repeat, self.fold)
+        folds = FoldIds(self.repeat, self.fold, self.rows)
         draws = Draws.of(y, self.rows, n_draws=1, seed=0)
         for p, r, b in zip(self.oof, self.refit, self.bag, strict=True):
             proba = np.column_stack([1 - p, p])

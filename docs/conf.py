@@ -35,7 +35,8 @@ html_show_sourcelink = False
 html_sidebars = {
     name: []
     for name in (
-        *("index", "start", "decides", "weights", "reading"),
+        *("index", "start", "decides", "weights", "reading", "files"),
+        *("report", "expect", "large", "your_model"),
         *("failures", "extending", "glossary", "design"),
     )
 }

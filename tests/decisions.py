@@ -61,7 +61,7 @@ def scored_decision(
         proba=proba,
         multiplicity=np.ones(n),
         weight=weight,
-        folds=FoldIds(np.zeros(n, dtype=int), entries % 3),
+        folds=FoldIds(np.zeros(n, dtype=int), entries % 3, entries),
         units=entries,
     )
     decision = Decision(

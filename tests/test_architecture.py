@@ -4,6 +4,8 @@ import ast
 import re
 import subprocess
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
 
@@ -108,6 +110,22 @@ def test_the_package_loads_nothing_heavy():
 def test_every_public_name_exists_once_and_sorted():
     assert autoimb.__all__ == sorted(set(autoimb.__all__))
     assert all(hasattr(autoimb, name) for name in autoimb.__all__)
+
+
+def test_benchmarks_import_what_there_is():
+    """They run for hours and are run by hand: a name that moved must show before."""
+    folder = ROOT.parent / "benchmarks"
+    missing = [
+        f"{path.name}: {node.module}.{alias.name}"
+        for path in sorted(folder.glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").partition(".")[0] == "autoimb"
+        for alias in node.names
+        if not hasattr(import_module(node.module), alias.name)
+        and find_spec(f"{node.module}.{alias.name}") is None
+    ]
+    assert not missing
 
 
 # --- small pieces

@@ -6,6 +6,7 @@ from html import escape
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from tables import five_classes, numeric
 
@@ -93,10 +94,18 @@ def test_costs_follow_the_class_shares_that_are_expected(binary, tmp_path):
 def test_a_frame_named_by_class_is_put_into_order(binary):
     model, X = binary
     costs = np.random.default_rng(0).exponential(size=(len(X), 2))
-    named = pd.DataFrame(costs, columns=["no", "yes"])
-    np.testing.assert_array_equal(
-        model.predict(X, costs=named[["yes", "no"]]), model.predict(X, costs=costs)
-    )
+    named = pd.DataFrame(costs, columns=["no", "yes"])[["yes", "no"]]
+    for given in (named, pl.DataFrame(named.to_dict("list"))):
+        np.testing.assert_array_equal(
+            model.predict(X, costs=given), model.predict(X, costs=costs)
+        )
+
+
+def test_a_frame_whose_columns_are_no_classes_is_refused(binary):
+    model, X = binary
+    costs = pd.DataFrame(np.ones((len(X), 2)), columns=["miss", "false alert"])
+    with pytest.raises(BadInputError, match=r"columns \['miss', 'false alert'\]"):
+        model.predict(X, costs=costs)
 
 
 @pytest.mark.parametrize(

@@ -46,13 +46,14 @@ def simulated_classes(seed=0, n=4000, k=3):
 
 
 def folds(n, n_folds=5):
-    return FoldIds(np.zeros(n, dtype=int), np.arange(n) % n_folds)
+    return FoldIds(np.zeros(n, dtype=int), np.arange(n) % n_folds, np.arange(n))
 
 
 def repeated(folds, n_repeats):
     """Return the folds of entries, each of which stands so many times in a row."""
     repeat = np.tile(np.arange(n_repeats), len(folds.fold))
-    return FoldIds(repeat, np.repeat(folds.fold, n_repeats) + 5 * repeat)
+    row = np.repeat(folds.row, n_repeats)
+    return FoldIds(repeat, np.repeat(folds.fold, n_repeats) + 5 * repeat, row)
 
 
 def fitted_on(y, *data):
@@ -355,7 +356,7 @@ def two_repeats(n, n_folds=5, seed=0):
     """Return the folds of rows in one repeat, then in another one."""
     dealt = np.random.default_rng(seed).permutation(n) % n_folds
     fold = np.concatenate([np.arange(n) % n_folds, n_folds + dealt])
-    return FoldIds(np.repeat([0, 1], n), fold)
+    return FoldIds(np.repeat([0, 1], n), fold, np.tile(np.arange(n), 2))
 
 
 def test_a_row_is_mapped_without_its_own_label_and_those_of_its_fold():
@@ -385,6 +386,20 @@ def test_the_order_within_a_fold_is_kept(n_repeats):
     for held_out, _ in where.parts():
         order = np.argsort(score[held_out])
         assert (np.diff(crossed[held_out][order]) > 0).all()
+
+
+def test_folds_that_are_drawn_one_by_one_are_mapped_without_their_rows():
+    """Each is a repeat of its own, with rows that other folds hold as well."""
+    y, p = simulated(n=300)
+    row = np.concatenate([np.arange(200), np.arange(100, 300), np.arange(50, 150)])
+    alone = np.repeat([0, 1, 2], [200, 200, 100])
+    where = FoldIds(alone, alone, row)
+    for held_out, others in where.parts():
+        assert others.any()
+        assert not set(row[held_out]) & set(row[others])
+        assert set(row[held_out | others]) == set(range(300))
+    data = y[row], two_columns(p[row] ** 2), np.ones(500)
+    assert not isinstance(best_map(*data, where, 1), Identity)
 
 
 def test_a_class_that_lies_in_one_fold_of_a_repeat_is_not_calibrated():

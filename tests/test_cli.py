@@ -138,6 +138,7 @@ def test_catalogue_says_what_fits(folder, capsys):
         (["fit", "absent.csv", "--target", "y"], "no file 'absent.csv'"),
         (["fit", "{data}", "--target", "y"], "no column 'y'; its columns are x0"),
         (["fit", "{empty}", "--target", "y"], "cannot be read"),
+        (["fit", "{only}", "--target", "y"], "has no column beside y"),
         (["fit", "{binary}", "--target", "y"], "cannot be read"),
         (["fit", "{data}", *FIT, "--metric", "prauc"], "metric='prauc'"),
         (["fit", "{data}", *FIT, "--pos-label", "maybe"], "it holds no, yes"),
@@ -177,11 +178,13 @@ def test_bad_input_is_one_clear_line_and_status_2(
     folder, model, tmp_path, capsys, arguments, message
 ):
     (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "only.csv").write_text("y\n1\n0\n")
     (tmp_path / "binary.csv").write_bytes(bytes(range(256)) * 20)
     names = {
         "data": folder / "data.csv",
         "model": model,
         "empty": tmp_path / "empty.csv",
+        "only": tmp_path / "only.csv",
         "binary": tmp_path / "binary.csv",
         "folder": folder,
     }

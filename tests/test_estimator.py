@@ -455,6 +455,8 @@ def test_a_leak_is_a_warning_and_stands_on_the_report_s_first_screen(binary, cop
 @pytest.mark.parametrize("wrap", [list, pd.Series, lambda v: pd.DataFrame({"w": v})])
 def test_weights_of_a_score_may_be_a_frame_of_one_column(fitted, binary, wrap):
     weights = np.arange(1.0, 1 + len(binary[1]))
+    with pytest.raises(BadInputError, match="sample_weight: "):
+        fitted.score(*binary, sample_weight=weights[:-1])
     expected = fitted.score(*binary, sample_weight=weights)
     assert fitted.score(*binary, sample_weight=wrap(weights)) == expected
 

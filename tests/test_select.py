@@ -25,7 +25,7 @@ from autoimb._select.ensemble import (
     typical_standard_error,
 )
 from autoimb._select.finalists import RepeatPlan, rescore, seconds_of_repeats
-from autoimb._select.honest_score import honest_score
+from autoimb._select.honest_score import HonestScore, _logit_interval, honest_score
 from autoimb._select.select import select
 from autoimb._select.selection import Selection
 from autoimb._select.time_reserve import (
@@ -36,6 +36,7 @@ from autoimb._select.time_reserve import (
     pace_of,
 )
 from autoimb._strategy.strategy import Strategy
+from autoimb.exceptions import BadInputError
 
 ALL_REPEATS = RepeatPlan(99, 99, 0.0)
 NO_LIMIT = Deadline(None)
@@ -783,6 +784,40 @@ def test_the_interval_on_new_rows_adds_the_luck_of_those_rows():
     margin = np.ptp(logit([found.low, found.high]))
     assert np.ptp(logit(as_many)) == pytest.approx(np.sqrt(2) * margin)
     assert np.ptp(logit(half)) == pytest.approx(np.sqrt(3) * margin)
+
+
+@pytest.mark.parametrize(("estimate", "end"), [(1.0, 1.0), (0.0, 0.0)])
+def test_an_estimate_at_its_limit_lies_in_its_interval(estimate, end):
+    problem = problem_of(*numeric(300, 30), cv=3)
+    (one,) = informed_records(problem, [1.0])
+    scoring = ensemble_scoring_of(problem)
+    low, high, margin = _logit_interval(estimate, alone(one).members, scoring)
+    assert end in {low, high}
+    assert low <= estimate <= high
+    assert 0.05 < high - low < 0.8
+    found = HonestScore(
+        estimate=estimate,
+        low=low,
+        high=high,
+        no_skill=0.1,
+        baseline=0.1,
+        n_rows=300,
+        logit_margin=margin,
+    )
+    wider = found.on_new_rows(30)
+    assert wider[0] <= low <= high <= wider[1]
+    assert end in wider
+
+
+def test_a_metric_of_labels_has_no_interval_on_new_rows():
+    problem = problem_of(*numeric(200, 40), cv=3)
+    (one,) = informed_records(problem, [1.5])
+    found = honest_score(
+        [one], alone(one), ensemble_scoring_of(problem, "mcc"), NO_LIMIT
+    )
+    assert np.isfinite([found.low, found.high]).all()
+    with pytest.raises(BadInputError, match="estimate of a ranking metric"):
+        found.on_new_rows(100)
 
 
 # --- the time that is kept for the last steps

@@ -17,6 +17,7 @@ from autoimb._metrics.scorers import resolve_metric
 from autoimb._search.study import (
     Storage,
     StudyRecords,
+    _content_of,
     fingerprint_of,
     quiet_optuna,
     resolve_storage,
@@ -374,3 +375,11 @@ def test_what_is_timely_comes_first_and_the_rest_in_its_order():
 
     order = [asked(place)["family:dial:noise"] for place in range(4)]
     assert order == [0.1, 0.3, 0.0, 0.2]
+
+
+def test_labels_of_text_have_the_same_fingerprint_in_every_process():
+    """As arrays of objects, their bytes are addresses in memory."""
+    labels = [np.array([c * n for c in "ab"], dtype=object) for n in (30, 30)]
+    assert labels[0][0] is not labels[1][0]
+    same, again = map(_content_of, labels)
+    assert same == again != _content_of(labels[0][::-1])

@@ -36,6 +36,12 @@ def table():
     return table
 
 
+def test_rows_that_end_in_a_separator_are_never_read_by_the_column_beside(tmp_path):
+    (tmp_path / "t.csv").write_text("y,a,b\n1,5,6,\n0,7,8,\n")
+    with pytest.raises(BadInputError, match="more cells than its header has names"):
+        read_table(tmp_path / "t.csv", FOUND_OUT, target="y")
+
+
 FORMS = {
     "commas.csv": {},
     "semicolons.csv": {"sep": ";"},

@@ -252,8 +252,13 @@ def _read_labelled(
         rows_of["sample_weight"] = numbers_of(table, [weights], "--weights")[:, 0]
     if costs:
         rows_of["costs"] = numbers_of(table, costs, "--costs")
-    X = without_row_numbers(table.drop(columns=names), path)
-    return X, table[target], rows_of
+    rest = table.drop(columns=names)
+    if rest.empty:
+        raise BadInputError(
+            f"{path} has no column beside {', '.join(names)}: there is nothing to "
+            "learn from."
+        )
+    return without_row_numbers(rest, path), table[target], rows_of
 
 
 def _check_has(table: pd.DataFrame, names: Iterable[str], path: Path) -> None:

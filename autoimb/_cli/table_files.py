@@ -268,8 +268,9 @@ def _csv(
 
 def _cells(content: str, name: str | None, options: dict[str, Any]) -> Any:
     """Return a column as text, with an empty text for an empty cell."""
+    # All columns: of a part of them, pandas reads rows with a last separator otherwise.
     cells = pd.read_csv(
-        StringIO(content), usecols=[name], dtype=str, keep_default_na=False, **options
+        StringIO(content), index_col=False, dtype=str, keep_default_na=False, **options
     )
     return cells[name]
 

@@ -91,7 +91,7 @@ class OutOfFold:
             proba=np.concatenate([result.proba for result in scored]),
             multiplicity=multiplicity,
             weight=table.weights[rows] * multiplicity,
-            folds=FoldIds(repeats[numbers], numbers),
+            folds=FoldIds(repeats[numbers], numbers, rows),
             units=table.units[rows],
         )
 

@@ -151,9 +151,13 @@ class WatchedExecutor(LimitedExecutor):
             else:
                 inner = workers.submit_within(task.time_limit_s, task.call)
         except Exception as error:  # noqa: BLE001  a future holds every error
-            self._lost(task, error, is_refused=True)
-            return
-        task.inner = inner
+            if self._workers is workers:
+                self._lost(task, error, is_refused=True)
+            return  # else workers of our own have taken it since
+        with self._lock:
+            if self._workers is not workers:
+                return
+            task.inner = inner
         inner.add_done_callback(partial(self._ended, task))
 
     def _ended(self, task: _Task, inner: Future[Any]) -> None:

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from autoimb._metrics.confusion import confusion_matrices, f_beta, precision, recall
 from autoimb._metrics.fold_ids import FoldIds
 from autoimb._metrics.metrics import metrics_at
+from autoimb._table.table import in_order
 from autoimb._threshold.objectives import Cost
 from autoimb._threshold.prior_shift import PriorShift, resolve_prior, shifted
 from autoimb._threshold.rules import (
@@ -106,7 +106,9 @@ class Decision:
             "rows": table.given.rows[oof.rows].astype(np.int32),
             "y": oof.y.astype(np.int32),
             "folds": FoldIds(
-                oof.folds.repeat.astype(np.int32), oof.folds.fold.astype(np.int32)
+                oof.folds.repeat.astype(np.int32),
+                oof.folds.fold.astype(np.int32),
+                oof.folds.row.astype(np.int32),
             ),
             "units": oof.units.astype(np.int32),
         }
@@ -199,9 +201,7 @@ class Decision:
         BadInputError
             If the costs do not fit the rows.
         """
-        classes = self.classes.tolist()
-        if isinstance(costs, pd.DataFrame) and set(costs.columns) == set(classes):
-            costs = costs[classes]
+        classes, costs = self.classes.tolist(), in_order(costs, self.classes)
         n, k = proba.shape
         expected = (
             f"numbers of shape {(n, k)}, a column for each of the classes "

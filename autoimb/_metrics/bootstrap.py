@@ -123,8 +123,9 @@ class Difference:
 
     @property
     def is_significant(self) -> bool:
-        """Whether the difference is at least two standard errors."""
-        return abs(self.value) >= 2 * self.standard_error > 0
+        """Whether all of the interval lies on one side of 0."""
+        low, high = self.interval
+        return low > 0 or high < 0
 
     @property
     def interval(self) -> tuple[float, float]:

@@ -88,8 +88,9 @@ class ScorerMetric(Metric):
     ) -> FloatArray:
         """Return the scorer's values (B,) for a classifier with these predictions.
 
-        Minus infinity where it raises an error, or returns what is no finite number: a
-        candidate that it fails on is the worst, and the others can still be compared.
+        Minus infinity where it raises an error, or returns no number or an infinite
+        one: a candidate that it fails on is the worst, and the others can still be
+        compared. NaN where it is not defined.
         """
         scorer, model, true = self._prepared(y, proba, pos, y_pred)
         return np.array(
@@ -155,6 +156,25 @@ class LabelScorerMetric(LabelMetric):
             first = shown[max(best - 1, 0)]
             last = shown[min(best + 1, len(shown) - 1)]
         return values.reshape(confusion.shape[:-2])
+
+    def score_many(
+        self,
+        y: IntArray,
+        proba: FloatArray,
+        weights: FloatArray,
+        *,
+        pos: int | None,
+        y_pred: IntArray | None = None,
+    ) -> FloatArray:
+        """Return scores (B,) of the labels `y_pred`, of every row of weights."""
+        codes = proba.argmax(axis=1) if y_pred is None else y_pred
+        cells = confusion_matrices(y, codes, weights, proba.shape[1])
+        return np.array([self._outcome(one)[0] for one in cells])
+
+    def no_skill(self, class_shares: FloatArray, pos: int | None) -> float:
+        """Return the score of the best constant answer."""
+        answers = np.eye(len(class_shares))
+        return max(self._outcome(np.outer(class_shares, to))[0] for to in answers)
 
     def failure(
         self,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from autoimb._metrics.bootstrap import Difference
 from autoimb._report.value import Value
 
 Point = tuple[float | None, float | None]
@@ -163,9 +164,9 @@ class OutcomeSection(Value):
     honest_estimate: float | None = None
     """The winner's score, corrected for having been chosen."""
     honest_low: float | None = None
-    """Lower end of its bootstrap range."""
+    """Lower end of its 95 % interval, or of its bootstrap range."""
     honest_high: float | None = None
-    """Upper end of its bootstrap range."""
+    """Upper end of its 95 % interval, or of its bootstrap range."""
     honest_baseline: float | None = None
     """Score of the baseline, corrected in the same way."""
     is_baseline: bool = False
@@ -228,9 +229,10 @@ class AxisEffect(Value):
 
     @property
     def is_significant(self) -> bool:
-        """Whether the difference is at least two standard errors."""
-        error = self.standard_error
-        return bool(self.difference and error and abs(self.difference) >= 2 * error)
+        """Whether all of the difference's 95 % interval lies on one side of 0."""
+        if self.difference is None or not self.standard_error:
+            return False
+        return Difference(self.difference, self.standard_error).is_significant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

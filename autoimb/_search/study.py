@@ -448,6 +448,8 @@ def _content_of(value: Any) -> str:
 
     The `repr` of an estimator or of an array leaves out what is long.
     """
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        value = value.tolist()  # its bytes are addresses
     if isinstance(value, BaseEstimator):
         return (
             f"{type(value).__qualname__}({_content_of(value.get_params(deep=False))})"

@@ -105,6 +105,7 @@ def _marked(storage: Storage) -> Iterator[None]:
     )
     changing.start()
     try:
+        time.sleep(_POLL_S)  # of two that set it at once, the first sees the other's
         if (found := read()) and found["id"] != mark["id"]:
             raise _in_use(storage, found["owner"])
         yield

@@ -36,6 +36,7 @@ from autoimb._select.ensemble import (
     typical_standard_error,
     weighted_members,
 )
+from autoimb.exceptions import BadInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,8 +63,8 @@ class HonestScore:
         Not corrected: the number of boosting rounds was chosen on the same rows.
     low, high : float
         For a ranking metric such as PR-AUC, the 95 % interval of the score of this
-        model on the population that the rows are from: symmetric on the logit scale,
-        with the quantiles of a t distribution. For other metrics, 2.5 and 97.5 %
+        model on the population that the rows are from, with the quantiles of a t
+        distribution on the logit scale. For other metrics, 2.5 and 97.5 %
         quantiles of the bootstrap.
     no_skill : float
         The score of a random ranking, or of the best constant answer.
@@ -75,6 +76,8 @@ class HonestScore:
         where `time_budget` was over.
     n_rows : int
         Rows of the training table.
+    logit_margin : float
+        Half of the interval's width on the logit scale. NaN where there is none.
     """
 
     estimate: float
@@ -84,6 +87,7 @@ class HonestScore:
     baseline: float
     n_draws: int = 0
     n_rows: int = 0
+    logit_margin: float = nan
 
     def on_new_rows(self, n_rows: int) -> tuple[float, float]:
         """Return the 95 % interval of a ranking metric on a new table of so many rows.
@@ -100,18 +104,35 @@ class HonestScore:
         tuple of two floats
             The ends of the interval.
 
+        Raises
+        ------
+        BadInputError
+            If the metric is not one of rankings, or the estimate is not known.
+
         Examples
         --------
-        >>> from autoimb import HonestScore
-        >>> score = HonestScore(0.5, 0.4, 0.6, 0.1, 0.5, n_draws=100, n_rows=1000)
-        >>> low, high = score.on_new_rows(1000)
-        >>> f"{low:.2f} to {high:.2f}"
-        '0.36 to 0.64'
+        >>> from sklearn.datasets import make_classification
+        >>> from autoimb import AutoImbalance
+        >>> X, y = make_classification(300, weights=[0.8], random_state=0)
+        >>> model = AutoImbalance(families="logistic_regression", n_trials=2)
+        >>> low, high = model.fit(X, y).honest_score_.on_new_rows(100)
+        >>> low < model.honest_score_.low
+        True
         """
-        centre = (logit(self.low) + logit(self.high)) / 2
-        margin = (logit(self.high) - logit(self.low)) / 2
-        margin *= np.sqrt(1 + self.n_rows / n_rows)
-        return float(expit(centre - margin)), float(expit(centre + margin))
+        if not np.isfinite(self.logit_margin):
+            raise BadInputError(
+                "on_new_rows needs an estimate of a ranking metric: fit with "
+                "metric='average_precision' or 'roc_auc'."
+            )
+        # Where the estimate is at its limit, one end is 0 or 1.
+        centre = (
+            logit(self.low) + self.logit_margin
+            if self.low > 0
+            else logit(self.high) - self.logit_margin
+        )
+        margin = self.logit_margin * np.sqrt(1 + self.n_rows / n_rows)
+        low, high = expit(centre - margin), expit(centre + margin)
+        return min(float(low), self.low), max(float(high), self.high)
 
 
 def honest_score(
@@ -146,10 +167,10 @@ def honest_score(
         baselines = [r for r in complete if not r.strategy.is_handled] or [best]
         alone = (Member(best),)
         of_baseline = _drawn_scores(baselines, alone, ensemble_scoring, deadline)
-    low, high = (
+    low, high, margin = (
         _logit_interval(estimate, selection.members, ensemble_scoring)
         if isinstance(metric, RankingMetric) and len(drawn)
-        else np.percentile(drawn if len(drawn) else [nan], [2.5, 97.5])
+        else (*np.percentile(drawn if len(drawn) else [nan], [2.5, 97.5]), nan)
     )
     return HonestScore(
         estimate=estimate,
@@ -159,13 +180,14 @@ def honest_score(
         baseline=float(of_baseline.mean()) if len(of_baseline) else nan,
         n_draws=len(drawn),
         n_rows=len(table.y),
+        logit_margin=margin,
     )
 
 
 def _logit_interval(
     estimate: float, members: Sequence[Member], ensemble_scoring: EnsembleScoring
-) -> tuple[float, float]:
-    """Return the ends of the 95 % interval of an estimate between 0 and 1.
+) -> tuple[float, float, float]:
+    """Return the ends of the 95 % interval of an estimate, and its logit margin.
 
     A mean m of n independent values between 0 and 1 has a variance of m (1 - m) / n at
     most (Bhatia & Davis 2000), which Boyd takes for average precision, with the number
@@ -185,10 +207,11 @@ def _logit_interval(
         1 / np.sqrt(n_units * shrunk * (1 - shrunk)),
         standard_error(drawn) / (mean * (1 - mean)),
     )
-    margin = student_t.ppf(0.975, max(1, n_units - 1)) * deviation
+    margin = float(student_t.ppf(0.975, max(1, n_units - 1)) * deviation)
     low, high = expit(logit(mean) + margin * np.array([-1.0, 1.0]))
-    # Beyond what n units can tell from it, the best score there is may be the truth.
-    return float(low), 1.0 if estimate > mean else float(high)
+    # Nearer to 0 or 1 than n units can tell, that may be the truth.
+    low, high = 0.0 if estimate < mean else low, 1.0 if estimate > mean else high
+    return float(low), float(high), margin
 
 
 def _drawn_scores(

@@ -142,7 +142,7 @@ def check_table(
         for name, values in (("sample_weight", sample_weight), ("groups", groups))
     }
     optional["costs"] = costs
-    _check_lengths(X=rows, y=labels, **optional)
+    check_lengths(X=rows, y=labels, **optional)
     weights = np.ones(len(labels))
     if sample_weight is not None:
         weights = _check_sample_weight(
@@ -339,7 +339,7 @@ def _check_costs(
     expected = (
         f"one column for each of the classes {classes[:20].tolist()}, in this order"
     )
-    array = _plain_array(_in_order(costs, classes), "costs")
+    array = _plain_array(in_order(costs, classes), "costs")
     try:
         values = array.astype(np.float64)
     except (TypeError, ValueError) as error:
@@ -363,7 +363,7 @@ def _check_costs(
     return values
 
 
-def _in_order(costs: Any, classes: NDArray[Any]) -> Any:
+def in_order(costs: Any, classes: NDArray[Any]) -> Any:
     """Return costs with a column for each class, in their order.
 
     Columns of a frame are taken by name, whatever their order. One without names of its
@@ -410,7 +410,7 @@ def _positive_code(
     return positions[0]
 
 
-def _check_lengths(**arrays: Any) -> None:
+def check_lengths(**arrays: Any) -> None:
     """Raise unless all arrays that are not None have the same number of rows."""
     lengths = {k: _num_samples(v) for k, v in arrays.items() if v is not None}
     if len(set(lengths.values())) > 1:
