@@ -241,6 +241,9 @@ def built_names(path):
 SELDOM = {
     "autoimb._metrics.metrics.LabelMetric",  # a net that stops early for F1, say
     "autoimb._metrics.scorers.ScorerMetric",  # the same for a trusted scorer
+    "autoimb._metrics.scorers.LabelScorerMetric",  # and for one of labels
+    "autoimb._models.samplers.ScalingSampler",  # a sampler before a model of the user's
+    "autoimb._table.weighted_fit.ClassWeighted",  # a user's model without class_weight
     "autoimb._report.data.FoldRows",  # a report with rows made by sampling
     "autoimb._table.encoding.ColumnNamer",  # a model that reads columns by name
 }
@@ -249,6 +252,11 @@ SELDOM = {
 @pytest.mark.slow
 def test_the_list_of_classes_is_what_saving_leads_to(table, tmp_path):
     path, found = tmp_path / "model.skops", set()
+    searched = {
+        "C": autoimb.Float(0.1, 10.0),
+        "max_iter": autoimb.Int(100, 200),
+        "fit_intercept": autoimb.Categorical((True, False)),
+    }
     fits = [
         fit(mixed_table(), families="logistic_regression", n_trials=6),
         fit(mixed_table(3), families="hist_gradient_boosting"),
@@ -256,6 +264,7 @@ def test_the_list_of_classes_is_what_saving_leads_to(table, tmp_path):
         fit(mixed_table(), families="mlp"),
         fit(table, families="logistic_regression"),
         fit(table, estimator=GaussianNB()),
+        fit(table, estimator=LogisticRegression(), search_params=searched),
     ]
     fits[0].report(*mixed_table(), time_budget=3)
     fits[1].set_prior([0.2, 0.3, 0.5])
