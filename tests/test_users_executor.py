@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import (
     BrokenExecutor,
@@ -300,6 +301,44 @@ def test_a_task_that_was_lost_is_tried_twice(n_deaths, error):
         watched.close()
 
 
+class Pool:
+    """Stands for our workers: at its end, its thread hands back what was under way."""
+
+    n_workers = 1
+
+    def __init__(self):
+        self.futures = []
+
+    def submit_within(self, seconds, fn):
+        self.futures.append(Future())
+        return self.futures[-1]
+
+    def shutdown(self, *, cancel_futures):
+        thread = threading.Thread(target=self.hand_back, daemon=True)
+        thread.start()
+        thread.join(10)
+        assert not thread.is_alive(), "the thread waits for the one that ends the pool"
+
+    def hand_back(self):
+        for future in self.futures:
+            future.set_exception(BrokenExecutor("a worker died"))
+
+
+def test_workers_that_end_while_a_task_runs_do_not_wait_for_each_other():
+    class Broken(Fake):
+        def submit(self, fn, /, *args, **kwargs):
+            if fn is int:
+                return super().submit(fn, *args, **kwargs)
+            raise BrokenExecutor("a process was killed")
+
+    pool = Pool()
+    watched = WatchedExecutor(Broken(99), lambda: pool)
+    task = watched.submit(divmod, 7, 2)
+    assert len(pool.futures) == 1
+    watched.close()
+    assert isinstance(task.exception(5), BrokenExecutor)
+
+
 KILLS = """
 import os, sys, warnings
 sys.path.insert(0, sys.argv[1])
@@ -336,17 +375,16 @@ def test_a_candidate_that_kills_its_worker_is_alone_to_blame(kind, tmp_path):
     script.write_text(KILLS, encoding="utf-8")
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    process = subprocess.Popen(
+    done = subprocess.run(
         [sys.executable, script, Path(__file__).parent, kind],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
+        check=False,
+        timeout=170,
         env={**os.environ, "TMPDIR": str(temporary)},
     )
-    out, err = process.communicate(timeout=170)
-    assert out.splitlines() == ["['killed'] {'complete'}", "['the executor broke']"], (
-        err
-    )
+    said = ["['killed'] {'complete'}", "['the executor broke']"]
+    assert done.stdout.splitlines() == said, done.stderr
     assert not list(temporary.glob("autoimb-*"))
     left = [p for p in psutil.process_iter(["environ"]) if is_in(p, temporary)]
     psutil.wait_procs(left, timeout=30)

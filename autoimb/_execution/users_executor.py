@@ -133,8 +133,10 @@ class WatchedExecutor(LimitedExecutor):
         self._has_ended = True
         self._wake.set()
         with self._lock:
-            if self._workers is not None:
-                self._workers.shutdown(cancel_futures=True)
+            workers = self._workers
+        if workers is not None:
+            # Without the lock: it waits for threads that settle tasks.
+            workers.shutdown(cancel_futures=True)
 
     def _start(self, task: _Task) -> None:
         """Submit a task for the first time, or again."""
