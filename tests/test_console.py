@@ -12,7 +12,7 @@ from autoimb._cli.console import lacks_signs_of, say, say_error, tolerant_consol
 
 @pytest.fixture
 def closed_pipe():
-    """A stream that nobody reads any longer."""
+    """A stream whose reader has closed it."""
     reads, writes = os.pipe()
     os.close(reads)
     with os.fdopen(writes, "w") as stream:

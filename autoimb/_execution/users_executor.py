@@ -4,8 +4,8 @@ Whatever fails on an executor beside the task itself is told from the task's own
 by one question: does the executor still take a task?
 
 - If it is broken, since a worker died, it takes none any more, and all its tasks are
-  lost, whoever's fault it was. They run again in worker processes of our own, where a
-  task that ends its process ends no other: only that one is lost twice.
+  lost, those of other candidates as well. They run again in worker processes of our
+  own, where a task that ends its process ends no other: only that one is lost twice.
 - If it was closed, its tasks may never end. They are given up, and no others follow.
 """
 

@@ -43,7 +43,7 @@ _HELD_LOCK = threading.Lock()
 
 @contextlib.contextmanager
 def only_search(storage: Storage | None) -> Iterator[None]:
-    """Hold a stored study for the length of the block; None is held by nobody else.
+    """Hold a stored study for the length of the block; without a storage, do nothing.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def _marked(storage: Storage) -> Iterator[None]:
 def _wait_for_release(
     storage: Storage, read: Callable[[], dict[str, Any] | None]
 ) -> None:
-    """Return once nobody has the study; raise as soon as its owner proves alive."""
+    """Return once no fit holds the study; raise if the one that does still runs."""
     first, deadline = read(), time.monotonic() + _STALE_S
     while first is not None and time.monotonic() < deadline:
         time.sleep(_POLL_S)
