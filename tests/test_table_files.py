@@ -175,6 +175,35 @@ def test_only_blank_cells_of_the_target_are_missing(tmp_path, cells, labels):
     }
 
 
+GAPS = {
+    "a": range(4),
+    "y": ["NA", "no", "no", "None"],
+    "country": ["NA", "null", "DE", "NA"],
+    "empty": ["", " ", "x", "y"],
+    "day": ["2020-01-01", "NA", "2021-02-03", ""],
+    "number": ["1", "2.5", "NA", "nan"],
+}
+
+
+def test_words_that_are_read_as_gaps_in_text_are_named_once(tmp_path):
+    pd.DataFrame(GAPS).to_csv(tmp_path / "t.csv", index=False)
+    words = r"'country' \(3 × 'NA', 'null'\)\. .*such as N\.A\."
+    with pytest.warns(AutoImbWarning, match=f"as empty cells are: {words}") as told:
+        read_table(tmp_path / "t.csv", FOUND_OUT, target="y")
+    assert len(told) == 1
+    plain = pd.DataFrame(GAPS).replace({"country": {"NA": "N.A.", "null": "-"}})
+    plain.to_csv(tmp_path / "t.csv", index=False)
+    found = read_table(tmp_path / "t.csv", FOUND_OUT, target="y")
+    assert found["country"].tolist() == ["N.A.", "-", "DE", "N.A."]
+
+
+def test_of_many_columns_with_such_words_the_first_are_named(tmp_path):
+    table = pd.DataFrame({f"c{i}": ["NA", "x"] for i in range(9)}).assign(y=[0, 1])
+    table.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.warns(AutoImbWarning, match=r"'c5' \(1 × 'NA'\) and 3 more\."):
+        read_table(tmp_path / "t.csv", FOUND_OUT, target="y")
+
+
 @pytest.mark.parametrize("start", [0, 1, 100])
 def test_a_column_that_numbers_the_rows_is_left_out_with_a_remark(tmp_path, start):
     table = pd.DataFrame({"a": [3, 1, 2], "b": [1, 1, 1]}, index=[start, start + 2, 9])

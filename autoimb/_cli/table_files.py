@@ -50,6 +50,7 @@ _WORKBOOKS = {".ods", ".xls", ".xlsb", ".xlsm", ".xlsx"}
 _OLD_WORKBOOK = b"\xd0\xcf\x11\xe0"
 _ZIP = b"PK\x03\x04"
 _LEADING_ZERO = r"0\d"
+_MOST_NAMED = 6  # columns in a message
 _WHOLE = r"^(-?\d+)\.0$"
 _TRUTH_VALUES = {"true": True, "false": False}
 
@@ -262,17 +263,44 @@ def _csv(
         # As for categories in a frame: 1 and 1.0 are the same, which gaps make of it.
         table[name] = table[name].str.replace(_WHOLE, r"\1", regex=True)
     if target in header.columns:
-        table[target] = _labels_of(_cells(content, target, options))
+        cells = _cells(content, options)
+        _warn_of_words_as_gaps(table.drop(columns=target), cells)
+        table[target] = _labels_of(cells[target])
     return table
 
 
-def _cells(content: str, name: str | None, options: dict[str, Any]) -> Any:
-    """Return a column as text, with an empty text for an empty cell."""
+def _cells(content: str, options: dict[str, Any]) -> pd.DataFrame:
+    """Return the columns as text, with an empty text for an empty cell."""
     # All columns: of a part of them, pandas reads rows with a last separator otherwise.
-    cells = pd.read_csv(
+    cells: pd.DataFrame = pd.read_csv(
         StringIO(content), index_col=False, dtype=str, keep_default_na=False, **options
     )
-    return cells[name]
+    return cells
+
+
+def _warn_of_words_as_gaps(table: pd.DataFrame, cells: pd.DataFrame) -> None:
+    """Warn of words in columns of text that are read as gaps, such as NA.
+
+    Beside dates and codes, whose texts begin with a digit, NA is nothing but a gap.
+    """
+    found = []
+    for name in table.columns[[isinstance(t, pd.StringDtype) for t in table.dtypes]]:
+        is_gap = table[name].isna()
+        words = cells.loc[is_gap, name].str.strip()
+        counts = words[words != ""].value_counts()
+        if len(counts) and not table.loc[~is_gap, name].str.match(r"\s*\d").all():
+            listed = ", ".join(map(repr, counts.index))
+            found.append(f"{name!r} ({counts.sum():,} × {listed})")
+    if found:
+        n_more = len(found) - _MOST_NAMED
+        listed = ", ".join(found[:_MOST_NAMED])
+        warn(
+            "words in columns of text were read as missing, as empty cells are: "
+            f"{listed}{f' and {n_more} more' if n_more > 0 else ''}. Those that are "
+            "values of their own must be written in another way, such as N.A., in "
+            "this file and in those that autoimb predict reads.",
+            AutoImbWarning,
+        )
 
 
 def _resolve_separator(separator: str | None) -> str | None:
