@@ -351,9 +351,11 @@ default="auto"
 
         Parameters
         ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
             Numeric, boolean, datetime, categorical or text columns, with gaps. pandas,
-            polars and pyarrow tables and NumPy arrays are read.
+            polars and pyarrow tables and NumPy arrays are read, and sparse matrices of
+            SciPy. These have no gaps; above a million cells they are kept sparse, by
+            the models that can read them so.
         y : array-like of shape (n_samples,)
             Labels of any hashable kind, two or more classes.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -487,7 +489,7 @@ default="auto"
 
         Parameters
         ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
             All rows to fit on, those of `fit` too if they are still valid. Columns have
             the names of `fit` and hold the same: numbers, text, dates or times of day.
             A column that was constant in `fit`, or is now, may hold anything.
@@ -559,7 +561,7 @@ default="auto"
 
         Parameters
         ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
             Columns as in `fit`.
         costs : array-like of shape (n_samples, n_classes), default=None
             What it costs to call each row each of the classes by mistake, in the order
@@ -620,7 +622,7 @@ default="auto"
 
         Parameters
         ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
             Columns as in `fit`.
         k : int
             How many rows, 1 or more; of a smaller batch all of them.
@@ -663,7 +665,7 @@ default="auto"
 
         Parameters
         ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
             Columns as in `fit`. Unseen categories, gaps and constant columns are
             handled. What cannot be read as the kind of `fit`, such as a word among
             dates, is a `BadInputError`.
@@ -708,7 +710,7 @@ default="auto"
 
         Parameters
         ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
             Columns as in `fit`.
         y : array-like of shape (n_samples,)
             True labels.
@@ -847,7 +849,7 @@ default="auto"
 
         Parameters
         ----------
-        X : DataFrame or array-like of shape (n_samples, n_features), default=None
+        X : DataFrame, array-like or sparse matrix, default=None
             The rows of the last `fit` or `refit`, in their order; None reports what is
             known, at once.
         y : array-like of shape (n_samples,), default=None
@@ -1012,7 +1014,8 @@ default="auto"
 
     def _layout(self, table: Table, deadline: Deadline) -> Layout:
         """Return how many fits run at once, and with how many threads."""
-        n_cells = len(table.y) * len(table.schema.columns)
+        # Of a sparse matrix, the size is the number of stored cells.
+        n_cells = int(table.X.size)
         return choose_layout(
             resolve_n_jobs(self.n_jobs), n_cells, deadline.time_limit_s
         )
@@ -1257,12 +1260,12 @@ default="auto"
         """Return what scikit-learn should know of this estimator."""
         tags = super().__sklearn_tags__()
         if is_object_to_clone(self.estimator):  # it reads the table as it is
-            reads = get_tags(self.estimator).input_tags
-            tags.input_tags = replace(reads, sparse=False)
+            tags.input_tags = get_tags(self.estimator).input_tags
             return tags
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True
         tags.input_tags.string = True
+        tags.input_tags.sparse = True
         return tags
 
 

@@ -235,6 +235,16 @@ UNWEIGHTED = Need(
 UNWEIGHTED_FIT = Need(is_unweighted, "cannot take the given sample_weight")
 
 
+def is_dense(profile: DatasetProfile) -> bool:
+    """Whether the rows are no matrix that is kept sparse; named as `is_unweighted`."""
+    return profile.stored_share is None
+
+
+DENSE = Need(
+    is_dense, "reads all cells, and a sparse matrix of so many is not made dense"
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """One choice on one axis of the search space."""

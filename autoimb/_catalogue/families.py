@@ -5,6 +5,7 @@ from __future__ import annotations
 from sklearn.tree import DecisionTreeClassifier
 
 from autoimb._catalogue.entry import (
+    DENSE,
     UNWEIGHTED_FIT,
     Categorical,
     Domain,
@@ -83,6 +84,7 @@ FAMILIES = (
         name="hist_gradient_boosting",
         label="histogram boosting",
         make="sklearn.ensemble:HistGradientBoostingClassifier",
+        needs=(DENSE,),
         fixed={"early_stopping": False},
         params={
             "learning_rate": Float(0.02, 0.3, default=0.06, log=True),
@@ -133,6 +135,7 @@ FAMILIES = (
         name="mlp",
         label="neural net",
         make="autoimb._models.net:NetClassifier",
+        needs=(DENSE,),
         view="dense",
         loss_kind="torch",
         resampling="batches",
@@ -166,7 +169,7 @@ FAMILIES = (
             "mixup": _MIXUP,
         },
         parameter_names={**_NET_TAKES, "n_categorical": "n_categorical"},
-        needs=(rows_at_most(100_000),),
+        needs=(DENSE, rows_at_most(100_000)),
         cost=6.0,
         time_limited_fit="autoimb._models.time_limited_fit:net",
         reference="Gorishniy, Kotelnikov & Babenko 2025, arXiv:2410.24210",

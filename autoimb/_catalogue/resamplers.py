@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from autoimb._catalogue.entry import (
+    DENSE,
     OWN,
     UNWEIGHTED,
     UNWEIGHTED_FIT,
@@ -122,7 +123,7 @@ _RANDOM = (
         make=OversamplerFactory(path=f"{_OVER}:RandomOverSampler", class_bounded=()),
         view="mixed",
         params={**_RATIO, "shrinkage": Float(0.05, 2.0, default=0.3, log=True)},
-        needs=(UNWEIGHTED, minority_at_least(4), _NARROW),
+        needs=(DENSE, UNWEIGHTED, minority_at_least(4), _NARROW),
         target_counts=oversampled,
         reference="Menardi & Torelli 2014, doi:10.1007/s10618-012-0295-5",
     ),
@@ -198,6 +199,7 @@ _SYNTHETIC = (
         ),
         params={**_RATIO, "k_neighbors": Int(1, 8, default=2)},
         needs=(
+            DENSE,
             UNWEIGHTED,
             minority_at_least(20),
             Need(
@@ -429,7 +431,7 @@ _SHRINKING = (
         make=cluster_centroids,
         view="mixed",
         params=_RATIO,
-        needs=(UNWEIGHTED, _SLOW_ROWS, _NARROW),
+        needs=(DENSE, UNWEIGHTED, _SLOW_ROWS, _NARROW),
         target_counts=undersampled,
         compares="all",
         auto=False,

@@ -6,6 +6,7 @@ from concurrent.futures import wait
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import zip_longest
+from math import prod
 from typing import TYPE_CHECKING
 
 from autoimb._catalogue.builtin import suits_users_process
@@ -113,7 +114,7 @@ class EvaluationContext:
         family = strategy.family.name
         if not isinstance(self.executor, WorkerPool) or family in self.left_to_workers:
             return None
-        may_run_here = self.problem.table.X.size <= _MOST_CELLS_HERE
+        may_run_here = prod(self.problem.table.X.shape) <= _MOST_CELLS_HERE
         may_run_here &= suits_users_process(
             self.problem.catalogue,
             family=family,

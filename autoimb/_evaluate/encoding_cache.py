@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -28,7 +29,7 @@ class EncodedFold:
 
     Attributes
     ----------
-    train, val : ndarray or DataFrame
+    train, val : ndarray, CSR matrix or DataFrame
         Encoded rows.
     encoder : transformer or None
         The fitted encoder; None where rows are read as they are.
@@ -44,12 +45,16 @@ class EncodedFold:
     @cached_property
     def n_bytes(self) -> int:
         """The memory that it takes."""
-        return sum(
-            int(part.memory_usage(deep=True).sum())
-            if isinstance(part, pd.DataFrame)
-            else int(part.nbytes)
-            for part in (self.train, self.val)
-        )
+        return sum(map(_n_bytes, (self.train, self.val)))
+
+
+def _n_bytes(rows: Any) -> int:
+    """Return the memory that rows take."""
+    if isinstance(rows, pd.DataFrame):
+        return int(rows.memory_usage(deep=True).sum())
+    if sparse.issparse(rows):
+        return int(rows.data.nbytes + rows.indices.nbytes + rows.indptr.nbytes)
+    return int(rows.nbytes)
 
 
 class EncodedFolds:

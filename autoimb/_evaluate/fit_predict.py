@@ -137,7 +137,7 @@ def predict_codes(
     scores = forest_scores(model, rows)
     if scores is None:
         scores = _class_scores(model, rows)
-    return _by_code(model, scores, len(X), n_classes)
+    return _by_code(model, scores, X.shape[0], n_classes)
 
 
 def predict_stages(
@@ -155,7 +155,7 @@ def predict_stages(
         return [predict_codes(pipeline, X, n_classes)]
     model = pipeline[-1]
     scores = resolve(staged_proba)(model, _model_rows(pipeline, X), stages)
-    return [_by_code(model, of_stage, len(X), n_classes) for of_stage in scores]
+    return [_by_code(model, of_stage, X.shape[0], n_classes) for of_stage in scores]
 
 
 def _model_rows(

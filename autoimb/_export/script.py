@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_matrix
 from sklearn.compose import ColumnTransformer
 
 from autoimb._export.code_layout import WIDTH, Block, Code, call, layout, prefixed
@@ -93,7 +94,7 @@ def prediction_script(model: FittedModel, schema: Schema, decision: Decision) ->
             for encoder, name in encoders.items()
         ),
         *makers,
-        _fit(len(model.members), names, decision.row_weights),
+        _fit(len(model.members), schema, names, decision.row_weights),
         _predict_proba(model, names),
         _predict(model.threshold),
     ]
@@ -209,6 +210,15 @@ def _read(schema: Schema, names: ScriptNames) -> str:
     """Return the function that reads a table as the pipelines want it."""
     if schema.is_raw:
         return _function("read(X: Any)", "Return the table as it is.", "return X")
+    if schema.is_sparse:
+        return _function(
+            "read(X: Any)",
+            "Return the table as a sparse matrix.",
+            f"X = {names.of(csr_matrix)}(X, dtype=float, copy=True)",
+            "X.sum_duplicates()",
+            "X.eliminate_zeros()",
+            "return X",
+        )
     frame = names.of(pd.DataFrame)
     if not schema.is_frame:
         bounded = names.copy("autoimb._table.readers", "bounded")
@@ -237,7 +247,9 @@ def _read(schema: Schema, names: ScriptNames) -> str:
     )
 
 
-def _fit(n_pipelines: int, names: ScriptNames, row_weights: RowWeights) -> str:
+def _fit(
+    n_pipelines: int, schema: Schema, names: ScriptNames, row_weights: RowWeights
+) -> str:
     """Return the function that fits the pipelines.
 
     Where the weights of the training table were 0 or all alike, models need none.
@@ -247,11 +259,14 @@ def _fit(n_pipelines: int, names: ScriptNames, row_weights: RowWeights) -> str:
     fitted = [f"{pipeline}.fit(rows, codes)" for pipeline in made]
     if row_weights != "none":
         head = "fit(X: Any, y: Any, sample_weight: Any)"
+        kept = "read(X)[weight > 0]"
+        if not schema.is_sparse:
+            kept = f"read({names.of(pd.DataFrame)}(X).loc[weight > 0])"
         lines = [
             "weight = np.asarray(sample_weight, dtype=float)",
             "# Rows of weight 0 are left out; of the others only ratios count.",
             "y = [label for label, w in zip(y, weight, strict=True) if w > 0]",
-            f"rows = read({names.of(pd.DataFrame)}(X).loc[weight > 0])",
+            f"rows = {kept}",
         ]
     if row_weights == "uneven":
         relative = names.copy("autoimb._table.table", "relative_weights")

@@ -108,8 +108,9 @@ class FittedModel:
 
     def proba(self, X: CanonicalRows) -> NDArray[np.float64]:
         """Return the calibrated mean of the members' calibrated probabilities."""
-        if len(X) > _BLOCK:
-            rows, parts = np.arange(len(X)), gen_batches(len(X), _BLOCK)
+        n_rows = X.shape[0]
+        if n_rows > _BLOCK:
+            rows, parts = np.arange(n_rows), gen_batches(n_rows, _BLOCK)
             return np.concatenate([self.proba(take(X, rows[part])) for part in parts])
         weights = [member.weight for member in self.members]
         encoded: dict[int, Any] = {}

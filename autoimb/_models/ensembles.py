@@ -81,7 +81,9 @@ class _UnderSampledEnsemble(ClassifierMixin, BaseEstimator, ABC):
                 f"n_estimators={self.n_estimators} must be at least 1, and "
                 f"ratio={self.ratio} above 0."
             )
-        X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite=False)
+        X, y = validate_data(
+            self, X, y, accept_sparse="csr", dtype=np.float64, ensure_all_finite=False
+        )
         check_classification_targets(y)
         weight = _check_sample_weight(sample_weight, X)
         is_used = weight > 0
@@ -138,7 +140,12 @@ class _UnderSampledEnsemble(ClassifierMixin, BaseEstimator, ABC):
         """
         check_is_fitted(self)
         X = validate_data(
-            self, X, dtype=np.float64, ensure_all_finite=False, reset=False
+            self,
+            X,
+            accept_sparse="csr",
+            dtype=np.float64,
+            ensure_all_finite=False,
+            reset=False,
         )
         members = zip(self.estimators_, self.corrections_, strict=True)
         total = sum(at_data_shares(m.predict_proba(X), w) for m, w in members)
@@ -163,6 +170,7 @@ class _UnderSampledEnsemble(ClassifierMixin, BaseEstimator, ABC):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
         return tags
 
 

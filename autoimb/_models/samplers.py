@@ -122,12 +122,13 @@ class ScalingSampler(BaseEstimator):
     def fit_resample(
         self, X: Any, y: NDArray[Any], sample_weight: NDArray[np.float64] | None = None
     ) -> tuple[Any, NDArray[Any]]:
-        """Return the resampled rows of X, a matrix or frame of numbers, and of y.
+        """Return the resampled rows of X, a frame or matrix of numbers, and of y.
 
         With row weights, numbers are scaled by their weighted deviation.
         """
-        scaler = StandardScaler()
-        values = np.asarray(X, dtype=np.float64)
+        is_sparse = issparse(X)  # centred, zeros would no longer be zeros
+        scaler = StandardScaler(with_mean=not is_sparse)
+        values = X if is_sparse else np.asarray(X, dtype=np.float64)
         scaled = scaler.fit(values, sample_weight=sample_weight).transform(values)
         sampler = clone(self.sampler)
         rows, y_new = sampler.fit_resample(scaled, y)
@@ -135,7 +136,10 @@ class ScalingSampler(BaseEstimator):
             self.sample_indices_ = sampler.sample_indices_
             return _safe_indexing(X, self.sample_indices_), y_new
         new = scaler.inverse_transform(rows)
-        n = len(values)
+        n = values.shape[0]
+        if is_sparse:
+            is_added = rows.shape[0] >= n and (rows[:n] != scaled).nnz == 0
+            return vstack([X, new[n:]], format="csr") if is_added else new, y_new
         if len(rows) >= n and np.array_equal(rows[:n], scaled):
             new[:n] = values  # without rounding errors
         if isinstance(X, pd.DataFrame):

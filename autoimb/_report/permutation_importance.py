@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 from scipy.stats import sem
 
 from autoimb._evaluate.evaluate import fit_on_fold
@@ -130,7 +131,12 @@ def _drops(
 
 def _shuffled(X: CanonicalRows, at: int, rng: np.random.Generator) -> CanonicalRows:
     """Return rows with the values of one column in another order."""
-    order, mixed = rng.permutation(len(X)), X.copy()
+    order, mixed = rng.permutation(X.shape[0]), X.copy()
+    if sparse.issparse(X):
+        moved = X[:, [at]][order].tocoo()
+        mixed.data[mixed.indices == at] = 0
+        where = moved.row, np.full(moved.nnz, at)
+        return mixed + sparse.csr_matrix((moved.data, where), shape=X.shape)
     if isinstance(mixed, pd.DataFrame):
         mixed.isetitem(at, X.iloc[order, at].array)
     else:

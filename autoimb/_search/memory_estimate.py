@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scipy import sparse
+
 from autoimb._table.encoding import N_DATE_PARTS
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 _COPIES = 3.0  # encoded rows, those to train on, the model's own form of them
 _BYTES = 8  # of a number
+_SPARSE = 1.5  # times as much for a stored number, with the number of its column
 _AT_LEAST = 100e6  # a library that a worker has not loaded yet
 
 
@@ -49,8 +52,10 @@ def needed_bytes(strategy: Strategy, table: Table, catalogue: Catalogue) -> floa
     return _AT_LEAST + _COPIES * _BYTES * n_rows * _n_columns(table, view)
 
 
-def _n_columns(table: Table, view: View | None) -> int:
-    """Return how many columns the model reads."""
+def _n_columns(table: Table, view: View | None) -> float:
+    """Return how many columns the model reads; of a sparse matrix, how full ones."""
+    if sparse.issparse(table.X):
+        return float(_SPARSE * table.X.nnz / len(table.y))
     columns = table.schema.columns
     if view is None:
         return len(columns)

@@ -61,7 +61,8 @@ class TimeEstimate:
     @classmethod
     def of(cls, catalogue: Catalogue, table: Table) -> TimeEstimate:
         """Return the estimate before anything was measured on a table."""
-        return cls(catalogue, len(table.schema.columns), table.n_classes)
+        n_columns = max(1, round(table.X.size / len(table.y)))  # stored, if sparse
+        return cls(catalogue, n_columns, table.n_classes)
 
     @property
     def slowness(self) -> float:

@@ -2,6 +2,7 @@
 
 =====================  =================================================================
 ``readers``            the values of a column, each read by itself
+``sparse_rows``        sparse matrices as rows, their columns and hashes
 ``text_kinds``         what a column of text holds
 ``columns``            any table read into one canonical form
 ``table``              checked training data

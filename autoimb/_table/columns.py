@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import numbers
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from decimal import Decimal
 from os import PathLike
@@ -31,6 +31,7 @@ from autoimb._table.readers import (
     read_texts,
     read_times,
 )
+from autoimb._table.sparse_rows import csr_rows, distinct_counts, stays_sparse
 from autoimb._table.text_kinds import (
     MANY_CATEGORIES,
     Kind,
@@ -47,9 +48,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CanonicalRows = Any
-"""A float array, or a pandas DataFrame of float, datetime and text columns."""
+"""A float array, a CSR matrix of floats, or a pandas DataFrame of float, datetime and
+text columns."""
 
 _FLOAT_BYTES = 8
+_STORED_BYTES = 12  # of a sparse matrix: a number and the number of its column
 _NESTED = (list, dict, set, np.ndarray)
 _OBJECT_KINDS: tuple[tuple[Any, Kind], ...] = (
     ((bool, np.bool_), "boolean"),
@@ -101,6 +104,26 @@ class Schema:
     """Whether canonical rows are a DataFrame (False: one float matrix)."""
     is_raw: bool = False
     """Whether rows stay as the user wrote them, for a model of the user's own."""
+    is_sparse: bool = False
+    """Whether canonical rows are a sparse matrix."""
+
+    def __getstate__(self) -> list[Any]:
+        """Return the values of the fields; of sparse columns their counts alone.
+
+        A model may have 200,000 columns, of which a file would hold a record each.
+        """
+        columns: Any = self.columns
+        if self.is_sparse:
+            columns = np.array([column.n_unique for column in self.columns])
+        return [columns, self.is_frame, self.is_raw, self.is_sparse]
+
+    def __setstate__(self, state: list[Any]) -> None:
+        """Set the fields to what `__getstate__` returned."""
+        columns, *rest = state
+        if rest[-1]:
+            columns = _sparse_columns(columns)
+        for field, value in zip(fields(self), [columns, *rest], strict=True):
+            object.__setattr__(self, field.name, value)
 
     def positions(self, *kinds: Kind) -> list[int]:
         """Return the positions of the columns of these kinds."""
@@ -121,6 +144,10 @@ class Schema:
         rows = as_rows(X)
         if self.is_raw:
             return rows
+        if self.is_sparse:
+            return _as_csr(rows)
+        if sparse.issparse(rows):
+            rows = rows.toarray()
         if not self.is_frame:
             return _float_matrix(rows)
         with _unreadable_named("X"):
@@ -140,10 +167,27 @@ def take(X: CanonicalRows, rows: NDArray[Any]) -> CanonicalRows:
 
 
 def infer_schema(rows: Any, seen: Schema | None = None) -> Schema:
-    """Return the schema of a frame or array; raise if all columns are constant.
+    """Return the schema of a table; raise if all columns are constant.
 
-    Dates in text are still read in the form that they had in the schema `seen`.
+    With the schema `seen`, a matrix is kept sparse if it was one then, and dates in
+    text are still read in the form that they had.
     """
+    if stays_sparse(rows) if seen is None else seen.is_sparse:
+        columns = _sparse_columns(distinct_counts(_as_csr(rows)))
+        schema = Schema(columns, is_frame=False, is_sparse=True)
+    else:
+        dense = rows.toarray() if sparse.issparse(rows) else rows
+        schema = _dense_schema(dense, seen)
+    if all(column.kind == "constant" for column in schema.columns):
+        raise BadInputError(
+            f"all {len(schema.columns)} features are constant: there is nothing to "
+            "learn from. Check how the table was read."
+        )
+    return schema
+
+
+def _dense_schema(rows: Any, seen: Schema | None) -> Schema:
+    """Return the schema of a frame or array."""
     seen_forms = {} if seen is None else {c.name: c.date_form for c in seen.columns}
     is_frame = False
     if isinstance(rows, np.ndarray) and rows.dtype.kind in "biuf":
@@ -168,12 +212,23 @@ def infer_schema(rows: Any, seen: Schema | None = None) -> Schema:
             c.kind in {"datetime", "time of day", "categorical", "high-cardinality"}
             for c in columns
         )
-    if all(column.kind == "constant" for column in columns):
-        raise BadInputError(
-            f"all {len(columns)} features are constant: there is nothing to learn "
-            "from. Check how the table was read."
-        )
     return Schema(tuple(columns), is_frame=is_frame)
+
+
+def _sparse_columns(counts: NDArray[np.intp]) -> tuple[Column, ...]:
+    """Return the columns of a sparse matrix with so many distinct numbers each."""
+    kinds: tuple[Kind, Kind] = ("constant", "numeric")
+    return tuple(
+        Column(str(i), kinds[n > 1], has_missing=False, n_unique=n)
+        for i, n in enumerate(counts.tolist())
+    )
+
+
+def _as_csr(rows: Any) -> sparse.csr_matrix:
+    """Return rows of numbers as a CSR matrix; raise for gaps."""
+    if sparse.issparse(rows):
+        return rows
+    return csr_rows(sparse.csr_matrix(_float_matrix(rows)))
 
 
 def bytes_as_floats(X: Any) -> int:
@@ -182,19 +237,16 @@ def bytes_as_floats(X: Any) -> int:
     Every fit makes such a copy: of the table in its canonical form or, if that is the
     user's own array, of the rows of a fold.
     """
+    if stays_sparse(X):
+        return int(_STORED_BYTES * X.nnz)
     shape: tuple[int, ...] = getattr(X, "shape", ())
-    # A sparse matrix is refused for another reason.
-    is_table = len(shape) == 2 and not sparse.issparse(X)
-    return _FLOAT_BYTES * shape[0] * shape[1] if is_table else 0
+    return _FLOAT_BYTES * shape[0] * shape[1] if len(shape) == 2 else 0
 
 
 def as_rows(X: Any) -> Any:
-    """Return X as a pandas DataFrame with checked names, or as a 2-d array."""
+    """Return X as a DataFrame with checked names, a 2-d array or a CSR matrix."""
     if sparse.issparse(X):
-        raise BadInputError(
-            "X is a sparse matrix, which autoimb does not take: pass X.toarray() or "
-            "a DataFrame."
-        )
+        return csr_rows(X)
     if isinstance(X, pd.DataFrame):
         return _check_frame(_native_frame(X))
     check_is_data(X, "X")

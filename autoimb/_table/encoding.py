@@ -11,6 +11,10 @@ reads one of three views:
 
 Category codes are the first columns of a view, so that resamplers find them.
 
+A sparse matrix holds numbers without gaps and stays sparse in every view. Scaled, each
+column is divided by its largest number: zeros stay zeros, and words that occur in a few
+rows only are not blown up, as unit variance would.
+
 A column with too many categories for one-hot columns (postcodes, makers, times of day)
 is target encoded in every view: a category becomes the shares of the classes among its
 rows, shrunk to the shares among all rows. The encoding of a training row is computed
@@ -33,6 +37,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
+    MaxAbsScaler,
     OneHotEncoder,
     OrdinalEncoder,
     StandardScaler,
@@ -194,7 +199,9 @@ def make_encoder(view: View, schema: Schema) -> ColumnTransformer | None:
     # A DataFrame is encoded in any case, as models of numbers read a matrix.
     if is_unchanged and not schema.positions("constant") and not schema.is_frame:
         return None
-    return ColumnTransformer(blocks, verbose_feature_names_out=False)
+    # Nothing that is sparse is ever made dense; 1.0 is never reached.
+    settings = {"sparse_threshold": 1.0} if schema.is_sparse else {}
+    return ColumnTransformer(blocks, verbose_feature_names_out=False, **settings)
 
 
 def make_one_hot(n_categorical: int) -> ColumnTransformer:
@@ -217,6 +224,9 @@ def make_geometry(n_categorical: int) -> ColumnTransformer:
 
 def _blocks(view: View, schema: Schema) -> list[tuple[str, Any, tuple[Kind, ...]]]:
     """Return name, encoder and kinds of columns of each block, from left to right."""
+    if schema.is_sparse:
+        step = "passthrough" if view == "native" else MaxAbsScaler()
+        return [("numeric", step, ("numeric",))]
     codes: Any
     if view == "native":
         codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)

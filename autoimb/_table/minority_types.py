@@ -5,9 +5,13 @@ module also holds what other measurements of a table use: a sample of rows, and 
 as numbers.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import gen_batches
 
 from autoimb._table.columns import CanonicalRows, Schema, since_1970, take
@@ -98,14 +102,18 @@ def squared_distances(
     ----------
     queries : ndarray of shape (n_queries,)
         Positions of rows.
-    numbers : ndarray of shape (n, n_numbers)
+    numbers : ndarray or CSR matrix of shape (n, n_numbers)
         Scaled numbers without gaps.
     codes : ndarray of shape (n_categories, n)
         Category codes. Each that differs adds 1, as one-hot columns times √½ would.
     """
     # `euclidean_distances` checks all rows in each block: 1.6 s instead of 1.2 s.
-    squared_norms = np.einsum("ij,ij->i", numbers, numbers)
     squared = (-2 * numbers[queries]) @ numbers.T
+    if sparse.issparse(numbers):
+        squared = squared.toarray()
+        squared_norms = np.asarray(numbers.multiply(numbers).sum(axis=1)).ravel()
+    else:
+        squared_norms = np.einsum("ij,ij->i", numbers, numbers)
     squared += squared_norms
     squared += squared_norms[queries, None]
     if len(codes):
@@ -116,8 +124,13 @@ def squared_distances(
     return np.asarray(squared)
 
 
-def _scaled_numbers(X: CanonicalRows, schema: Schema) -> NDArray[np.float64]:
-    """Return the numbers (n, n_numbers) of rows, scaled, with gaps at the median."""
+def _scaled_numbers(X: CanonicalRows, schema: Schema) -> Any:
+    """Return the numbers (n, n_numbers) of rows, scaled, with gaps at the median.
+
+    A sparse matrix is not centred, which changes no distance.
+    """
+    if sparse.issparse(X):
+        return StandardScaler(with_mean=False).fit_transform(X)
     raw = pd.DataFrame(as_numbers(X, schema))
     numbers = (raw - raw.median()).fillna(0.0).to_numpy()
     with np.errstate(over="ignore"):  # columns with numbers near 1e300 become zeros

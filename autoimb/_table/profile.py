@@ -102,6 +102,9 @@ class DatasetProfile:
         Whether the rows belong to groups, and carry weights.
     checks : tuple of ProfileCheck
         What the checks found.
+    stored_share : float or None
+        Share of cells that are not zero in a matrix that is kept sparse; None for all
+        other tables.
     """
 
     n_rows: int
@@ -125,6 +128,7 @@ class DatasetProfile:
     has_groups: bool
     weighted: bool
     checks: tuple[ProfileCheck, ...] = ()
+    stored_share: float | None = None
 
     @property
     def prevalence(self) -> float:
@@ -159,7 +163,7 @@ def profile(X: Any, y: Any, *, pos_label: Any = None) -> DatasetProfile:
 
     Parameters
     ----------
-    X : DataFrame or array-like of shape (n_samples, n_features)
+    X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
         Features; pandas, polars and pyarrow tables may hold text, dates and gaps.
     y : array-like of shape (n_samples,)
         Labels of any kind.
@@ -216,6 +220,7 @@ def profile_table(table: Table) -> DatasetProfile:
     same_rows = pd.Series(table.y).groupby(table.row_hashes, sort=False)
     has_other_label = same_rows.transform("min") != same_rows.transform("max")
     cardinalities = [schema.columns[i].n_unique for i in schema.categorical]
+    cells = len(table.y) * len(schema.columns)
     facts = DatasetProfile(
         n_rows=len(table.y),
         n_features=len(schema.columns),
@@ -237,12 +242,15 @@ def profile_table(table: Table) -> DatasetProfile:
         has_numeric=bool(number_positions(schema)),
         has_groups=table.groups is not None,
         weighted=table.sample_weight is not None,
+        stored_share=table.X.nnz / cells if schema.is_sparse else None,
     )
     return replace(facts, checks=_checks(facts, table, missing_shares))
 
 
 def _missing_shares(table: Table) -> NDArray[np.float64]:
     """Return the share of gaps (n_features,) in each column."""
+    if not any(column.has_missing for column in table.schema.columns):
+        return np.zeros(len(table.schema.columns))
     X = pd.DataFrame(table.X, copy=False)
     # A column without any value is of the kind "constant", which is read as zeros.
     return np.array(
@@ -365,9 +373,12 @@ def _type_messages(facts: DatasetProfile) -> dict[str, str]:
 def _summary_lines(facts: DatasetProfile) -> Iterator[str]:
     """Yield the lines that describe a table."""
     kinds = ", ".join(f"{count} {kind}" for kind, count in facts.kind_counts.items())
+    kept_as = ""
+    if facts.stored_share is not None:
+        kept_as = f", kept sparse: {facts.stored_share:.2%} of the cells are not 0"
     yield (
         f"{facts.n_rows:,} rows × {facts.n_features} features ({kinds}), "
-        f"{facts.missing_share:.1%} missing"
+        f"{facts.missing_share:.1%} missing{kept_as}"
     )
     counts = dict(zip(facts.classes, facts.class_counts, strict=True))
     classes = listed([f"{label}: {n:,}" for label, n in counts.items()], " · ")

@@ -23,6 +23,7 @@ from autoimb._table.columns import (
     native_array,
     take,
 )
+from autoimb._table.sparse_rows import sparse_hashes
 from autoimb.exceptions import BadInputError
 
 RowWeights: TypeAlias = Literal["none", "equal", "uneven"]
@@ -420,6 +421,8 @@ def check_lengths(**arrays: Any) -> None:
 
 def _hash_rows(X: CanonicalRows) -> NDArray[np.uint64]:
     """Return the hash of each row, equal for equal rows."""
+    if sparse.issparse(X):
+        return sparse_hashes(X)
     frame = pd.DataFrame(X, copy=False)
     hashes = np.empty(len(frame), dtype=np.uint64)
     for batch in gen_batches(len(frame), _HASHED_AT_ONCE):
