@@ -1,6 +1,7 @@
 """A deadline counts down, and limits that make no sense are refused."""
 
 import time
+from ctypes import CFUNCTYPE, c_int
 
 import numpy as np
 import pytest
@@ -99,3 +100,28 @@ def test_the_timer_is_no_ctrl_c(free_timer, code, seconds, error):
 
     with pytest.raises(error):
         run()
+
+
+def test_what_compiled_code_calls_to_read_rows_is_not_interrupted(free_timer):
+    """An error would be lost there: a callback from C can only return."""
+    returned = []
+
+    def _next_wrapper():
+        wait(0.2)
+        return 7
+
+    def run():
+        with interrupt_after(0.05):
+            returned.append(CFUNCTYPE(c_int)(_next_wrapper)())
+            wait(5.0)
+
+    with pytest.raises(TimeoutError):
+        run()
+    assert returned == [7]
+
+
+def wait(seconds):
+    """Keep the interpreter busy, so that it sees signals."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass

@@ -8,14 +8,19 @@ import threading
 import time
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from autoimb.exceptions import BudgetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 DEFAULT_TIME_BUDGET_S = 60.0
+_CALLBACKS = {"_next_wrapper", "_reset_wrapper"}
+"""By which compiled code of XGBoost reads rows. An error in them ends the reading half
+way, and may end the process."""
+_POSTPONED_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,8 @@ def interrupt_after(time_limit_s: float | None) -> Iterator[None]:
 
     Only a timer of the operating system can interrupt any running code, and only in
     the main thread. In other threads, and while other code uses the timer, the block
-    has no limit. Compiled code is interrupted when it returns to Python.
+    has no limit. Compiled code is interrupted when it returns to Python, and
+    XGBoost once it has read its rows.
     """
     if time_limit_s is None or not can_interrupt_now():
         yield
@@ -70,8 +76,13 @@ def interrupt_after(time_limit_s: float | None) -> Iterator[None]:
 
     has_fired = False
 
-    def interrupt(*_: Any) -> None:
+    def interrupt(_number: int, frame: FrameType | None) -> None:
         nonlocal has_fired
+        while frame is not None:
+            if frame.f_code.co_name in _CALLBACKS:
+                signal.setitimer(signal.ITIMER_REAL, _POSTPONED_S, 1.0)
+                return
+            frame = frame.f_back
         has_fired = True
         raise TimeoutError
 
