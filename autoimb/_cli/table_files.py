@@ -241,11 +241,11 @@ def _csv(
         content, separator = content[hint.end() :], separator or hint[1]
     separator = separator or _separator_of(content)
     decimal = form.decimal or _decimal_of(content, separator)
-    options: dict[str, Any] = {"sep": separator, "decimal": decimal}
+    options: dict[str, Any] = {"sep": separator, "decimal": decimal, "index_col": False}
     with warnings.catch_warnings():
         # Else pandas would drop cells, or shift them to other columns.
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        header = pd.read_csv(StringIO(content), nrows=0, index_col=False, **options)
+        header = pd.read_csv(StringIO(content), nrows=0, **options)
         dtypes: Any = {
             name: str
             for place, name in enumerate(header.columns)
@@ -253,11 +253,7 @@ def _csv(
         }
         # In parts, which saves memory, the rows of each would be read by themselves.
         table: pd.DataFrame = pd.read_csv(
-            StringIO(content),
-            dtype=dtypes,
-            index_col=False,
-            low_memory=False,
-            **options,
+            StringIO(content), dtype=dtypes, low_memory=False, **options
         )
     for name in table.columns[[isinstance(t, pd.StringDtype) for t in table.dtypes]]:
         # As for categories in a frame: 1 and 1.0 are the same, which gaps make of it.
@@ -273,7 +269,7 @@ def _cells(content: str, options: dict[str, Any]) -> pd.DataFrame:
     """Return the columns as text, with an empty text for an empty cell."""
     # All columns: of a part of them, pandas reads rows with a last separator otherwise.
     cells: pd.DataFrame = pd.read_csv(
-        StringIO(content), index_col=False, dtype=str, keep_default_na=False, **options
+        StringIO(content), dtype=str, keep_default_na=False, **options
     )
     return cells
 

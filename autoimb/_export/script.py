@@ -211,14 +211,7 @@ def _read(schema: Schema, names: ScriptNames) -> str:
     if schema.is_raw:
         return _function("read(X: Any)", "Return the table as it is.", "return X")
     if schema.is_sparse:
-        return _function(
-            "read(X: Any)",
-            "Return the table as a sparse matrix.",
-            f"X = {names.of(csr_matrix)}(X, dtype=float, copy=True)",
-            "X.sum_duplicates()",
-            "X.eliminate_zeros()",
-            "return X",
-        )
+        return _read_sparse(names)
     frame = names.of(pd.DataFrame)
     if not schema.is_frame:
         bounded = names.copy("autoimb._table.readers", "bounded")
@@ -244,6 +237,18 @@ def _read(schema: Schema, names: ScriptNames) -> str:
         "Return the columns as the pipelines read them.",
         f"X = {frame}(X).rename(columns=str)",
         prefixed("return ", call(frame, [Block("{", tuple(columns), "}")])),
+    )
+
+
+def _read_sparse(names: ScriptNames) -> str:
+    """Return the function that reads a table as a sparse matrix."""
+    return _function(
+        "read(X: Any)",
+        "Return the table as a sparse matrix.",
+        f"X = {names.of(csr_matrix)}(X, dtype=float, copy=True)",
+        "X.sum_duplicates()",
+        "X.eliminate_zeros()",
+        "return X",
     )
 
 
