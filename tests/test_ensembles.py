@@ -178,9 +178,13 @@ def test_hardness_needs_a_bin():
         )
         for kind in BOTH
     ],
-    expected_failed_checks=lambda _: {
-        "check_sample_weight_equivalence_on_dense_data": "rows are drawn, not weights",
-    },
+    expected_failed_checks=lambda _: dict.fromkeys(
+        (
+            "check_sample_weight_equivalence_on_dense_data",
+            "check_sample_weight_equivalence_on_sparse_data",
+        ),
+        "rows are drawn, not weights",
+    ),
 )
 def test_they_are_scikit_learn_classifiers(estimator, check):
     with warnings.catch_warnings():

@@ -16,7 +16,7 @@ from scipy.sparse import issparse, vstack
 from sklearn.base import BaseEstimator, clone
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, get_tags
 
 from autoimb._table.encoding import make_geometry
 from autoimb._table.weighted_encoding import fit_encoder
@@ -58,8 +58,29 @@ class ReportingKMeansSMOTE(KMeansSMOTE):
             ) from error
 
 
+class SamplerAround(BaseEstimator):
+    """Base class of samplers around another, which take matrices and label codes."""
+
+    sampler: Any
+
+    def _resampled_inside(self, rows: Any, y: NDArray[Any]) -> tuple[Any, Any]:
+        """Return a fitted copy of the sampler inside, and what it returned."""
+        sampler = clone(self.sampler)
+        resampled = sampler.fit_resample(rows, y)
+        if hasattr(sampler, "sampling_strategy_"):
+            self.sampling_strategy_ = sampler.sampling_strategy_
+        return sampler, resampled
+
+    def __sklearn_tags__(self) -> Any:
+        """Return the tags of the sampler inside, for fewer kinds of tables."""
+        tags = get_tags(self.sampler)
+        if hasattr(tags, "sampler_tags"):  # one of imbalanced-learn
+            tags.input_tags.dataframe = tags.input_tags.string = False
+        return tags
+
+
 @dataclass(eq=False, repr=False)
-class SelectingSampler(BaseEstimator):
+class SelectingSampler(SamplerAround):
     """Choose rows by distances in a dense geometry, and return them as they were.
 
     A class of which no row would be left keeps all of its rows.
@@ -94,8 +115,7 @@ class SelectingSampler(BaseEstimator):
         if not issparse(X):
             geometry = make_geometry(self.n_categorical)
             rows = fit_encoder(geometry, X, y, sample_weight)
-        sampler = clone(self.sampler)
-        sampler.fit_resample(rows, y)
+        sampler, _ = self._resampled_inside(rows, y)
         chosen = sampler.sample_indices_
         lost = np.flatnonzero(~np.isin(y, y[chosen]))
         self.sample_indices_ = np.append(chosen, lost)
@@ -103,7 +123,7 @@ class SelectingSampler(BaseEstimator):
 
 
 @dataclass(eq=False, repr=False)
-class ScalingSampler(BaseEstimator):
+class ScalingSampler(SamplerAround):
     """Resample rows by distances on one scale, and return them in their own units.
 
     Parameters
@@ -130,8 +150,7 @@ class ScalingSampler(BaseEstimator):
         scaler = StandardScaler(with_mean=not is_sparse)
         values = X if is_sparse else np.asarray(X, dtype=np.float64)
         scaled = scaler.fit(values, sample_weight=sample_weight).transform(values)
-        sampler = clone(self.sampler)
-        rows, y_new = sampler.fit_resample(scaled, y)
+        sampler, (rows, y_new) = self._resampled_inside(scaled, y)
         if hasattr(sampler, "sample_indices_"):
             self.sample_indices_ = sampler.sample_indices_
             return _safe_indexing(X, self.sample_indices_), y_new
@@ -144,11 +163,13 @@ class ScalingSampler(BaseEstimator):
             new[:n] = values  # without rounding errors
         if isinstance(X, pd.DataFrame):
             new = pd.DataFrame(new, columns=X.columns)
+        elif getattr(X, "dtype", None) == np.float32:
+            new = new.astype(np.float32)
         return new, y_new
 
 
 @dataclass(eq=False, repr=False)
-class WholeClassSampler(BaseEstimator):
+class WholeClassSampler(SamplerAround):
     """Clean rows; a class that would have no row left gets its own rows back.
 
     Parameters
@@ -161,7 +182,7 @@ class WholeClassSampler(BaseEstimator):
 
     def fit_resample(self, X: Any, y: NDArray[Any]) -> tuple[Any, NDArray[Any]]:
         """Return the resampled rows of X and y, then the rows of lost classes."""
-        X_new, y_new = clone(self.sampler).fit_resample(X, y)
+        _, (X_new, y_new) = self._resampled_inside(X, y)
         lost = ~np.isin(y, y_new)
         if not lost.any():
             return X_new, y_new
@@ -174,7 +195,7 @@ class WholeClassSampler(BaseEstimator):
 
 
 @dataclass(eq=False, repr=False)
-class CategorySampler(BaseEstimator):
+class CategorySampler(SamplerAround):
     """Make rows between rows, with categories that exist.
 
     Parameters
@@ -214,10 +235,17 @@ class CategorySampler(BaseEstimator):
             height * (column[:, np.newaxis] == categories)
             for column, categories in zip(codes.T, levels, strict=True)
         ]
-        wide, y_new = clone(self.sampler).fit_resample(np.hstack([*blocks, numbers]), y)
+        spread = np.hstack([*blocks, numbers])
+        _, (wide, y_new) = self._resampled_inside(spread, y)
         *new_blocks, new_numbers = np.hsplit(wide, np.cumsum([*map(len, levels)]))
         nearest = [
             categories[block.argmax(axis=1)]
             for categories, block in zip(levels, new_blocks, strict=True)
         ]
         return np.column_stack([*nearest, new_numbers]), y_new
+
+    def __sklearn_tags__(self) -> Any:
+        """Return the tags of the sampler inside; category codes stand in dense rows."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = False
+        return tags
