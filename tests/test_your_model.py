@@ -25,7 +25,7 @@ from sklearn.ensemble import (
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import SelectFromModel
 from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron
-from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -34,6 +34,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import get_tags
+from sklearn.utils._metadata_requests import METHODS
 from tables import five_classes, numeric, space_of
 from xgboost import XGBClassifier
 
@@ -67,7 +68,7 @@ def built(model, X, y, *, sample_weight=None, **axes):
 
 def around(model, X, y, *, weight=None, **params):
     """Return the fitted search around a user's model."""
-    search = AutoImbalance(model, **{**QUICK, **params})
+    search = AutoImbalance(model or LogisticRegression(), **{**QUICK, **params})
     return search.fit(X, y, sample_weight=weight)
 
 
@@ -543,9 +544,13 @@ def test_metadata_routing_changes_nothing_inside(resampler):
     np.testing.assert_array_equal(seen.predict_proba(X), wanted.predict_proba(X))
 
 
-def routed(**requests):
+PIPED = Pipeline([("scale", StandardScaler()), ("last", LogisticRegression())])
+
+
+def routed(model=None, **requests):
     """Return a quick search that requests what a tool passes on."""
-    search = AutoImbalance(LogisticRegression(), **{**QUICK, "n_trials": 1})
+    model = LogisticRegression() if model is None else model
+    search = AutoImbalance(model, **{**QUICK, "n_trials": 1})
     return search.set_fit_request(**dict.fromkeys(requests, True))
 
 
@@ -560,12 +565,15 @@ def metadata(y):
     }
 
 
-@pytest.mark.parametrize("tool", ["pipeline", "cross_validate", "grid search"])
-def test_tools_of_scikit_learn_pass_on_weights_groups_and_costs(tool):
+@pytest.mark.parametrize("model", [LogisticRegression(), PIPED], ids=["model", "steps"])
+@pytest.mark.parametrize(
+    "tool", ["pipeline", "cross_validate", "grid search", "grid search by groups"]
+)
+def test_tools_of_scikit_learn_pass_on_weights_groups_and_costs(tool, model):
     X, y = numeric()
     given = metadata(y)
     with sklearn.config_context(enable_metadata_routing=True):
-        search = routed(**given).set_score_request(sample_weight=True)
+        search = routed(model, **given).set_score_request(sample_weight=True)
         if tool == "pipeline":
             outer = make_pipeline(StandardScaler(), search)
             outer[0].set_fit_request(sample_weight=False)
@@ -576,11 +584,43 @@ def test_tools_of_scikit_learn_pass_on_weights_groups_and_costs(tool):
             )
             fitted = found["estimator"][0]
         else:
-            grid = {"estimator__C": [0.1, 1.0]}
-            outer = GridSearchCV(search, grid, cv=2, error_score="raise")
+            name = "estimator__C" if model is not PIPED else "estimator__last__C"
+            cv = GroupKFold(2) if "groups" in tool else 2
+            grid = {name: [0.1, 1.0]}
+            outer = GridSearchCV(search, grid, cv=cv, error_score="raise")
             fitted = outer.fit(X, y, **given).best_estimator_
     assert fitted._decision.needs_costs
     assert fitted._row_arguments == (("sample_weight", "groups", "costs"),)
+
+
+def test_each_row_keeps_its_metadata_in_a_cross_validation():
+    X, y = numeric()
+    given = metadata(y)
+    with sklearn.config_context(enable_metadata_routing=True):
+        search = routed(**given).set_score_request(sample_weight=True)
+        found = cross_validate(
+            search,
+            X,
+            y,
+            cv=2,
+            params=given,
+            return_estimator=True,
+            return_indices=True,
+        )
+    for fitted, rows in zip(found["estimator"], found["indices"]["train"], strict=True):
+        own = {name: values[rows] for name, values in given.items()}
+        alone = AutoImbalance(LogisticRegression(), **{**QUICK, "n_trials": 1})
+        alone.fit(X[rows], y[rows], **own)
+        np.testing.assert_array_equal(fitted.predict(X), alone.predict(X))
+        np.testing.assert_array_equal(fitted.oof_proba_, alone.oof_proba_)
+
+
+def test_refit_has_no_request_since_scikit_learn_knows_no_such_method():
+    """Once it does, the guide must say so."""
+    assert "refit" not in METHODS
+    with sklearn.config_context(enable_metadata_routing=True):
+        assert not hasattr(AutoImbalance(), "set_refit_request")
+        assert hasattr(AutoImbalance(), "set_fit_request")
 
 
 # --- tags
@@ -602,9 +642,10 @@ def test_tags_follow_the_model(model):
     if model is None:
         assert tags.input_tags.allow_nan
         assert tags.input_tags.string
+        assert tags.input_tags.sparse
         return
     of_model = get_tags(model).input_tags
-    for name in ("allow_nan", "string", "categorical", "positive_only"):
+    for name in ("allow_nan", "string", "categorical", "positive_only", "sparse"):
         assert getattr(tags.input_tags, name) == getattr(of_model, name), name
 
 
