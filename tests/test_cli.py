@@ -15,6 +15,7 @@ from sklearn.datasets import make_classification
 import autoimb
 from autoimb import AutoImbalance, Cost, RecallAtLeast, TopK
 from autoimb._cli import main
+from autoimb._cli.commands import COMMANDS
 from autoimb._cli.options import parse_threshold
 
 
@@ -202,6 +203,37 @@ def test_help_teaches_and_missing_arguments_are_status_2(capsys):
     assert "example:" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="2"):
         main(["fit"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "t.csv"], "usage: autoimb fit TABLE --target COLUMN [options]\n"),
+        (["predict"], "usage: autoimb predict MODEL TABLE [options]\n"),
+        (["profile", "t.csv"], "arguments are required: --target\n"),
+        (["fit", "t.csv", *FIT, "--time-bugdet", "3"], "did you mean --time-budget?"),
+        (["fit", "t.csv", *FIT, "--seeed=3"], "no argument '--seeed=3': did you mean"),
+        (["predict", "a", "b", "c"], "no argument 'c': autoimb predict --help lists"),
+        (["catalogue", "--colour"], "no argument '--colour': autoimb catalogue --help"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_command_line_is_two_lines(capsys, arguments, message):
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 2
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=str)
+def test_help_fits_into_a_terminal(capsys, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit, match="0"):
+        main([*command, "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(lines) < 85
 
 
 @pytest.mark.slow

@@ -342,14 +342,14 @@ COMMANDS: dict[str, tuple[Any, str, str, dict[str, dict[str, Any]]]] = {
     "fit": (
         _fit,
         "Search for the best strategy, fit it, and save model and report.",
-        "autoimb fit loans.csv --target default --out model.skops "
-        "--report report.html --time-budget 120",
+        "autoimb fit loans.csv --target default --time-budget 120 \\\n"
+        "    --out model.skops --report report.html",
         {
             **_LABELLED_TABLE,
             "--out": {
                 "type": Path,
                 "metavar": "MODEL",
-                "help": "where to save the model",
+                "help": "where to save the model (default: nowhere)",
             },
             "--report": REPORT,
             "--metric": {

@@ -99,13 +99,18 @@ _count.__name__ = "number"  # argparse names it: "invalid number value: '0'"
 
 TABLE: dict[str, Any] = {
     "type": Path,
+    "metavar": "TABLE",
     "help": "CSV file (may be packed as .gz, .bz2, .xz or .zip) or Parquet file",
 }
 TARGET: dict[str, Any] = {"metavar": "COLUMN", "help": "column of labels"}
 SECONDS: dict[str, Any] = {"type": float, "metavar": "SECONDS"}
 NUMBER: dict[str, Any] = {"type": int, "metavar": "N"}
 COUNT: dict[str, Any] = {"type": _count, "metavar": "K"}
-MODEL: dict[str, Any] = {"type": Path, "help": "model that autoimb fit saved"}
+MODEL: dict[str, Any] = {
+    "type": Path,
+    "metavar": "MODEL",
+    "help": "model that autoimb fit saved",
+}
 REPORT: dict[str, Any] = {
     "type": Path,
     "metavar": "FILE",
@@ -122,37 +127,39 @@ THRESHOLD: dict[str, Any] = {
 FORM: Options = {
     "--sep": {
         "metavar": "SIGN",
-        "help": "sign between the cells of a CSV file, such as ';' or tab (default: "
-        "found out from the file)",
+        "help": "sign between cells, such as ';' or tab",
     },
     "--encoding": {
         "metavar": "NAME",
-        "help": "encoding of a CSV file, such as utf-8 or cp1252 (default: found out "
-        "from the file)",
+        "help": "encoding, such as utf-8 or cp1252",
     },
     "--decimal": {
         "choices": [".", ","],
         "metavar": "SIGN",
-        "help": "sign before the decimals of numbers in a CSV file (default: found out "
-        "from the file)",
+        "help": "sign before decimals, . or ,",
     },
 }
 ROWS: Options = {
     "--groups": {
         "metavar": "COLUMN",
-        "help": "column that says which rows belong together; it is no feature",
+        "help": "tells which rows belong together, and are never split",
     },
     "--weights": {
         "metavar": "COLUMN",
-        "help": "column of row weights; it is no feature",
+        "help": "row weights",
     },
     "--costs": {
         "nargs": "+",
         "metavar": "COLUMN",
-        "help": "columns of what it costs to call a row each of the classes, in the "
-        "order in which the classes sort; they are no features",
+        "help": "what it costs to call a row each of the classes, in the order in "
+        "which these sort",
     },
 }
+GROUPS = {
+    "columns that are no features": ROWS,
+    "how a CSV file is written (found out from it where not told)": FORM,
+}
+"""Options that belong together, by the title above them in the help."""
 POS_LABEL: dict[str, Any] = {
     "metavar": "LABEL",
     "help": "class of interest of two (default: the rarer one)",

@@ -6,16 +6,17 @@ import argparse
 import traceback
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
 
 from autoimb import __version__
 from autoimb._cli.commands import COMMANDS
 from autoimb._cli.console import say_error, tolerant_console
-from autoimb._cli.options import DEBUG
+from autoimb._cli.options import DEBUG, GROUPS
 from autoimb.exceptions import AutoImbError, AutoImbWarning, BadInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _MAX_SIGNS = 500  # of an error that autoimb did not write
 
@@ -36,7 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         from.
     """
     with tolerant_console():
-        arguments = _make_parser().parse_args(argv)
+        arguments, unknown = _make_parser().parse_known_args(argv)
+        if unknown:
+            arguments.parser.error(_about_unknown(unknown[0], arguments))
         try:
             with _shown_warnings(shows_all=arguments.debug):
                 _check_destinations(arguments)
@@ -109,14 +112,44 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (run, summary, example, options) in COMMANDS.items():
+        settings_of = options | DEBUG
         command = commands.add_parser(
             name,
+            usage=f"autoimb {name} {_needed(settings_of)}[options]",
             help=summary,
             description=summary,
             epilog=f"example:\n  {example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        command.set_defaults(run=run)
-        for flag, settings in (options | DEBUG).items():
-            command.add_argument(flag, **settings)
+        command.set_defaults(run=run, parser=command)
+        groups: dict[str | None, Any] = {None: command}
+        for flag, settings in settings_of.items():
+            titles = (t for t, group in GROUPS.items() if group.get(flag) is settings)
+            title = next(titles, None)
+            if title not in groups:
+                groups[title] = command.add_argument_group(title)
+            groups[title].add_argument(flag, **settings)
     return parser
+
+
+def _needed(options: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return what a command cannot do without, as its usage shows it."""
+    words = ""
+    for flag, settings in options.items():
+        if not flag.startswith("-"):
+            words += f"{settings['metavar']} "
+        elif settings.get("required"):
+            words += f"{flag} {settings['metavar']} "
+    return words
+
+
+def _about_unknown(word: str, arguments: argparse.Namespace) -> str:
+    """Return what is wrong with an argument that a command does not take."""
+    name = word.partition("=")[0]
+    known = [f for f in COMMANDS[arguments.command][3] if f.startswith("-")]
+    near = get_close_matches(name, known, n=1)
+    advice = f"did you mean {near[0]}? " if near else ""
+    return (
+        f"there is no argument {word!r}: {advice}"
+        f"autoimb {arguments.command} --help lists all"
+    )
