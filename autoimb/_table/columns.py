@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import numbers
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from os import PathLike
@@ -95,35 +95,38 @@ class Column:
     """What the user should know of how it is read, after its name."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SparseColumns(Sequence[Column]):
+    """The columns of a sparse matrix: numbers, whose names are their positions.
+
+    A model may have 200,000 of them, of which a file would hold a record each.
+    """
+
+    counts: NDArray[np.intp]
+    """Distinct numbers in each column."""
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def __getitem__(self, position: Any) -> Any:
+        if isinstance(position, slice):
+            return [self[i] for i in range(*position.indices(len(self)))]
+        n_unique = int(self.counts[position])
+        kind: Kind = "numeric" if n_unique > 1 else "constant"
+        return Column(str(position), kind, has_missing=False, n_unique=n_unique)
+
+
 @dataclass(frozen=True, slots=True)
 class Schema:
     """The columns of a table, as its training rows define them."""
 
-    columns: tuple[Column, ...]
+    columns: Sequence[Column]
     is_frame: bool
     """Whether canonical rows are a DataFrame (False: one float matrix)."""
     is_raw: bool = False
     """Whether rows stay as the user wrote them, for a model of the user's own."""
     is_sparse: bool = False
     """Whether canonical rows are a sparse matrix."""
-
-    def __getstate__(self) -> list[Any]:
-        """Return the values of the fields; of sparse columns their counts alone.
-
-        A model may have 200,000 columns, of which a file would hold a record each.
-        """
-        columns: Any = self.columns
-        if self.is_sparse:
-            columns = np.array([column.n_unique for column in self.columns])
-        return [columns, self.is_frame, self.is_raw, self.is_sparse]
-
-    def __setstate__(self, state: list[Any]) -> None:
-        """Set the fields to what `__getstate__` returned."""
-        columns, *rest = state
-        if rest[-1]:
-            columns = _sparse_columns(columns)
-        for field, value in zip(fields(self), [columns, *rest], strict=True):
-            object.__setattr__(self, field.name, value)
 
     def positions(self, *kinds: Kind) -> list[int]:
         """Return the positions of the columns of these kinds."""
@@ -173,8 +176,8 @@ def infer_schema(rows: Any, seen: Schema | None = None) -> Schema:
     text are still read in the form that they had.
     """
     if stays_sparse(rows) if seen is None else seen.is_sparse:
-        columns = _sparse_columns(distinct_counts(_as_csr(rows)))
-        schema = Schema(columns, is_frame=False, is_sparse=True)
+        counts = distinct_counts(_as_csr(rows))
+        schema = Schema(SparseColumns(counts), is_frame=False, is_sparse=True)
     else:
         dense = rows.toarray() if sparse.issparse(rows) else rows
         schema = _dense_schema(dense, seen)
@@ -213,15 +216,6 @@ def _dense_schema(rows: Any, seen: Schema | None) -> Schema:
             for c in columns
         )
     return Schema(tuple(columns), is_frame=is_frame)
-
-
-def _sparse_columns(counts: NDArray[np.intp]) -> tuple[Column, ...]:
-    """Return the columns of a sparse matrix with so many distinct numbers each."""
-    kinds: tuple[Kind, Kind] = ("constant", "numeric")
-    return tuple(
-        Column(str(i), kinds[n > 1], has_missing=False, n_unique=n)
-        for i, n in enumerate(counts.tolist())
-    )
 
 
 def _as_csr(rows: Any) -> sparse.csr_matrix:

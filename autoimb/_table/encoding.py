@@ -185,8 +185,14 @@ def make_frame(schema: Schema) -> ColumnNamer | None:
     return ColumnNamer(names)
 
 
-def make_encoder(view: View, schema: Schema) -> ColumnTransformer | None:
-    """Return the unfitted encoder of a view; None if models read the rows unchanged."""
+def make_encoder(view: View, schema: Schema) -> ColumnTransformer | MaxAbsScaler | None:
+    """Return the unfitted encoder of a view; None if models read the rows unchanged.
+
+    Constant columns are left out, but not those of a sparse matrix: a file would hold
+    the numbers of all others one by one.
+    """
+    if schema.is_sparse:
+        return None if view == "native" else MaxAbsScaler()
     blocks = []
     for name, step, kinds in _blocks(view, schema):
         positions = schema.positions(*kinds)
@@ -199,9 +205,7 @@ def make_encoder(view: View, schema: Schema) -> ColumnTransformer | None:
     # A DataFrame is encoded in any case, as models of numbers read a matrix.
     if is_unchanged and not schema.positions("constant") and not schema.is_frame:
         return None
-    # Nothing that is sparse is ever made dense; 1.0 is never reached.
-    settings = {"sparse_threshold": 1.0} if schema.is_sparse else {}
-    return ColumnTransformer(blocks, verbose_feature_names_out=False, **settings)
+    return ColumnTransformer(blocks, verbose_feature_names_out=False)
 
 
 def make_one_hot(n_categorical: int) -> ColumnTransformer:
@@ -224,9 +228,6 @@ def make_geometry(n_categorical: int) -> ColumnTransformer:
 
 def _blocks(view: View, schema: Schema) -> list[tuple[str, Any, tuple[Kind, ...]]]:
     """Return name, encoder and kinds of columns of each block, from left to right."""
-    if schema.is_sparse:
-        step = "passthrough" if view == "native" else MaxAbsScaler()
-        return [("numeric", step, ("numeric",))]
     codes: Any
     if view == "native":
         codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)

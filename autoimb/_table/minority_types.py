@@ -94,7 +94,7 @@ def _count_like_neighbours(
 
 
 def squared_distances(
-    queries: NDArray[np.intp], numbers: NDArray[np.float64], codes: NDArray[np.int32]
+    queries: NDArray[np.intp], numbers: Any, codes: NDArray[np.int32]
 ) -> NDArray[np.float64]:
     """Return squared distances (n_queries, n) of the rows `queries` to all rows.
 
