@@ -82,7 +82,7 @@ def _without_many_zeros(table: Table) -> Table:
     share = (table.class_counts / len(table.y))[:, np.newaxis]
     among_others = ((share * zeros).sum(axis=0) - share * zeros) / (1 - share)
     is_possible = (1 - zeros * among_others / 2 >= _LEAK_AUC).all(axis=0)
-    positions = np.flatnonzero(is_possible)
+    positions = np.flatnonzero(is_possible).tolist()
     columns = tuple(table.schema.columns[i] for i in positions)
     schema = replace(table.schema, columns=columns, is_sparse=False)
     return replace(table, X=table.X[:, positions].toarray(), schema=schema)
