@@ -254,27 +254,35 @@ def entries(model):
     return decision.oof.y, labels, decision.oof.weight
 
 
+def positive_code(model):
+    """Return the code of the class of interest."""
+    return model.classes_.tolist().index(model.pos_label_)
+
+
 def test_the_threshold_s_sentence_counts_what_scikit_learn_counts(model):
     if model.pos_label_ is None:
         return
     y, labels, weight = entries(model)
     usual = model._decision.oof.proba.argmax(axis=1)
     (told,) = [t for t in model.report().data.winner.sentences if "Alerting at" in t]
-    found = re.findall(
-        r"([\d.]+) of 100 rows of class .+?, and ([\d.]+) of 100 alerts are right "
-        r"\(F1 ([\d.]+)\)",
+    clauses = re.findall(
+        r"finds (?:([\d.]+) of 100 rows of class .+?, and ([\d.]+) of 100 alerts are "
+        r"right \(([\d,]+) alerts?, F1 ([\d.]+)\)|no row of class .+? is no alert)",
         told,
     )
-    assert len(found) == 2
-    for numbers, by in zip(found, (labels, usual), strict=True):
-        options = {"sample_weight": weight, "zero_division": 0.0}
-        recall, precision, f1 = (
-            score(y, by, **options)
-            for score in (recall_score, precision_score, f1_score)
-        )
-        assert float(numbers[0]) == pytest.approx(100 * recall, abs=0.51)
-        assert float(numbers[1]) == pytest.approx(100 * precision, abs=0.51)
-        assert float(numbers[2]) == pytest.approx(f1, abs=0.0051)
+    assert len(clauses) == 2
+    n_rows = model._decision.oof.multiplicity
+    for clause, by in zip(clauses, (labels, usual), strict=True):
+        is_alert = by == positive_code(model)
+        assert any(clause) == is_alert.any()
+        if not any(clause):
+            continue
+        found, right, n_alerts, f1 = (float(n.replace(",", "")) for n in clause)
+        options = {"sample_weight": weight, "pos_label": positive_code(model)}
+        assert found == pytest.approx(100 * recall_score(y, by, **options), abs=0.51)
+        assert right == pytest.approx(100 * precision_score(y, by, **options), abs=0.51)
+        assert n_alerts == pytest.approx(max(1, n_rows[is_alert].sum()), abs=0.51)
+        assert f1 == pytest.approx(f1_score(y, by, **options), abs=0.0051)
     shown = re.search(r"Alerting at a probability of ([\d.]+)% or more", told)[1]
     assert float(shown) == pytest.approx(100 * model.threshold_, rel=0.006)
 

@@ -156,8 +156,14 @@ def outcome_strip(outcome: OutcomeSection) -> str:
 def score_dots(search: SearchSection, outcome: OutcomeSection) -> str:
     """Return the best candidates, each with one standard error to either side."""
     complete = [row for row in search.rows if row.status == "complete"]
+    most = max((row.folds or 0 for row in complete), default=0)
     rows = [
-        Interval.around(row.strategy, row.mean, {"fill": REST if i else ACCENT}, row.se)
+        Interval.around(
+            row.strategy,
+            row.mean,
+            {"fill": REST if i else ACCENT} if (row.folds or 0) == most else _HOLLOW,
+            row.se,
+        )
         for i, row in enumerate(complete[:_MAX_CANDIDATES])
     ]
     return _interval_picture(

@@ -286,8 +286,9 @@ def _about_rule(scores: DecisionScores) -> list[str]:
         label = classes[rule.pos]
         return [
             f"Alerting at a probability of {percent(rule.value)} or more finds "
-            f"{_found(scores.at_threshold, label)}. "
-            f"The usual 50%, with {before}, finds {_found(scores.at_default, label)}. "
+            f"{_found(scores.at_threshold, label, scores.n_alerts[0])}. "
+            f"The usual 50%, with {before}, finds "
+            f"{_found(scores.at_default, label, scores.n_alerts[1])}. "
             f"{where}"
         ]
     if isinstance(rule, ClassWeights):
@@ -304,11 +305,18 @@ def _about_rule(scores: DecisionScores) -> list[str]:
     return []
 
 
-def _found(metrics: Mapping[str, float], label: object) -> str:
-    """Return how many rows of the class of interest are found, and alerts right."""
+def _found(metrics: Mapping[str, float], label: object, n_alerts: float) -> str:
+    """Return how many rows of the class of interest are found, and alerts right.
+
+    With the number of alerts: a share of few of them says little.
+    """
+    if not n_alerts:
+        return f"no row of class {label!r}, as there is no alert"
+    n = max(1, round(n_alerts))
     return (
         f"{_of_100(metrics['recall'])} rows of class {label!r}, and "
-        f"{_of_100(metrics['precision'])} alerts are right (F1 {metrics['f1']:.2f})"
+        f"{_of_100(metrics['precision'])} alerts are right "
+        f"({n:,} alert{'s' * (n > 1)}, F1 {metrics['f1']:.2f})"
     )
 
 
