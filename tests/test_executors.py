@@ -144,7 +144,9 @@ def test_this_process_stands_in_until_a_worker_is_ready(pool, free_timer):
     assert pool.stand_in is None
 
 
-def test_a_pool_that_starts_has_a_stand_in_with_as_many_threads_but_of_blas(slow_start, free_timer):
+def test_a_pool_that_starts_has_a_stand_in_with_as_many_threads_but_of_blas(
+    slow_start, free_timer
+):
     def threads():
         import threadpoolctl
 

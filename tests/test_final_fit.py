@@ -100,7 +100,7 @@ def test_one_strategy_s_threshold_holds_on_the_soft_vote():
 def test_the_report_says_that_fold_models_predict():
     model, *_ = fitted(final_fit=False)
     said = " ".join(model.report().data.sentences)
-    assert "mean of fold models" in said
+    assert "mean of its fold models" in said
     assert "final_fit=False" in said
     refitted, *_ = fitted()
     assert "fold models" not in " ".join(refitted.report().data.sentences)
@@ -273,4 +273,6 @@ def test_a_model_that_is_fitted_late_and_was_never_scored_is_fitted_on_few_rows(
         model.fit(X, y)
     assert "stopped early" in str(told[-1].message)
     assert tried == [(None, 1), (3_250, 1)]
-    np.testing.assert_allclose(model.predict_proba(X).mean(0)[1], 400 / 13_000, rtol=0.3)
+    np.testing.assert_allclose(
+        model.predict_proba(X).mean(0)[1], 400 / 13_000, rtol=0.3
+    )

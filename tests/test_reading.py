@@ -20,7 +20,7 @@ from sklearn.metrics import (
     precision_score,
     recall_score,
 )
-from tables import Broken, five_classes, numeric
+from tables import Broken, Dial, five_classes, numeric
 
 from autoimb import AutoImbalance, Cost
 from autoimb._report import render_html, render_markdown
@@ -238,7 +238,7 @@ def test_what_became_of_the_advice_is_what_the_leaderboard_says(model):
     assert ("none of its strategies is part of this search" in told) == (not advised)
     unscored = "none of its strategies was scored on every fold"
     assert (unscored in told) == (bool(advised) and not scored)
-    if "Its best strategy is the best single candidate" in told:
+    if "that it advised is the best single candidate" in told:
         assert max(scored) == pytest.approx(model.best_score_)
     if scored and max(scored) < model.best_score_ - 1e-9:
         assert "the best single candidate" in told or "the simplest of the" in told
@@ -292,7 +292,9 @@ def test_the_sentence_on_several_classes_counts_what_scikit_learn_counts(model):
         return
     y, labels, weight = entries(model)
     usual = model._decision.oof.proba.argmax(axis=1)
-    (told,) = [t for t in model.report().data.winner.sentences if "class weights" in t]
+    (told,) = [
+        t for t in model.report().data.winner.sentences if "decision weights" in t
+    ]
     means = re.findall(r"([\d.]+) of 100 rows are found|finds ([\d.]+) of 100", told)
     found = [float(first or second) for first, second in means]
     assert found == pytest.approx(
@@ -303,17 +305,22 @@ def test_the_sentence_on_several_classes_counts_what_scikit_learn_counts(model):
         abs=0.51,
     )
     least = re.search(
-        r"Found least often is class (.+?): ([\d.]+) of 100 rows, and "
-        r"(?:([\d.]+) of 100 rows called so are right|no row is called so)",
+        r"Found least often is class (.+?): ([\d,]+) of ([\d,]+) rows, and "
+        r"(?:([\d,]+) of ([\d,]+) rows called so are right|no row is called so)",
         told,
     )
-    options = {"sample_weight": weight, "average": None, "zero_division": 0.0}
-    recalls = recall_score(y, labels, **options)
+    rows = model._decision.oof.multiplicity
+    counts = confusion_matrix(y, labels, sample_weight=rows)
+    recalls = counts.diagonal() / counts.sum(axis=1)
     code = [repr(label) for label in model.classes_.tolist()].index(least[1])
     assert recalls[code] == pytest.approx(recalls.min())
-    assert float(least[2]) == pytest.approx(100 * recalls[code], abs=0.51)
-    right = 100 * precision_score(y, labels, **options)[code]
-    assert float(least[3] or 0) == pytest.approx(right, abs=0.51)
+    found, n_rows, right, n_called = (
+        float((number or "0").replace(",", "")) for number in least.groups()[1:]
+    )
+    assert found == pytest.approx(counts[code, code], abs=0.51)
+    assert n_rows == pytest.approx(counts[code].sum(), abs=0.51)
+    assert right == pytest.approx(counts[code, code], abs=0.51)
+    assert n_called == pytest.approx(counts[:, code].sum(), abs=0.51)
 
 
 def test_a_threshold_that_did_not_help_is_said(model, kind):
@@ -409,3 +416,43 @@ def test_nothing_is_unfinished(model):
         assert sentence[0].isupper()
         assert sentence.endswith(".")
         assert not re.search(r"\bnan\b|\bNone\b|\binf\b|\{|\}", sentence)
+
+
+def test_candidates_are_counted_alike_everywhere(model):
+    search, board = model.report().data.search, model.leaderboard_
+    scored = int((board.status == "complete").sum())
+    assert search.n_complete == scored == sum(f.n_complete for f in search.families)
+    n_shown = len(board[board.status != "duplicate"])
+    assert sum(f.n_candidates for f in search.families) == n_shown
+    counts = (search.n_failed, search.n_dropped, search.n_stopped, search.n_not_started)
+    assert scored + sum(counts) == n_shown
+
+
+def test_without_an_alert_there_is_no_precision(model):
+    if model.pos_label_ is None:
+        return
+    _, labels, _ = entries(model)
+    usual = model._decision.oof.proba.argmax(axis=1)
+    winner = model.report().data.winner
+    for shown, by in ((winner.at_threshold, labels), (winner.at_default, usual)):
+        has_alerts = bool((by == positive_code(model)).any())
+        assert (shown["precision"] is not None) == has_alerts
+
+
+class Late(Dial):
+    """A classifier that never ends in time."""
+
+    def fit(self, X, y):
+        raise TimeoutError
+
+
+def test_that_time_was_short_is_said():
+    X, y = numeric(300, 60)
+    families = ["logistic_regression", Late()]
+    model = AutoImbalance(families=families, n_trials=6, n_jobs=1, random_state=0)
+    board = model.fit(X, y).leaderboard_
+    n_scored = int((board.status == "complete").sum())
+    assert 0 < n_scored < len(board[board.status != "duplicate"])
+    told = model.report().data.outcome.sentences[1]
+    assert told.startswith(f"Only {n_scored} of ")
+    assert "none of your Late" in told

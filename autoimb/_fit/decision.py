@@ -276,7 +276,10 @@ class DecisionScores:
 
     @property
     def n_alerts(self) -> tuple[float, float]:
-        """Rows called the class of interest: by the tuned rule, and at 50 %."""
+        """Rows called the class of interest: by the tuned rule, and at 50 %.
+
+        None of several classes is.
+        """
         tuned, usual = (
             float(self.multiplicity[labels == self.decision.pos].sum())
             for labels in list(self._labelled.values())[:2]

@@ -174,11 +174,12 @@ def _guide_section(results: FitResults) -> GuideSection:
 
 def _advised(results: FitResults, seed: Strategy) -> AdvisedStrategy:
     """Return what became of a strategy that the flowchart proposes."""
-    name, record = results.space.label(seed), results.record_of(seed)
+    record = results.record_of(seed)
+    name = results.space.label(seed if record is None else record.strategy)
     if record is None:
         return AdvisedStrategy(name=name, outcome="not tried: the search ended first")
     if record.status == "complete":
-        return AdvisedStrategy(name=name, score=record.mean)
+        return AdvisedStrategy(name=name, score=record.mean, n_folds=record.n_folds)
     return AdvisedStrategy(name=name, outcome=f"{record.status}: {record.reason}")
 
 

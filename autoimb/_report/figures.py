@@ -316,7 +316,11 @@ def calibration(winner: WinnerSection) -> str:
     values = [v for p in (*before, *after) for v in p[:2]]
     top = Axis.around(values, 0, 1, zero=True).high
     plane = Plane(Axis(0, top, LEFT, RIGHT), Axis(0, top, BOTTOM, TOP))
-    name = f"after ({winner.calibration_name})" if winner.calibration_name else "after"
+    name = (
+        f"calibrated ({winner.calibration_name})"
+        if winner.calibration_name
+        else "after"
+    )
     drawn = [
         plane.grid("predicted probability", "share of positives"),
         line(*plane([(0, 0), (top, top)]), **IDEAL),
@@ -326,7 +330,9 @@ def calibration(winner: WinnerSection) -> str:
         if bins and (bins is after or before != after):  # equal bins hide each other
             drawn.append(_reliability(plane, bins, ink))
             samples.append((circle(*_SPOT, fill=ink), label))
-    words = f"{len(before)} bins before; {len(after)} bins after"
+    words = f"{len(after)} bins" + (
+        f"; {len(before)} before" if before != after else ""
+    )
     return curve_picture("calibration", "Calibration", words, samples, *drawn)
 
 
@@ -434,7 +440,7 @@ def learning_curve(section: LearningCurveSection) -> str:
     if doubled:
         tail = plane([(last_n, last), *doubled])
         drawn.append(polyline(tail, stroke_dasharray=IDEAL["stroke_dasharray"]))
-        samples.append((circle(*_SPOT, **_HOLLOW), "expected of twice as many"))
+        samples.append((circle(*_SPOT, **_HOLLOW), "expected with twice as many"))
     for n, score, *_ in (*points, *doubled):
         style = _HOLLOW if n > last_n else {"fill": ACCENT}
         label = f"{thousands(n)} rows: {significant(score)}"
