@@ -249,7 +249,8 @@ def measured(tables, seed):
             random_state=seed,
         ).fit(X, y)
     results, honest = model.results_, model.honest_score_
-    proba, labels = model.predict_proba(X_new)[:, 1], model.predict(X_new)
+    proba = model.predict_proba(X_new)[:, 1]
+    labels = (proba >= model.threshold_).astype(int)
     winner = model.report().data.winner
     line = {
         "truth": average_precision_score(y_new, proba),
@@ -324,7 +325,10 @@ def main():
     )
     parser.add_argument("folder", type=Path, nargs="?", help="of the real tables")
     parser.add_argument(
-        "--seeds", type=int, default=40, help="fits of each kind; a quarter for tuning"
+        "--seeds", type=int, default=40, help="fits of each kind, for testing"
+    )
+    parser.add_argument(
+        "--tuning-seeds", type=int, default=10, help="fits of each kind, for tuning"
     )
     parser.add_argument("--part", default="1/1", help="which of how many programs")
     parser.add_argument("--out", type=Path, default=Path("interval.jsonl"))
@@ -351,9 +355,9 @@ def main():
     real = {name: args.folder / f"{name}.csv.gz" for name in REAL if args.folder}
     jobs = [
         (seed, n, name)
-        for seed, n in product(range(args.seeds), POSITIVES)
+        for seed, n in product(range(max(args.seeds, args.tuning_seeds)), POSITIVES)
         for name in (*TUNING, *TESTING, *real)
-        if name not in TUNING or seed < args.seeds / 4
+        if seed < (args.tuning_seeds if name in TUNING else args.seeds)
     ]
     for place, (seed, n, name) in enumerate(jobs):
         if place % n_parts != part - 1 or (name, n, seed) in known:

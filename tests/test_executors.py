@@ -144,18 +144,23 @@ def test_this_process_stands_in_until_a_worker_is_ready(pool, free_timer):
     assert pool.stand_in is None
 
 
-def test_a_pool_that_starts_has_a_stand_in_with_as_many_threads(slow_start, free_timer):
+def test_a_pool_that_starts_has_a_stand_in_with_as_many_threads_but_of_blas(
+    slow_start, free_timer
+):
     def threads():
         import threadpoolctl
 
-        counts = [lib["num_threads"] for lib in threadpoolctl.threadpool_info()]
-        return os.getpid(), set(counts)
+        counts = {
+            (lib["user_api"], lib["num_threads"])
+            for lib in threadpoolctl.threadpool_info()
+        }
+        return os.getpid(), counts
 
     before, workers = threads(), WorkerPool(1, n_threads=2)
     try:
         process, counts = workers.stand_in.submit_within(30, threads).result()
         assert process == os.getpid()
-        assert counts == {2}
+        assert counts == {("openmp", 2), ("blas", 1)}
     finally:
         workers.shutdown(cancel_futures=True)
     assert threads() == before

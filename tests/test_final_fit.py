@@ -21,7 +21,12 @@ from autoimb._fit import final_fit as final_module
 from autoimb._fit.finish import finish
 from autoimb._metrics.scorers import resolve_metric
 from autoimb._strategy.strategy import Strategy
-from autoimb.exceptions import BadInputError, NoCandidateError, RefitFailedWarning
+from autoimb.exceptions import (
+    BadInputError,
+    BudgetTooSmallWarning,
+    NoCandidateError,
+    RefitFailedWarning,
+)
 
 QUICK = {
     "families": ["logistic_regression", "xgboost"],
@@ -95,7 +100,7 @@ def test_one_strategy_s_threshold_holds_on_the_soft_vote():
 def test_the_report_says_that_fold_models_predict():
     model, *_ = fitted(final_fit=False)
     said = " ".join(model.report().data.sentences)
-    assert "mean of fold models" in said
+    assert "mean of its fold models" in said
     assert "final_fit=False" in said
     refitted, *_ = fitted()
     assert "fold models" not in " ".join(refitted.report().data.sentences)
@@ -246,3 +251,28 @@ def test_a_refit_on_new_rows_that_raises_leaves_the_model(monkeypatch):
         with pytest.raises(expected):
             model.refit(X, y)
         np.testing.assert_array_equal(model.predict_proba(X), before)
+
+
+def test_a_model_that_is_fitted_late_and_was_never_scored_is_fitted_on_few_rows(
+    monkeypatch,
+):
+    refit, tried = final_module.refit, []
+
+    def first_late(*args, row_sample, n_threads, **options):
+        tried.append((row_sample.n_rows, n_threads))
+        if len(tried) == 1:
+            raise TimeoutError
+        return refit(*args, row_sample=row_sample, n_threads=n_threads, **options)
+
+    monkeypatch.setattr(final_module, "refit", first_late)
+    model = AutoImbalance(
+        families="logistic_regression", time_budget=0.01, n_jobs=1, random_state=0
+    )
+    X, y = numeric(13_000, 400)
+    with pytest.warns(BudgetTooSmallWarning) as told:
+        model.fit(X, y)
+    assert "stopped early" in str(told[-1].message)
+    assert tried == [(None, 1), (3_250, 1)]
+    np.testing.assert_allclose(
+        model.predict_proba(X).mean(0)[1], 400 / 13_000, rtol=0.3
+    )

@@ -335,10 +335,12 @@ def test_folds_are_described():
     def described(*args, **options):
         return describe_folds(make_folds(*args, random_state=0, **options))
 
-    assert described(rows) == "8 stratified folds, 5 repeats for finalists"
+    assert described(rows) == "8 stratified folds, up to 5 repeats for finalists"
     assert described(rows, 5, n_repeats=1) == "5 stratified folds"
     assert described(grouped, 4, n_repeats=1) == "4 stratified folds of whole groups"
-    assert described(eight, uneven) == "1 to 2 given folds, 2 repeats for finalists"
+    assert (
+        described(eight, uneven) == "1 to 2 given folds, up to 2 repeats for finalists"
+    )
 
 
 def test_folds_travel_to_workers():

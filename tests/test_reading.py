@@ -20,7 +20,7 @@ from sklearn.metrics import (
     precision_score,
     recall_score,
 )
-from tables import Broken, five_classes, numeric
+from tables import Broken, Dial, five_classes, numeric
 
 from autoimb import AutoImbalance, Cost
 from autoimb._report import render_html, render_markdown
@@ -238,7 +238,7 @@ def test_what_became_of_the_advice_is_what_the_leaderboard_says(model):
     assert ("none of its strategies is part of this search" in told) == (not advised)
     unscored = "none of its strategies was scored on every fold"
     assert (unscored in told) == (bool(advised) and not scored)
-    if "Its best strategy is the best single candidate" in told:
+    if "that it advised is the best single candidate" in told:
         assert max(scored) == pytest.approx(model.best_score_)
     if scored and max(scored) < model.best_score_ - 1e-9:
         assert "the best single candidate" in told or "the simplest of the" in told
@@ -254,27 +254,35 @@ def entries(model):
     return decision.oof.y, labels, decision.oof.weight
 
 
+def positive_code(model):
+    """Return the code of the class of interest."""
+    return model.classes_.tolist().index(model.pos_label_)
+
+
 def test_the_threshold_s_sentence_counts_what_scikit_learn_counts(model):
     if model.pos_label_ is None:
         return
     y, labels, weight = entries(model)
     usual = model._decision.oof.proba.argmax(axis=1)
     (told,) = [t for t in model.report().data.winner.sentences if "Alerting at" in t]
-    found = re.findall(
-        r"([\d.]+) of 100 rows of class .+?, and ([\d.]+) of 100 alerts are right "
-        r"\(F1 ([\d.]+)\)",
+    clauses = re.findall(
+        r"finds (?:([\d.]+) of 100 rows of class .+?, and ([\d.]+) of 100 alerts are "
+        r"right \(([\d,]+) alerts?, F1 ([\d.]+)\)|no row of class .+? is no alert)",
         told,
     )
-    assert len(found) == 2
-    for numbers, by in zip(found, (labels, usual), strict=True):
-        options = {"sample_weight": weight, "zero_division": 0.0}
-        recall, precision, f1 = (
-            score(y, by, **options)
-            for score in (recall_score, precision_score, f1_score)
-        )
-        assert float(numbers[0]) == pytest.approx(100 * recall, abs=0.51)
-        assert float(numbers[1]) == pytest.approx(100 * precision, abs=0.51)
-        assert float(numbers[2]) == pytest.approx(f1, abs=0.0051)
+    assert len(clauses) == 2
+    n_rows = model._decision.oof.multiplicity
+    for clause, by in zip(clauses, (labels, usual), strict=True):
+        is_alert = by == positive_code(model)
+        assert any(clause) == is_alert.any()
+        if not any(clause):
+            continue
+        found, right, n_alerts, f1 = (float(n.replace(",", "")) for n in clause)
+        options = {"sample_weight": weight, "pos_label": positive_code(model)}
+        assert found == pytest.approx(100 * recall_score(y, by, **options), abs=0.51)
+        assert right == pytest.approx(100 * precision_score(y, by, **options), abs=0.51)
+        assert n_alerts == pytest.approx(max(1, n_rows[is_alert].sum()), abs=0.51)
+        assert f1 == pytest.approx(f1_score(y, by, **options), abs=0.0051)
     shown = re.search(r"Alerting at a probability of ([\d.]+)% or more", told)[1]
     assert float(shown) == pytest.approx(100 * model.threshold_, rel=0.006)
 
@@ -284,7 +292,9 @@ def test_the_sentence_on_several_classes_counts_what_scikit_learn_counts(model):
         return
     y, labels, weight = entries(model)
     usual = model._decision.oof.proba.argmax(axis=1)
-    (told,) = [t for t in model.report().data.winner.sentences if "class weights" in t]
+    (told,) = [
+        t for t in model.report().data.winner.sentences if "decision weights" in t
+    ]
     means = re.findall(r"([\d.]+) of 100 rows are found|finds ([\d.]+) of 100", told)
     found = [float(first or second) for first, second in means]
     assert found == pytest.approx(
@@ -295,17 +305,22 @@ def test_the_sentence_on_several_classes_counts_what_scikit_learn_counts(model):
         abs=0.51,
     )
     least = re.search(
-        r"Found least often is class (.+?): ([\d.]+) of 100 rows, and "
-        r"(?:([\d.]+) of 100 rows called so are right|no row is called so)",
+        r"Found least often is class (.+?): ([\d,]+) of ([\d,]+) rows, and "
+        r"(?:([\d,]+) of ([\d,]+) rows called so are right|no row is called so)",
         told,
     )
-    options = {"sample_weight": weight, "average": None, "zero_division": 0.0}
-    recalls = recall_score(y, labels, **options)
+    rows = model._decision.oof.multiplicity
+    counts = confusion_matrix(y, labels, sample_weight=rows)
+    recalls = counts.diagonal() / counts.sum(axis=1)
     code = [repr(label) for label in model.classes_.tolist()].index(least[1])
     assert recalls[code] == pytest.approx(recalls.min())
-    assert float(least[2]) == pytest.approx(100 * recalls[code], abs=0.51)
-    right = 100 * precision_score(y, labels, **options)[code]
-    assert float(least[3] or 0) == pytest.approx(right, abs=0.51)
+    found, n_rows, right, n_called = (
+        float((number or "0").replace(",", "")) for number in least.groups()[1:]
+    )
+    assert found == pytest.approx(counts[code, code], abs=0.51)
+    assert n_rows == pytest.approx(counts[code].sum(), abs=0.51)
+    assert right == pytest.approx(counts[code, code], abs=0.51)
+    assert n_called == pytest.approx(counts[:, code].sum(), abs=0.51)
 
 
 def test_a_threshold_that_did_not_help_is_said(model, kind):
@@ -401,3 +416,43 @@ def test_nothing_is_unfinished(model):
         assert sentence[0].isupper()
         assert sentence.endswith(".")
         assert not re.search(r"\bnan\b|\bNone\b|\binf\b|\{|\}", sentence)
+
+
+def test_candidates_are_counted_alike_everywhere(model):
+    search, board = model.report().data.search, model.leaderboard_
+    scored = int((board.status == "complete").sum())
+    assert search.n_complete == scored == sum(f.n_complete for f in search.families)
+    n_shown = len(board[board.status != "duplicate"])
+    assert sum(f.n_candidates for f in search.families) == n_shown
+    counts = (search.n_failed, search.n_dropped, search.n_stopped, search.n_not_started)
+    assert scored + sum(counts) == n_shown
+
+
+def test_without_an_alert_there_is_no_precision(model):
+    if model.pos_label_ is None:
+        return
+    _, labels, _ = entries(model)
+    usual = model._decision.oof.proba.argmax(axis=1)
+    winner = model.report().data.winner
+    for shown, by in ((winner.at_threshold, labels), (winner.at_default, usual)):
+        has_alerts = bool((by == positive_code(model)).any())
+        assert (shown["precision"] is not None) == has_alerts
+
+
+class Late(Dial):
+    """A classifier that never ends in time."""
+
+    def fit(self, X, y):
+        raise TimeoutError
+
+
+def test_that_time_was_short_is_said():
+    X, y = numeric(300, 60)
+    families = ["logistic_regression", Late()]
+    model = AutoImbalance(families=families, n_trials=6, n_jobs=1, random_state=0)
+    board = model.fit(X, y).leaderboard_
+    n_scored = int((board.status == "complete").sum())
+    assert 0 < n_scored < len(board[board.status != "duplicate"])
+    told = model.report().data.outcome.sentences[1]
+    assert told.startswith(f"Only {n_scored} of ")
+    assert "none of your Late" in told

@@ -233,7 +233,7 @@ def test_a_dropped_candidate_has_the_incumbents_mean_plus_the_difference_as_valu
     )
     assert incumbent.mean != pytest.approx(theirs)
     assert verdict.reported_value == pytest.approx(incumbent.mean + mine - theirs)
-    assert "trial 7 after 2 of 4 folds" in verdict.reason
+    assert "clearly behind the best so far after 2 of 4 folds" in verdict.reason
 
 
 @pytest.mark.parametrize("incumbent", [None, GOOD], ids=["none", "one"])

@@ -259,7 +259,7 @@ def test_a_strategy_that_comes_again_is_not_evaluated_again():
     outcome, _ = run(still, n_trials=7, executor=executor)
     assert executor.n_submitted == 3
     assert [r.status for r in outcome.records] == ["complete"] + ["duplicate"] * 6
-    assert outcome.records[1].reason == "the same as trial 0"
+    assert outcome.records[1].reason == "the same as a candidate before it"
     values = {trial.value for trial in outcome.study.trials}
     assert values == {outcome.records[0].mean}
 

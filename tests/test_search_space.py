@@ -415,8 +415,15 @@ def test_every_seed_that_fits_and_every_portfolio_arm_is_tried(opening):
     assert set(order) == seeds | set(space.portfolio())
 
 
-def test_the_flowchart_s_first_seed_follows_the_first_model_at_once():
+def test_two_families_are_tried_as_they_are_then_the_flowchart_s_first_seed():
     order, _, found = first_trials(20.0)
+    assert not order[1].is_handled
+    assert order[1].family.name != order[0].family.name
+    assert order[2] == found.seeds[0]
+
+
+def test_the_flowchart_s_first_seed_follows_the_only_family_at_once():
+    order, _, found = first_trials(20.0, family="logistic_regression")
     assert order[1] == found.seeds[0]
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-_THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # of BLAS
 _PARENT_CHECK_S = 1.0  # between two checks in a worker that its parent is alive
 _ALARM: int | None = getattr(signal, "SIGALRM", None)
 """The signal that ends a process which is late; None on Windows."""
@@ -179,8 +179,8 @@ def _start_worker(n_threads: int) -> None:
     # The handler of the pool would not run before the fit returns to Python.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # The variables limit libraries that are loaded later, the call limits the others.
-    os.environ.update(dict.fromkeys(_THREAD_COUNTS, str(n_threads)))
-    threadpoolctl.threadpool_limits(n_threads)
+    os.environ.update(_ONE_THREAD | {"OMP_NUM_THREADS": str(n_threads)})
+    threadpoolctl.threadpool_limits({"openmp": n_threads, "blas": 1})
     threading.Thread(target=_end_with_parent, args=[os.getppid()], daemon=True).start()
 
 

@@ -275,6 +275,18 @@ class DecisionScores:
         return by
 
     @property
+    def n_alerts(self) -> tuple[float, float]:
+        """Rows called the class of interest: by the tuned rule, and at 50 %.
+
+        None of several classes is.
+        """
+        tuned, usual = (
+            float(self.multiplicity[labels == self.decision.pos].sum())
+            for labels in list(self._labelled.values())[:2]
+        )
+        return tuned, usual
+
+    @property
     def mean_costs(self) -> dict[str, float]:
         """Mean cost of a row by each of these; empty if costs are not the objective."""
         decision, aim = self.decision, self.decision.aim

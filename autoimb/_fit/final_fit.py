@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from autoimb._evaluate.fold_models import FoldModels
 from autoimb._evaluate.refit import EncodedRows, refit
-from autoimb._evaluate.row_sample import ALL_ROWS
+from autoimb._evaluate.row_sample import ALL_ROWS, row_samples
 from autoimb._execution.deadline import Deadline
 from autoimb._search.trials import WORTH_THREADS
 from autoimb.exceptions import (
@@ -222,16 +222,16 @@ class _FinalFits:
     ) -> tuple[Pipeline, bool]:
         """Return a candidate fitted on all rows, and whether it was not stopped early.
 
-        A quick one has a single thread. Threads that share a core with other programs
-        wait for each other thousands of times in a fit: a boosted model of 0.2 s took
-        3 s with two threads on a busy machine.
+        Only one that is known to be slow has several threads. Those that share a core
+        with other programs wait for each other thousands of times in a fit: a boosted
+        model of 0.2 s took 3 s with two threads on a busy machine.
         """
-        is_quick = 0 < record.fit_seconds < WORTH_THREADS
+        is_slow = record.fit_seconds >= WORTH_THREADS
         return refit(
             record.strategy,
             self.problem,
             row_sample=record.row_sample,
-            n_threads=1 if is_quick else self.n_threads,
+            n_threads=self.n_threads if is_slow else 1,
             seconds=seconds,
             encoded=self.encoded,
         )
@@ -311,10 +311,14 @@ def _fit_late(
 ) -> FinalSelection:
     """Return the quickest candidate with all the time that it needs.
 
-    There must be some model, and all candidates failed or were late.
+    There must be some model, and all candidates failed or were late. One that was not
+    scored on any fold is fitted on the smallest sample of the rows, as time is over.
     """
     quick = selection.quick_substitute or selection
     record, winner = quick.winner, selection.winner.strategy
+    if not record.results:
+        smallest = row_samples(len(fits.problem.table.y))[-1]
+        record = replace(record, row_sample=smallest)
     if isinstance(errors.get(record.strategy, TimeoutError()), TimeoutError):
         try:
             pipeline, _ = fits.refit(record, None)
@@ -322,7 +326,7 @@ def _fit_late(
             errors = {**errors, record.strategy: error}
         else:
             late = {} if record.strategy == winner else errors
-            fitted = Fitted((pipeline,))
+            fitted = Fitted((pipeline,), is_whole=record.row_sample == ALL_ROWS)
             failure = _failure(winner, record.strategy, fitted, late)
             return FinalSelection(quick, (fitted,), failure)
     reasons = [f"{s} ({_named(error)})" for s, error in errors.items()]

@@ -6,6 +6,7 @@ import platform
 from dataclasses import asdict, replace
 from datetime import date
 from importlib.metadata import version
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,8 @@ _PACKAGES = (
     "numpy",
     "pandas",
 )
+_EXTRAS = ("lightgbm", "catboost")
+"""Packages with families of their own, where they are installed."""
 
 
 def settings_of(params: Mapping[str, Any], metric: Metric) -> dict[str, str]:
@@ -76,6 +79,7 @@ def build_report(
         versions={
             "python": platform.python_version(),
             **{name: version(name) for name in _PACKAGES},
+            **{name: version(name) for name in _EXTRAS if find_spec(name)},
         },
         fingerprint=results.problem.table.fingerprint,
         settings={**settings, "folds": describe_folds(results.problem.folds)},
@@ -170,11 +174,12 @@ def _guide_section(results: FitResults) -> GuideSection:
 
 def _advised(results: FitResults, seed: Strategy) -> AdvisedStrategy:
     """Return what became of a strategy that the flowchart proposes."""
-    name, record = results.space.label(seed), results.record_of(seed)
+    record = results.record_of(seed)
+    name = results.space.label(seed if record is None else record.strategy)
     if record is None:
         return AdvisedStrategy(name=name, outcome="not tried: the search ended first")
     if record.status == "complete":
-        return AdvisedStrategy(name=name, score=record.mean)
+        return AdvisedStrategy(name=name, score=record.mean, n_folds=record.n_folds)
     return AdvisedStrategy(name=name, outcome=f"{record.status}: {record.reason}")
 
 

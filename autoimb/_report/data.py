@@ -111,6 +111,8 @@ class AdvisedStrategy(Value):
     """Its one-line name."""
     score: float | None = None
     """Its cross-validated score; None if it was not scored on every fold."""
+    n_folds: int | None = None
+    """Folds that it was scored on."""
     outcome: str = ""
     """Why it has no score."""
 
@@ -271,14 +273,20 @@ class SearchSection(Value):
     """Candidates that failed."""
     n_dropped: int | None = None
     """Candidates that were clearly behind and did not run all their folds."""
-    n_unfinished: int | None = None
-    """Candidates for which there was no time, or no memory."""
+    n_stopped: int | None = None
+    """Candidates that were stopped by a time limit."""
+    n_not_started: int | None = None
+    """Candidates that there was no time, or no memory, to start."""
+    n_duplicates: int | None = None
+    """Candidates that were the same as one before, and not scored again."""
     n_sampled: int | None = None
     """Of those scored on every fold, how many were fitted on samples of the rows."""
     n_handled: int | None = None
     """Of those scored on every fold, how many handle the imbalance."""
     seconds: float | None = None
-    """Wall time of the search."""
+    """Wall time from the start of the fit to the end of the search."""
+    last_seconds: float | None = None
+    """Wall time of the steps after it, until the report was made."""
     cut_off_seconds: float | None = None
     """Of it, spent on candidates that were stopped before they had a score."""
     unused_seconds: float | None = None

@@ -156,8 +156,14 @@ def outcome_strip(outcome: OutcomeSection) -> str:
 def score_dots(search: SearchSection, outcome: OutcomeSection) -> str:
     """Return the best candidates, each with one standard error to either side."""
     complete = [row for row in search.rows if row.status == "complete"]
+    most = max((row.folds or 0 for row in complete), default=0)
     rows = [
-        Interval.around(row.strategy, row.mean, {"fill": REST if i else ACCENT}, row.se)
+        Interval.around(
+            row.strategy,
+            row.mean,
+            {"fill": REST if i else ACCENT} if (row.folds or 0) == most else _HOLLOW,
+            row.se,
+        )
         for i, row in enumerate(complete[:_MAX_CANDIDATES])
     ]
     return _interval_picture(
@@ -310,7 +316,11 @@ def calibration(winner: WinnerSection) -> str:
     values = [v for p in (*before, *after) for v in p[:2]]
     top = Axis.around(values, 0, 1, zero=True).high
     plane = Plane(Axis(0, top, LEFT, RIGHT), Axis(0, top, BOTTOM, TOP))
-    name = f"after ({winner.calibration_name})" if winner.calibration_name else "after"
+    name = (
+        f"calibrated ({winner.calibration_name})"
+        if winner.calibration_name
+        else "after"
+    )
     drawn = [
         plane.grid("predicted probability", "share of positives"),
         line(*plane([(0, 0), (top, top)]), **IDEAL),
@@ -320,7 +330,9 @@ def calibration(winner: WinnerSection) -> str:
         if bins and (bins is after or before != after):  # equal bins hide each other
             drawn.append(_reliability(plane, bins, ink))
             samples.append((circle(*_SPOT, fill=ink), label))
-    words = f"{len(before)} bins before; {len(after)} bins after"
+    words = f"{len(after)} bins" + (
+        f"; {len(before)} before" if before != after else ""
+    )
     return curve_picture("calibration", "Calibration", words, samples, *drawn)
 
 
@@ -428,7 +440,7 @@ def learning_curve(section: LearningCurveSection) -> str:
     if doubled:
         tail = plane([(last_n, last), *doubled])
         drawn.append(polyline(tail, stroke_dasharray=IDEAL["stroke_dasharray"]))
-        samples.append((circle(*_SPOT, **_HOLLOW), "expected of twice as many"))
+        samples.append((circle(*_SPOT, **_HOLLOW), "expected with twice as many"))
     for n, score, *_ in (*points, *doubled):
         style = _HOLLOW if n > last_n else {"fill": ACCENT}
         label = f"{thousands(n)} rows: {significant(score)}"

@@ -21,6 +21,7 @@ import numpy as np
 from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._evaluate.scoring import Scoring
 from autoimb._execution.shared_data import share
+from autoimb._metrics.bootstrap import Difference
 from autoimb._metrics.scorers import OF_USERS
 from autoimb._report.data import LearningCurveSection
 
@@ -92,10 +93,14 @@ def learning_curve(
     section = _section(metric.label, np.array(counts), scores, best)
     minority = str(problem.table.classes[problem.table.minority])
     sentence = advice_of(section, minority)
+    if problem.table.pos is None:
+        sentence += (
+            f" The {metric.label} is a mean over the classes, of which {minority!r} is "
+            f"one of {problem.table.n_classes}."
+        )
     if len(complete) < len(by_fold):
         sentence += (
-            f" It was measured on {len(complete)} of {len(by_fold)} folds, as the time "
-            "was over."
+            f" There was time to measure it on {len(complete)} of {len(by_fold)} folds."
         )
     return replace(section, sentence=sentence)
 
@@ -143,12 +148,14 @@ def advice_of(section: LearningCurveSection, minority: str) -> str:
     if error is not None and gain <= error:
         return (
             f"The {label} hardly rises with the number of rows of class {minority!r}, "
-            f"as measured with {measured}: twice as many would change it by {change}. "
-            "Better features or labels are worth more than more rows."
+            f"as measured with {measured}: twice as many would change it by {change}, "
+            "which may be chance. Better features or labels may be worth more."
         )
+    is_clear = error is not None and Difference(gain, error).is_significant
+    doubt = "" if is_clear or error is None else ", which may be chance"
     return (
-        f"Twice the rows of class {minority!r} would change the {label} by about "
-        f"{change}. This is a power law through the scores with {measured}."
+        f"Twice as many rows of class {minority!r} would change the {label} by about "
+        f"{change}{doubt}. This is a power law through the scores with {measured}."
     )
 
 

@@ -44,8 +44,8 @@ LABEL_METRICS = {
     "precision": "Precision",
     "recall": "Recall",
     "f1": "F1",
-    "f1_macro": "F1, macro",
-    "f1_weighted": "F1, weighted",
+    "f1_macro": "Macro F1",
+    "f1_weighted": "Weighted F1",
     "mcc": "MCC",
     "gmean": "G-mean",
     "balanced_accuracy": "Balanced accuracy",
@@ -118,7 +118,9 @@ def make_figures(data: ReportData) -> dict[str, str]:
 def _context(data: ReportData) -> dict[str, Any]:
     """Return the names that both templates use."""
     winner, search = data.winner or WinnerSection(), data.search or SearchSection()
-    label_rows, shown = metric_rows(winner, LABEL_METRICS), search.rows[:_MAX_ROWS]
+    is_binary = len(data.data.classes) == 2
+    named = {k: v for k, v in LABEL_METRICS.items() if is_binary or k != "f1"}
+    label_rows, shown = metric_rows(winner, named), search.rows[:_MAX_ROWS]
     statuses = Counter(row.status for row in shown)
     origin = (data.settings, data.versions, data.created, data.fingerprint)
     kinds, threshold = data.data.feature_kinds or {}, winner.threshold
@@ -128,9 +130,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "has_origin": any((winner.code, *origin)),
         "verdict": "".join(data.outcome.sentences[:1]) if data.outcome else "",
         "kinds": ", ".join(f"{n:,} {kind}" for kind, n in kinds.items() if n),
-        "default_cut": "at 0.5"
-        if len(data.data.classes) == 2
-        else "most probable class",
+        "default_cut": "at 0.5" if is_binary else "most probable class",
         "label_rows": label_rows,
         "probability_rows": metric_rows(winner, PROBABILITY_METRICS),
         "headlines": label_rows[:_N_HEADLINES],
@@ -319,7 +319,10 @@ class Report:
         )
 
     def __str__(self) -> str:
-        return "\n".join(textwrap.fill(line, width=88) for line in self.data.sentences)
+        return "\n".join(
+            textwrap.fill(line, 88, break_on_hyphens=False)
+            for line in self.data.sentences
+        )
 
     def __repr__(self) -> str:
         outcome = self.data.outcome

@@ -44,10 +44,13 @@ def search_section(results: FitResults) -> SearchSection:
         n_complete=n_of["complete"],
         n_failed=n_of["failed"] + n_of["killed"],
         n_dropped=n_of["dropped"],
-        n_unfinished=n_of["timeout"] + n_of["skipped"],
+        n_stopped=n_of["timeout"],
+        n_not_started=n_of["skipped"],
+        n_duplicates=n_of["duplicate"],
         n_sampled=sum(record.row_sample != ALL_ROWS for record in results.candidates),
         n_handled=sum(record.strategy.is_handled for record in results.candidates),
         seconds=max((record.finished_at for record in records), default=0.0),
+        last_seconds=results.deadline.elapsed_s - results.outcome.ended_at_s,
         cut_off_seconds=results.outcome.cut_off_seconds,
         unused_seconds=results.deadline.timeout_s,
         effects=_effects(results),
@@ -157,7 +160,11 @@ def _families(results: FitResults) -> tuple[FamilyRow, ...]:
 
 def _family(results: FitResults, name: str) -> FamilyRow:
     """Return the scores and the time of one family's candidates."""
-    records = [r for r in results.records if r.strategy.family.name == name]
+    records = [
+        r
+        for r in results.records
+        if r.strategy.family.name == name and r.status != "duplicate"
+    ]
     complete = [r for r in results.candidates if r.strategy.family.name == name]
     scores = [record.score for record in complete if record.score]
     best = max(scores, key=lambda score: score.mean, default=None)

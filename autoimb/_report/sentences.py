@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 _LEVEL = 0.01  # a difference that is smaller, with its interval, is none
+_ENOUGH_CANDIDATES = 8  # scored: with fewer the page says that time was short
 
 
 def compared(one: str, other: str, difference: Difference) -> str:
@@ -70,10 +71,29 @@ def _about_selection(results: FitResults) -> list[str]:
     refit_failure = results.finished.refit_failure
     if refit_failure is not None and refit_failure.is_replaced:
         return [_about_refit_failure(results, refit_failure)]
-    about = [_about_winner(results), _about_handling(results)]
+    about = [_about_winner(results), *_about_time(results), _about_handling(results)]
     if len(selection.members) > 1:
         about.append(_about_ensemble(results))
     return [*about, _about_flowchart(results)]
+
+
+def _about_time(results: FitResults) -> list[str]:
+    """Return that few candidates were scored, and which families were not, if so."""
+    records = [r for r in results.records if r.status != "duplicate"]
+    late = [r for r in records if r.status in {"timeout", "skipped"}]
+    complete = results.candidates
+    if not late or len(complete) >= _ENOUGH_CANDIDATES:
+        return []
+    scored = {r.strategy.family.name for r in complete}
+    missed = dict.fromkeys(
+        results.space.catalogue.get("family", r.strategy.family.name).label
+        for r in late
+        if r.strategy.family.name not in scored
+    )
+    told = f"Only {len(complete)} of {len(records)} candidates were scored in full"
+    if missed:
+        told += f", and none of {', '.join(missed)}"
+    return [f"{told}. With more time, or memory, others may be better."]
 
 
 def _about_ensemble(results: FitResults) -> str:
@@ -88,13 +108,14 @@ def _about_ensemble(results: FitResults) -> str:
         f"{handle} the imbalance."
     )
     if not (results.is_handled and winner is results.selection.baseline):
-        about += f" {_sentence(compared('it', best, gain))}"  # else it is said above
+        told = compared("the ensemble", best, gain)
+        about += f" {_sentence(told)}"  # else it is said above
     if gain.value > 0 or not has_few_positives(results.problem):
         return about
     return (
         f"{about} It was chosen all the same: with fewer than {FEW_POSITIVES} rows of "
-        "the smallest class the best of many candidates is mostly the luckiest one, "
-        "and a mean of them is taken unless it is clearly behind."
+        "the smallest class scores cannot tell which candidate is best, and a mean of "
+        "several is taken unless it is clearly behind."
     )
 
 
@@ -105,7 +126,7 @@ def about_fold_models(model: FittedModel) -> list[str]:
         if not member.is_refit:
             n_of[member.reason] = n_of.get(member.reason, 0) + 1
     is_mean = any(len(m.pipelines) > 1 for m in model.members if not m.is_refit)
-    what = "the mean of fold models" if is_mean else "the model of one fold"
+    what = "the mean of its fold models" if is_mean else "the model of its last fold"
     n_members = len(model.members)
     return [
         f"{n} of {n_members} members {'predicts' if n == 1 else 'predict'} by {what}, "
@@ -183,7 +204,9 @@ def _about_handling(results: FitResults) -> str:
     winner, name = results.selection.winner, results.space.label
     label = f"By cross-validated {results.scoring.metric.label}"
     if results.is_handled:
-        other, subject = results.selection.baseline, "it"
+        is_alone = len(results.selection.members) == 1
+        other = results.selection.baseline
+        subject = "the winner" if is_alone else "the ensemble"
         what = "the best candidate that does nothing about the imbalance"
         if other is None:
             return (
@@ -197,7 +220,7 @@ def _about_handling(results: FitResults) -> str:
         if not handled:
             return "No candidate that handles the imbalance was scored on every fold."
         other, is_alone = handled[0], len(results.selection.members) == 1
-        subject = "it" if is_alone else f"{_single(results)},"
+        subject = "the winner" if is_alone else f"{_single(results)},"
         gain = results.compared(winner, other)
     clause = compared(subject, f"{what}, {name(other.strategy)}", gain)
     about = f"{label}, {clause}."
@@ -223,10 +246,10 @@ def _about_flowchart(results: FitResults) -> str:
     if not scored:
         return f"{advice}; none of its strategies was scored on every fold."
     if best.number in {record.number for record in scored}:
-        return f"{advice}. Its best strategy is {_single(results)}."
+        return f"{advice}. The best strategy that it advised is {_single(results)}."
     first = max(scored, key=lambda record: record.mean)
     gap = compared(
-        f"its best strategy, {results.space.label(first.strategy)},",
+        f"the best strategy that it advised, {results.space.label(first.strategy)},",
         _single(results),
         results.compared(first, best),
     )
@@ -286,8 +309,9 @@ def _about_rule(scores: DecisionScores) -> list[str]:
         label = classes[rule.pos]
         return [
             f"Alerting at a probability of {percent(rule.value)} or more finds "
-            f"{_found(scores.at_threshold, label)}. "
-            f"The usual 50%, with {before}, finds {_found(scores.at_default, label)}. "
+            f"{_found(scores.at_threshold, label, scores.n_alerts[0])}. "
+            f"The usual 50%, with {before}, finds "
+            f"{_found(scores.at_default, label, scores.n_alerts[1])}. "
             f"{where}"
         ]
     if isinstance(rule, ClassWeights):
@@ -296,36 +320,43 @@ def _about_rule(scores: DecisionScores) -> list[str]:
             for by in (scores.at_threshold, scores.at_default)
         )
         return [
-            f"With class weights on the probabilities, {tuned} rows are found in the "
-            f"mean over classes. "
+            f"With decision weights on the probabilities, {tuned} rows are found in "
+            f"the mean over classes. "
             f"The most probable class, with {before}, finds {usual}. "
-            f"{where} {_rarely_found(scores.confusion, classes)}"
+            f"{where} {_rarely_found(scores.counts, classes)}"
         ]
     return []
 
 
-def _found(metrics: Mapping[str, float], label: object) -> str:
-    """Return how many rows of the class of interest are found, and alerts right."""
+def _found(metrics: Mapping[str, float], label: object, n_alerts: float) -> str:
+    """Return how many rows of the class of interest are found, and alerts right.
+
+    With the number of alerts: a share of few of them says little.
+    """
+    if not n_alerts:
+        return f"no row of class {label!r}, as there is no alert"
+    n = max(1, round(n_alerts))
     return (
         f"{_of_100(metrics['recall'])} rows of class {label!r}, and "
-        f"{_of_100(metrics['precision'])} alerts are right (F1 {metrics['f1']:.2f})"
+        f"{_of_100(metrics['precision'])} alerts are right "
+        f"({n:,} alert{'s' * (n > 1)}, F1 {metrics['f1']:.2f})"
     )
 
 
-def _rarely_found(confusion: NDArray[np.float64], classes: Sequence[object]) -> str:
+def _rarely_found(counts: NDArray[np.float64], classes: Sequence[object]) -> str:
     """Return of which class the smallest share of rows is found."""
-    n_rows, n_called = confusion.sum(axis=1), confusion.sum(axis=0)
+    n_rows, n_called = counts.sum(axis=1), counts.sum(axis=0)
     known = np.flatnonzero(n_rows)
-    found = confusion.diagonal()[known] / n_rows[known]
-    code = int(known[found.argmin()])
+    code = int(known[(counts.diagonal()[known] / n_rows[known]).argmin()])
+    found = counts[code, code]
     right = (
-        f"{_of_100(confusion[code, code] / n_called[code])} rows called so are right"
-        if n_called[code]
+        f"{found:,.0f} of {n_called[code]:,.0f} rows called so are right"
+        if round(n_called[code])
         else "no row is called so"
     )
     return (
-        f"Found least often is class {classes[code]!r}: {_of_100(found.min())} rows, "
-        f"and {right}."
+        f"Found least often is class {classes[code]!r}: {found:,.0f} of "
+        f"{n_rows[code]:,.0f} rows, and {right}."
     )
 
 

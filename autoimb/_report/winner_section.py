@@ -20,6 +20,8 @@ from autoimb._report.sentences import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from autoimb._fit.decision import Decision
@@ -76,8 +78,8 @@ def decision_fields(decision: Decision) -> dict[str, Any]:
         "threshold_objective": decision.objective,
         "threshold": decision.rule.value,
         "threshold_interval": decision.interval,
-        "at_default": dict(scores.at_default),
-        "at_threshold": dict(scores.at_threshold),
+        "at_default": _defined(scores.at_default, scores.n_alerts[1]),
+        "at_threshold": _defined(scores.at_threshold, scores.n_alerts[0]),
         "expected": scores.expected or None,
         "confusion": tuple(tuple(whole(row).tolist()) for row in scores.counts),
         "per_class": _per_class(scores),
@@ -85,6 +87,13 @@ def decision_fields(decision: Decision) -> dict[str, Any]:
         "sentences": (*about_prior(decision), *about_threshold(scores)),
         **({} if decision.pos is None else _curve_fields(scores, decision.pos)),
     }
+
+
+def _defined(metrics: Mapping[str, float], n_alerts: float) -> dict[str, float | None]:
+    """Return metrics of labels; without an alert, none for precision."""
+    if n_alerts or "precision" not in metrics:
+        return dict(metrics)
+    return {**metrics, "precision": None}
 
 
 def whole(counts: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -254,7 +254,7 @@ class RunningTrial:
             number=self.trial.number,
             strategy=self.strategy,
             status="duplicate",
-            reason=f"the same as trial {first.number}",
+            reason="the same as a candidate before it",
             reported_value=first.reported_value,
             finished_at=finished_at,
         )
@@ -290,7 +290,7 @@ class RunningTrial:
         if gap is None or gap.value == -inf or not is_clear(gap):
             return None
         where = f"after {self.n_checked} of {len(self.numbers)} folds"
-        reason = f"clearly behind trial {best.number} {where}: {gap}"
+        reason = f"clearly behind the best so far {where}: {gap}"
         return Verdict("dropped", reason, reported_value=best.mean + gap.value)
 
 

@@ -127,6 +127,7 @@ def search(
         study=study_records.study,
         was_interrupted=was_interrupted,
         seconds=deadline.elapsed_s - started,
+        ended_at_s=deadline.elapsed_s,
         cpu_seconds=run.cpu_seconds,
         cut_off_seconds=run.cut_off_s / context.n_workers,
     )

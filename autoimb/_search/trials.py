@@ -165,6 +165,8 @@ class SearchOutcome:
     was_interrupted: bool
     seconds: float = 0.0
     """From the first proposal to the last result."""
+    ended_at_s: float = 0.0
+    """Seconds from the start of the fit to its end."""
     cpu_seconds: float = 0.0
     """Processor time of the evaluations that returned a result."""
     cut_off_seconds: float = 0.0

@@ -202,13 +202,18 @@ class SearchSpace:
         return tuple(dict.fromkeys([first, *(strategy for _, strategy in ranked)]))
 
     def first_trials(self, recommendation: Recommendation) -> tuple[Strategy, ...]:
-        """Return the cheapest baseline, the first seed strategy, then both interleaved.
+        """Return two baselines, the first seed strategy, then both interleaved.
 
-        A family's baseline always comes before its handled strategies.
+        The first is the cheapest, the second of another family: where there is time for
+        two candidates only, trees find what a linear model does not, whatever is done
+        about the imbalance. A family's baseline always comes before its handled
+        strategies.
         """
-        baselines = list(self.portfolio())
+        first, *baselines = self.portfolio()
         seeds = [seed for seed in recommendation.seeds if seed in self]
-        order = [baselines.pop(0)]
+        order = [first]
+        if baselines and baselines[0].family.name != first.family.name:
+            order.append(baselines.pop(0))
         while baselines or seeds:
             tried = {strategy.family.name for strategy in order}
             ready = [seed for seed in seeds if seed.family.name in tried]

@@ -95,12 +95,14 @@ def make_folds(
 
 
 def describe_folds(folds: Sequence[Fold]) -> str:
-    """Return words such as "5 stratified folds, 3 repeats for finalists"."""
+    """Return words such as "5 stratified folds, up to 3 repeats for finalists"."""
     sizes = Counter(fold.repeat for fold in folds)
     fewest, most = min(sizes.values()), max(sizes.values())
     count = f"{fewest}" if fewest == most else f"{fewest} to {most}"
     text = f"{count} {_DESCRIPTIONS[folds[0].kind]}"
-    return text if len(sizes) == 1 else f"{text}, {len(sizes)} repeats for finalists"
+    return (
+        text if len(sizes) == 1 else f"{text}, up to {len(sizes)} repeats for finalists"
+    )
 
 
 def _stratified_folds(

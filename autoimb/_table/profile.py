@@ -208,7 +208,7 @@ def profile(X: Any, y: Any, *, pos_label: Any = None) -> DatasetProfile:
     minority types among 5 neighbours: safe 17% · borderline 27% · rare 27% · ...
     0 duplicated rows, 0 rows with conflicting labels
     AIM003 very few minority rows: class 1 has 41 rows. ...
-    AIM007 scattered minority: 56% of the rows of class 1 lie among other classes. ...
+    AIM007 scattered minority: 56% of the rows of class 1 lie among rows of other ...
     """
     return profile_table(check_table(X, y, pos_label=pos_label))
 
@@ -354,8 +354,8 @@ def _type_messages(facts: DatasetProfile) -> dict[str, str]:
     if unsafe_share > 0.5:
         messages["AIM007"] = (
             f"{unsafe_share:.0%} of the rows of class {facts.minority_label!r} lie "
-            "among other classes. Interpolating between them makes noise: prefer "
-            "weights, and under-sampled ensembles."
+            "among rows of other classes. Interpolating between them makes noise: "
+            "prefer weights, and under-sampled ensembles."
         )
     if types and facts.n_rows > MAX_NEIGHBOUR_ROWS:
         messages["AIM011"] = (
