@@ -13,6 +13,7 @@ OWN_CLASSES = {
     "autoimb._metrics.fold_ids.FoldIds",
     "autoimb._table.columns.Column",
     "autoimb._table.columns.Schema",
+    "autoimb._table.set_aside.SetAside",
     "autoimb._fit.decision.Decision",
     "autoimb._table.encoding.DatetimeEncoder",
     "autoimb._table.encoding.DealtFolds",

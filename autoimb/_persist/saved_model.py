@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from os import PathLike
 
-FORMAT = 5
+FORMAT = 6
 """Raised when an older autoimb could no longer read what is written."""
 _DISTRIBUTIONS = {"imblearn": "imbalanced-learn", "sklearn": "scikit-learn"}
 """What pip installs, where a package is imported under another name."""

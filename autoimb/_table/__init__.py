@@ -4,6 +4,7 @@
 ``readers``            the values of a column, each read by itself
 ``text_kinds``         what a column of text holds
 ``columns``            any table read into one canonical form
+``set_aside``          classes of one row, which the search works without
 ``table``              checked training data
 ``known_table``        whether a table is that of a fit, or has its columns
 ``minority_types``     safe, borderline, rare and outlier rows of the minority class

@@ -41,6 +41,7 @@ _CHECKS: dict[str, tuple[str, Severity]] = {
     "AIM012": ("how columns are read", "warning"),
     "AIM013": ("identifier-like numbers", "warning"),
     "AIM014": ("labels that look alike", "warning"),
+    "AIM015": ("classes set aside", "warning"),
 }
 """Title and severity of each check, by its code."""
 
@@ -74,7 +75,7 @@ class DatasetProfile:
     missing_share : float
         Share of cells without a value, 0 to 1.
     classes : tuple
-        Labels in sorted order.
+        Labels in sorted order, without those of one row, which are set aside.
     class_counts : tuple of int
         Rows of each class, in the order of `classes`.
     n_classes : int
@@ -267,6 +268,7 @@ def _checks(
         **_class_messages(facts),
         **_type_messages(facts),
         **column_messages(table, missing_shares),
+        **({"AIM015": table.set_aside.message} if table.set_aside else {}),
     }
     return tuple(
         ProfileCheck(code=code, title=title, severity=severity, message=messages[code])
