@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
 from autoimb import AutoImbalance, BadInputError, Cost, LeftOutWarning, load, profile
+from autoimb._metrics.metrics import METRICS
 from autoimb._table.set_aside import SetAside
 from autoimb._table.table import check_table
 
@@ -84,8 +85,9 @@ def test_rows_of_the_class_are_scored_as_missed(model):
 
 def test_two_other_classes_are_a_problem_of_several_classes():
     kept = Y != "d"
-    model = AutoImbalance(**SMALL).fit(X[kept], Y[kept])
+    model = AutoImbalance(**SMALL, metric="f1").fit(X[kept], Y[kept])
     assert model.pos_label_ is None
+    assert model.report().data.outcome.metric_label == METRICS["f1_macro"].label
     assert len(model.threshold_) == 3
     assert set(model.predict(X)) == {"a", "c"}
     with pytest.raises(BadInputError, match=r"top.* needs two classes, and y had 3"):

@@ -23,6 +23,7 @@ from autoimb._table.columns import (
     native_array,
     take,
 )
+from autoimb._table.copies import copy_units
 from autoimb._table.set_aside import SetAside
 from autoimb.exceptions import BadInputError
 
@@ -66,7 +67,10 @@ class Table:
     groups: NDArray[Any] | None
     """What the user passed to tell which rows belong together."""
     units: NDArray[np.intp]
-    """What is drawn as a whole: the number of each row's group, or of the row."""
+    """What is drawn as a whole: the number of each row's group, or of the row.
+
+    Without groups, copies of a row have one number; see `copies`.
+    """
     row_hashes: NDArray[np.uint64]
     """Hash of each row of X: equal rows have equal hashes."""
     given: "GivenRows"
@@ -74,6 +78,11 @@ class Table:
     """Cost (n_rows, n_classes) of each row if each of the classes is predicted."""
     set_aside: SetAside = field(default_factory=SetAside)
     """The classes of one row, which no row of the table has."""
+
+    @property
+    def has_copies(self) -> bool:
+        """Whether there are copies of rows, which belong together."""
+        return self.groups is None and int(self.units.max()) + 1 < len(self.units)
 
     def with_raw_rows(self, X: Any) -> "Table":
         """Return the table with rows as the user wrote them."""
@@ -174,6 +183,7 @@ def check_table(
     grouped = None if groups is None else optional["groups"][kept]
     schema = infer_schema(rows, seen)
     canonical = schema.canonical(rows)
+    row_hashes = _hash_rows(canonical)
     return Table(
         X=canonical,
         y=codes,
@@ -182,8 +192,10 @@ def check_table(
         schema=schema,
         sample_weight=None if (weights == weights[0]).all() else weights,
         groups=grouped,
-        units=_units_of(grouped, len(codes)),
-        row_hashes=_hash_rows(canonical),
+        units=copy_units(canonical, codes, row_hashes)
+        if grouped is None
+        else pd.factorize(grouped, use_na_sentinel=False)[0],
+        row_hashes=row_hashes,
         given=given,
         costs=None
         if costs is None
@@ -220,13 +232,6 @@ def _plain_array(values: Any, name: str) -> NDArray[Any]:
     if isinstance(native, nw.Series) and not isinstance(values, pd.Series):
         values = native.to_list()
     return native_array(np.asarray(values))
-
-
-def _units_of(groups: NDArray[Any] | None, n_rows: int) -> NDArray[np.intp]:
-    """Return the number of each row's group, or of the row where there are none."""
-    if groups is None:
-        return np.arange(n_rows)
-    return pd.factorize(groups, use_na_sentinel=False)[0]
 
 
 def relative_weights(weights: NDArray[np.float64]) -> NDArray[np.float64]:
