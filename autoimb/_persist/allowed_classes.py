@@ -15,6 +15,7 @@ OWN_CLASSES = {
     "autoimb._table.columns.Schema",
     "autoimb._table.set_aside.SetAside",
     "autoimb._fit.decision.Decision",
+    "autoimb._table.encoding.BoundedScaler",
     "autoimb._table.encoding.DatetimeEncoder",
     "autoimb._table.encoding.DealtFolds",
     "autoimb._table.encoding.FillEmptyColumns",
