@@ -157,7 +157,7 @@ class Decision:
         """Expected shares of all classes; None for those of the table."""
         if self.shift is None:
             return None
-        return self.set_aside.add_columns(np.array([self.shift.after]))[0]
+        return np.asarray(self.set_aside.add_columns(np.array([self.shift.after]))[0])
 
     @property
     def threshold_value(self) -> float | NDArray[np.float64] | None:
