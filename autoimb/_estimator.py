@@ -214,7 +214,8 @@ default="auto"
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Class labels, sorted.
+        Class labels, sorted. A class of one row is among them: no model is fitted on
+        it, and its probability is its share of the rows.
     pos_label_ : label or None
         The class of interest; None for more than two classes.
     n_features_in_ : int
@@ -241,7 +242,7 @@ default="auto"
     best_pipeline_ : Pipeline or VotingClassifier
         The best single candidate as a pipeline of scikit-learn or imbalanced-learn,
         fitted on all rows; where its fold models predict, their soft vote. It predicts
-        label codes 0..k-1 and uncalibrated scores.
+        label codes 0..k-1 and uncalibrated scores. Classes of one row have no code.
     ensemble_ : tuple of FittedMember
         The members whose weighted mean predicts, with their weights and calibrations:
         the best single candidate first, alone or with others.
@@ -357,7 +358,8 @@ default="auto"
             SciPy. These have no gaps; above a million cells they are kept sparse, by
             the models that can read them so.
         y : array-like of shape (n_samples,)
-            Labels of any hashable kind, two or more classes.
+            Labels of any hashable kind, two or more classes. A class of one row is set
+            aside with a `LeftOutWarning`.
         sample_weight : array-like of shape (n_samples,), default=None
             How important each row is: only the ratios count, and rows of weight 0 are
             as good as absent. Weights enter fits, scores, calibration and threshold;
@@ -430,6 +432,8 @@ default="auto"
         ):
             with limited_threads(1):  # its products of few columns are faster so
                 profile = profile_table(table)
+            if table.set_aside:
+                warn(table.set_aside.message, LeftOutWarning)
             for leak in profile.leaks:
                 warn(leak.message, LeakWarning)
             space = SearchSpace.for_data(profile, table, requested)
@@ -536,6 +540,8 @@ default="auto"
         }
         with self._context_of(X, y, Deadline(None), **rows_of) as context:
             table = context.problem.table
+            if table.set_aside:
+                warn(table.set_aside.message, LeftOutWarning)
             marks = marks_of(table)
             finished = refit_members(
                 self.ensemble_,
@@ -547,7 +553,7 @@ default="auto"
             )
         decision = finished.decision
         if self._decision.shift is not None:
-            decision = decision.for_prior(self._decision.shift.after)
+            decision = decision.for_prior(self._decision.prior)
         report = with_refit(self._report_data, finished, table)
         with self._as_before_on_error():
             self._schema, self._table_marks = table.schema, marks
@@ -601,17 +607,19 @@ default="auto"
         >>> miss, false_alert = 10 * np.arange(300), np.full(300, 50)
         >>> labels = model.predict(X, costs=np.column_stack([miss, false_alert]))
         """
-        proba = self.predict_proba(X)
+        proba = self._proba_of_searched(X)
         if costs is None:
-            codes = self._model.threshold.apply(proba)
+            labels: NDArray[Any] = self._decision.classes[
+                self._model.threshold.apply(proba)
+            ]
         elif self.calibrate:
-            codes = self._decision.cheapest(proba, costs)
+            proba = self._decision.set_aside.add_columns(proba)
+            labels = self.classes_[self._decision.cheapest(proba, costs)]
         else:
             raise BadInputError(
                 "costs= needs calibrated probabilities, and this model was fitted with "
                 "calibrate=False: fit it with calibrate=True."
             )
-        labels: NDArray[Any] = self.classes_[codes]
         return labels
 
     def top(self, X: Any, k: int) -> NDArray[np.intp]:
@@ -675,6 +683,11 @@ default="auto"
         ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`; rows sum to one.
         """
+        searched = self._proba_of_searched(X)
+        return self._decision.set_aside.add_columns(searched)
+
+    def _proba_of_searched(self, X: Any) -> NDArray[np.float64]:
+        """Return the probabilities of the classes that are not set aside."""
         check_is_fitted(self)
         rows = as_rows(X)
         validate_data(self, rows, skip_check_array=True, reset=False)
@@ -722,7 +735,9 @@ default="auto"
         float
             The score; larger is better.
         """
-        proba = self.predict_proba(X)
+        searched = self._proba_of_searched(X)
+        set_aside = self._decision.set_aside
+        proba = set_aside.add_columns(searched)
         codes = codes_of(check_labels(y), self.classes_)
         weight = np.ones(len(codes))
         if sample_weight is not None:
@@ -730,7 +745,8 @@ default="auto"
         labels = UserLabels(self.classes_, self._pos)
         check_lengths(y=codes, sample_weight=weight)
         metric = resolve_metric(self.metric, len(self.classes_), labels)
-        y_pred = self._model.threshold.apply(proba)
+        others = set_aside.others(len(self.classes_))
+        y_pred = others[self._model.threshold.apply(searched)]
         score = metric.score_many(
             codes, proba, weight[np.newaxis], pos=self._pos, y_pred=y_pred
         )[0]
@@ -998,11 +1014,14 @@ default="auto"
         seen = None if reset else self._schema
         return check_table(rows, y, pos_label=pos_label, seen=seen, **rows_of)
 
+    def _metric_for(self, table: Table) -> Metric:
+        """Return the search metric: that of several classes if one is set aside."""
+        labels = UserLabels(table.classes, table.pos)
+        return resolve_metric(self.metric, len(table.all_classes), labels)
+
     def _check_metric(self, table: Table) -> Metric:
         """Return the search metric; warn if it cannot see a rare class."""
-        metric = resolve_metric(
-            self.metric, table.n_classes, UserLabels(table.classes, table.pos)
-        )
+        metric = self._metric_for(table)
         if metric.name == "accuracy":
             share = table.class_weights.max() / table.weights.sum()
             warn(
@@ -1148,7 +1167,7 @@ default="auto"
     def _set_fitted(self, results: FitResults) -> AutoImbalance:
         """Set all fitted attributes but those of the columns, and return self."""
         table, winner = results.problem.table, results.selection.winner
-        self.classes_ = table.classes
+        self.classes_ = table.all_classes
         self.pos_label_: Any = None if table.pos is None else table.classes[table.pos]
         self.profile_ = results.profile
         self.recommendation_ = results.recommendation
@@ -1172,7 +1191,7 @@ default="auto"
         self._model, self._decision = model, decision
         self.ensemble_ = model.members
         self.best_pipeline_ = model.members[0].pipeline
-        self.threshold_ = decision.rule.value
+        self.threshold_ = decision.threshold_value
         self.threshold_raw_ = model.raw_cut
         self.threshold_interval_ = decision.interval
         self.oof_proba_ = decision.oof_proba(n_rows)
@@ -1210,23 +1229,25 @@ default="auto"
         table = self._check(X, y, self.pos_label_, reset=False, **rows_of)
         has_names = hasattr(self, "feature_names_in_")
         check_same_columns(table.schema, self._schema, has_names=has_names)
-        if not np.array_equal(table.classes, self.classes_):
+        if not np.array_equal(table.all_classes, self.classes_):
             raise BadInputError(
-                f"y holds the classes {table.classes.tolist()}, and fit saw "
+                f"y holds the classes {table.all_classes.tolist()}, and fit saw "
                 f"{self.classes_.tolist()}: call fit for other classes."
             )
         if marks is not None:
             check_same_table(table, marks)
         layout = self._layout(table, deadline)
         catalogue = self._catalogue
-        if catalogue is None:  # a saved or pickled model: the user's own entries anew
+        # A saved or pickled model needs the user's own entries anew, and so do other
+        # classes: what is set by class in them is set by code.
+        if catalogue is None or not np.array_equal(
+            table.classes, self._decision.classes
+        ):
             wishes = requested_entries(self.get_params(deep=False))
             catalogue = SearchSpace.for_data(self.profile_, table, wishes).catalogue
         for member in self.ensemble_:
             member.strategy.check_registered(catalogue)
-        metric = resolve_metric(
-            self.metric, table.n_classes, UserLabels(table.classes, table.pos)
-        )
+        metric = self._metric_for(table)
         problem = self._problem(X, table, catalogue, layout, metric)
         with (
             open_executor(self.executor, layout) as executor,

@@ -74,7 +74,11 @@ class LeakWarning(AutoImbWarning):
 
 
 class LeftOutWarning(AutoImbWarning):
-    """What was asked for by name does not suit the data or the model."""
+    """Something is left out of the search, and the message says why.
+
+    What was asked for by name does not suit the data or the model, or a class has one
+    row.
+    """
 
 
 class RefitFailedWarning(AutoImbWarning):

@@ -10,12 +10,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from tables import categories, mixed, numeric
 
 from autoimb._table.columns import MANY_CATEGORIES, take
 from autoimb._table.encoding import (
+    FARTHEST,
     N_CROSS_FITS,
+    BoundedScaler,
     ColumnNamer,
     DatetimeEncoder,
     DealtFolds,
@@ -356,3 +358,16 @@ def test_encoders_hold_no_functions(view):
     assert any(isinstance(value, DatetimeEncoder) for value in parameters)
     assert any(isinstance(value, TimeOfDayEncoder) for value in parameters)
     assert not any(map(inspect.isroutine, parameters))
+
+
+@pytest.mark.parametrize("output", ["default", "pandas"])
+def test_only_what_lies_far_outside_the_fit_is_bounded(output):
+    X = np.random.default_rng(0).normal(size=(50, 2)) * [1, 1e-9]
+    X[0] = 1e30  # as far out as a row of the fit can be
+    ours, plain = BoundedScaler().fit(X), StandardScaler().fit(X)
+    ours.set_output(transform=output)
+    np.testing.assert_array_equal(ours.transform(X), plain.transform(X))
+    ours.fit(X[1:])
+    later = ours.transform([[1e38, -1e38], [0.5, 0.0]])
+    inside = StandardScaler().fit(X[1:]).transform([[0.5, 0.0]])
+    np.testing.assert_array_equal(later, np.vstack([[FARTHEST, -FARTHEST], inside]))

@@ -159,6 +159,12 @@ def shuffled(n):
     return np.random.default_rng(1).permutation(n)
 
 
+def third_class(n_rows):
+    X, y = numbers()
+    y[:n_rows] = 2
+    return X, y
+
+
 CASES = {
     "AIM001": (with_copies(6), with_copies(5)),
     "AIM002": (with_copies(3, flipped=1), with_copies(3)),
@@ -178,6 +184,7 @@ CASES = {
         (numbers()[0], np.where(numbers()[1], "yes", "Yes ")),
         (numbers()[0], np.where(numbers()[1], "yes", "no")),
     ),
+    "AIM015": (third_class(1), third_class(2)),
 }
 
 

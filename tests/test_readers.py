@@ -337,6 +337,34 @@ def test_huge_numbers_fail_neither_fit_nor_prediction(family):
     )
 
 
+@pytest.mark.parametrize("family", ["mlp", "soft_vote", "k_neighbours", "svm"])
+def test_huge_numbers_may_first_appear_in_a_column_of_small_ones(family):
+    rng = np.random.default_rng(0)
+    y = (np.arange(200) % 5 == 0).astype(int)
+    X = rng.normal(size=(200, 3)) * [1, 1e-3, 1e-150]
+    X[:, 0] += 2 * y
+    options = {"families": family, "n_trials": 1, "cv": 3, "n_jobs": 1}
+    model = AutoImbalance(**options, random_state=0).fit(X, y)
+    later = X[:9].copy()
+    later[::3, 1:] = 1.7e308, -1.7e308
+    later[1::3, 1:] = 1.7e308
+    assert np.isfinite(model.predict_proba(later)).all()
+    np.testing.assert_allclose(
+        model.predict_proba(later)[2::3], model.predict_proba(X[2:9:3]), atol=1e-6
+    )
+
+
+def test_a_huge_number_in_one_row_fails_no_fold():
+    """The training part of its fold holds small numbers only."""
+    rng = np.random.default_rng(0)
+    y = (np.arange(200) % 5 == 0).astype(int)
+    X = np.column_stack([rng.normal(size=200) + 2 * y, 1e-3 * rng.normal(size=200)])
+    X[7, 1] = -1.7e308
+    options = {"families": "soft_vote", "n_trials": 1, "cv": 3, "n_jobs": 1}
+    model = AutoImbalance(**options, random_state=0).fit(X, y)
+    assert set(model.leaderboard_.status) == {"complete"}
+
+
 # --- categories
 
 

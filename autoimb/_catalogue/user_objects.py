@@ -27,7 +27,7 @@ from autoimb._table.weighted_fit import OWN_STEPS, ClassWeighted, requests_weigh
 from autoimb.exceptions import BadInputError, unknown_name_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from autoimb._catalogue.entry import Domain
     from autoimb._table.encoding import View
@@ -278,38 +278,44 @@ def is_object_to_clone(thing: Any) -> bool:
     return hasattr(thing, "get_params") and not isinstance(thing, type)
 
 
-def with_class_codes(prototype: Any, codes: Mapping[Any, int]) -> Any:
+def with_class_codes(
+    prototype: Any, codes: Mapping[Any, int], left_out: Collection[Any] = ()
+) -> Any:
     """Return a copy whose weights and numbers by class have codes as keys, not labels.
 
     Models are fitted on codes 0..k-1 in place of the user's labels. A list of classes,
-    which samplers take, becomes one of codes.
+    which samplers take, becomes one of codes. Those `left_out` are classes that no row
+    has which a model is fitted on: what is set for them is dropped.
     """
     changed: dict[str, Any] = {}
+    known = [*codes, *left_out]
     for name, value in prototype.get_params().items():
         subject = f"{name} of {prototype!r}"
         if not name.endswith(_KEYED_BY_CLASS):
             continue
         if isinstance(value, dict):
-            check_known_classes(value, codes, subject)
+            check_known_classes(value, known, subject)
             if not name.endswith(_COUNTED_BY_CLASS):
                 check_weights(value, subject)
-            changed[name] = {codes[label]: number for label, number in value.items()}
+            changed[name] = {
+                codes[label]: n for label, n in value.items() if label in codes
+            }
         elif name.endswith(_COUNTED_BY_CLASS) and is_list_like(value):
             labels = value.tolist() if isinstance(value, np.ndarray) else list(value)
-            check_known_classes(labels, codes, subject)
-            changed[name] = [codes[label] for label in labels]
+            check_known_classes(labels, known, subject)
+            changed[name] = [codes[label] for label in labels if label in codes]
     return clone(prototype).set_params(**changed) if changed else prototype
 
 
 def check_known_classes(
-    labels: Iterable[Any], codes: Mapping[Any, int], subject: str
+    labels: Iterable[Any], known: Collection[Any], subject: str
 ) -> None:
     """Raise unless all labels are classes of y; `subject` is how the message begins."""
-    unknown = [label for label in labels if label not in codes]
+    unknown = [label for label in labels if label not in known]
     if unknown:
         raise BadInputError(
             f"{subject} names {unknown}, which y does not hold; its classes are "
-            f"{list(codes)[:20]}."
+            f"{list(known)[:20]}."
         )
 
 

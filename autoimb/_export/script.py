@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from autoimb._fit.decision import Decision
     from autoimb._fit.fitted_model import FittedMember, FittedModel
     from autoimb._table.columns import Schema
-    from autoimb._table.table import RowWeights
 from autoimb._threshold.rules import Threshold
 
 _TITLE = '''\
@@ -94,9 +93,9 @@ def prediction_script(model: FittedModel, schema: Schema, decision: Decision) ->
             for encoder, name in encoders.items()
         ),
         *makers,
-        _fit(len(model.members), schema, names, decision.row_weights),
-        _predict_proba(model, names),
-        _predict(model.threshold),
+        _fit(len(model.members), schema, names, decision),
+        _predict_proba(model, names, decision),
+        _predict(model.threshold, decision),
     ]
     held = ["\n".join(of) for of in (constants, names.constants.values()) if of]
     remarks = [*_remarks(names), *_about_fold_models(model)]
@@ -133,7 +132,13 @@ def _constants(
     model: FittedModel, decision: Decision
 ) -> Iterator[tuple[str, str, Any]]:
     """Yield the constants beside the pipelines: what they mean, name, value."""
-    yield "Labels in the order of the probabilities.", "CLASSES", decision.classes
+    labels = decision.all_classes
+    yield "Labels in the order of the probabilities.", "CLASSES", labels
+    if aside := decision.set_aside:
+        what = "Positions there of classes with one row, which no model is fitted on."
+        yield what, "SET_ASIDE", aside.codes.tolist()
+        what = "The probability of each of them, for every row."
+        yield what, "SHARES", aside.expected.tolist()
     if len(model.members) > 1:
         weights = [member.weight for member in model.members]
         yield "Weights of the pipelines in their mean.", "WEIGHTS", weights
@@ -253,42 +258,57 @@ def _read_sparse(names: ScriptNames) -> str:
 
 
 def _fit(
-    n_pipelines: int, schema: Schema, names: ScriptNames, row_weights: RowWeights
+    n_pipelines: int, schema: Schema, names: ScriptNames, decision: Decision
 ) -> str:
-    """Return the function that fits the pipelines.
-
-    Where the weights of the training table were 0 or all alike, models need none.
-    """
+    """Return the function that fits the pipelines."""
     made = [f"make_pipeline_{place}()" for place in range(1, n_pipelines + 1)]
-    head, lines = "fit(X: Any, y: Any)", ["rows = read(X)"]
+    head, rows = "fit(X: Any, y: Any)", ["rows = read(X)"]
     fitted = [f"{pipeline}.fit(rows, codes)" for pipeline in made]
-    if row_weights != "none":
+    if decision.row_weights != "none":
         head = "fit(X: Any, y: Any, sample_weight: Any)"
-        kept = "read(X)[weight > 0]"
-        if not schema.is_sparse:
-            kept = f"read({names.of(pd.DataFrame)}(X).loc[weight > 0])"
-        lines = [
-            "weight = np.asarray(sample_weight, dtype=float)",
-            "# Rows of weight 0 are left out; of the others only ratios count.",
-            "y = [label for label, w in zip(y, weight, strict=True) if w > 0]",
-            f"rows = {kept}",
-        ]
-    if row_weights == "uneven":
-        relative = names.copy("autoimb._table.table", "relative_weights")
-        lines.append(f"weight = {relative}(weight[weight > 0])")
+    if decision.row_weights != "none" or decision.set_aside:
+        rows = [*_weighted_rows(schema, names, decision)]
+    if decision.row_weights == "uneven":
         fit = names.of(fit_weighted)
         fitted = [f"{fit}({pipeline}, rows, codes, weight)" for pipeline in made]
+    searched = "np.delete(CLASSES, SET_ASIDE)" if decision.set_aside else "CLASSES"
     return _function(
         head,
         "Return the pipelines, fitted on a table and its labels.",
-        *lines,
-        "code_of = {label: code for code, label in enumerate(CLASSES.tolist())}",
+        f"labels = {searched}.tolist()",
+        "code_of = {label: code for code, label in enumerate(labels)}",
+        *rows,
         "codes = np.array([code_of[label] for label in y])",
         prefixed("return ", Block("[", tuple(fitted), "]")),
     )
 
 
-def _predict_proba(model: FittedModel, names: ScriptNames) -> str:
+def _weighted_rows(
+    schema: Schema, names: ScriptNames, decision: Decision
+) -> Iterator[str]:
+    """Yield the lines that leave rows out, by their weights or classes.
+
+    Where the weights of the training table were 0 or all alike, models need none.
+    """
+    if decision.row_weights == "none":
+        yield "weight = np.ones(len(y))"
+    else:
+        yield "weight = np.asarray(sample_weight, dtype=float)"
+        yield "# Rows of weight 0 are left out; of the others only ratios count."
+    if decision.set_aside:
+        yield "# Rows of the classes that are set aside are left out."
+        yield "weight = np.where([label in code_of for label in y], weight, 0.0)"
+    yield "y = [label for label, w in zip(y, weight, strict=True) if w > 0]"
+    kept = "read(X)[weight > 0]"
+    if not schema.is_sparse:
+        kept = f"read({names.of(pd.DataFrame)}(X).loc[weight > 0])"
+    yield f"rows = {kept}"
+    if decision.row_weights == "uneven":
+        relative = names.copy("autoimb._table.table", "relative_weights")
+        yield f"weight = {relative}(weight[weight > 0])"
+
+
+def _predict_proba(model: FittedModel, names: ScriptNames, decision: Decision) -> str:
     """Return the function that predicts probabilities."""
     scores = [_calibrated_scores(i, m, names) for i, m in enumerate(model.members, 1)]
     lines: list[Code] = ["rows = read(X)"]
@@ -300,6 +320,11 @@ def _predict_proba(model: FittedModel, names: ScriptNames) -> str:
         proba.append(_calibrated("proba", model.calibration, "", names))
     if model.shift is not None:
         proba += ["proba * RATIOS", "proba / proba.sum(axis=1, keepdims=True)"]
+    if decision.set_aside:
+        proba += [
+            "proba * (1 - sum(SHARES))",
+            "np.insert(proba, SET_ASIDE - np.arange(len(SHARES)), SHARES, axis=1)",
+        ]
     *before, last = proba
     return _function(
         "predict_proba(pipelines: list[Any], X: Any)",
@@ -328,12 +353,17 @@ def _calibrated(scores: str, by: Calibration, suffix: str, names: ScriptNames) -
     return call(names.of(type(by).function), [scores, f"**CALIBRATION{suffix}"])
 
 
-def _predict(threshold: Threshold) -> str:
+def _predict(threshold: Threshold, decision: Decision) -> str:
     """Return the function that predicts labels."""
     _, codes = _rule(threshold)
+    others, labels = list[str](), "CLASSES"
+    if decision.set_aside:
+        others.append("proba = np.delete(proba, SET_ASIDE, axis=1)")
+        labels = "np.delete(CLASSES, SET_ASIDE)"
     return _function(
         "predict(pipelines: list[Any], X: Any)",
         "Return labels.",
         "proba = predict_proba(pipelines, X)",
-        f"return CLASSES[{codes}]",
+        *others,
+        f"return {labels}[{codes}]",
     )

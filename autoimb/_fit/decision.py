@@ -14,6 +14,7 @@ import numpy as np
 from autoimb._metrics.confusion import confusion_matrices, f_beta, precision, recall
 from autoimb._metrics.fold_ids import FoldIds
 from autoimb._metrics.metrics import metrics_at
+from autoimb._table.set_aside import SetAside
 from autoimb._table.table import in_order
 from autoimb._threshold.objectives import Cost
 from autoimb._threshold.prior_shift import PriorShift, resolve_prior, shifted
@@ -54,7 +55,8 @@ def check_threshold(threshold: Any, table: Table) -> Any:
                 "costs."
             )
         threshold = COST
-    resolve_threshold(threshold, table.n_classes, table.pos, has_costs=has_costs)
+    n_classes = len(table.all_classes)
+    resolve_threshold(threshold, n_classes, table.pos, has_costs=has_costs)
     return threshold
 
 
@@ -78,6 +80,7 @@ class Decision:
     is_out_of_fold: bool = True
     """Whether the scores are out of fold; else they are of training rows."""
     classes: NDArray[Any]
+    """Of the scores: without those that are set aside."""
     class_weights: NDArray[np.float64]
     """Total weight of each class in the training table."""
     class_counts: NDArray[np.float64]
@@ -88,6 +91,8 @@ class Decision:
     costs: NDArray[np.float64] | None
     """Costs (n_entries, k) of the out-of-fold entries."""
     seed: int
+    set_aside: SetAside = field(default_factory=SetAside)
+    """The classes that the model adds to its predictions."""
 
     @classmethod
     def of(
@@ -124,6 +129,7 @@ class Decision:
             row_weights=table.row_weights,
             costs=None if table.costs is None else table.costs[oof.rows],
             seed=problem.seed,
+            set_aside=table.set_aside,
         ).tuned()
 
     def for_threshold(self, requested: Any) -> Decision:
@@ -132,12 +138,34 @@ class Decision:
 
     def for_prior(self, prior: Any) -> Decision:
         """Return the decision for another class distribution, by the same objective."""
-        after = resolve_prior(prior, self.classes, self.pos)
+        after = resolve_prior(prior, self.all_classes, self.pos)
         before, rows_before = self.class_weights, self.class_counts
         shift = None
         if after is not None:
-            shift = PriorShift.between(before, after, rows_before)
-        return replace(self, shift=shift).tuned()
+            others = after[self.set_aside.others(len(after))]
+            shift = PriorShift.between(before, others, rows_before)
+        set_aside = self.set_aside.for_prior(after)
+        return replace(self, shift=shift, set_aside=set_aside).tuned()
+
+    @property
+    def all_classes(self) -> NDArray[Any]:
+        """The labels, with those that are set aside."""
+        return self.set_aside.all_classes(self.classes)
+
+    @property
+    def prior(self) -> NDArray[np.float64] | None:
+        """Expected shares of all classes; None for those of the table."""
+        if self.shift is None:
+            return None
+        return np.asarray(self.set_aside.add_columns(np.array([self.shift.after]))[0])
+
+    @property
+    def threshold_value(self) -> float | NDArray[np.float64] | None:
+        """The number or numbers of the rule, as users see them."""
+        value = self.rule.value
+        if isinstance(value, np.ndarray):
+            return self.set_aside.add_zeros(value)
+        return value
 
     def tuned(self) -> Decision:
         """Return the decision with the best rule, or with the fixed one.
@@ -166,12 +194,16 @@ class Decision:
     @property
     def aim(self) -> Threshold | ThresholdObjective:
         """The rule that the user fixed, or the objective to tune for."""
-        return resolve_threshold(
+        aim = resolve_threshold(
             self.requested,
-            len(self.classes),
+            len(self.all_classes),
             self.pos,
             has_costs=self.costs is not None,
         )
+        if isinstance(aim, Cost) and aim.matrix is not None and self.set_aside:
+            others = self.set_aside.others(len(self.all_classes))
+            return Cost(np.array(aim.matrix)[np.ix_(others, others)])
+        return aim
 
     @property
     def objective(self) -> str:
@@ -186,8 +218,9 @@ class Decision:
     def oof_proba(self, n_rows: int) -> NDArray[np.float64]:
         """Return calibrated out-of-fold probabilities by row, NaN if there are none."""
         if not self.is_out_of_fold:
-            return np.full((n_rows, len(self.classes)), np.nan)
-        return self.oof.by_row(shifted(self.calibrated.proba, self.shift), n_rows)
+            return np.full((n_rows, len(self.all_classes)), np.nan)
+        proba = shifted(self.calibrated.proba, self.shift)
+        return self.oof.by_row(self.set_aside.add_columns(proba), n_rows)
 
     def cheapest(
         self, proba: NDArray[np.float64], costs: ArrayLike
@@ -201,7 +234,7 @@ class Decision:
         BadInputError
             If the costs do not fit the rows.
         """
-        classes, costs = self.classes.tolist(), in_order(costs, self.classes)
+        classes, costs = self.all_classes.tolist(), in_order(costs, self.all_classes)
         n, k = proba.shape
         expected = (
             f"numbers of shape {(n, k)}, a column for each of the classes "
@@ -223,9 +256,10 @@ class Decision:
 
     def code(self, fit_code: str) -> str:
         """Return code that fits the model, and then sets this class distribution."""
-        if self.shift is None:
+        prior = self.prior
+        if prior is None:
             return fit_code
-        shares = dict(zip(self.classes.tolist(), self.shift.after, strict=True))
+        shares = dict(zip(self.all_classes.tolist(), prior.tolist(), strict=True))
         return f"{fit_code}\nmodel.set_prior({shares})"
 
 

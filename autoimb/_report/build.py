@@ -110,7 +110,10 @@ def with_refit(data: ReportData, finished: FittedSelection, table: Table) -> Rep
     label = finished.decision.calibrated.label
     final_fit = tuple(about_fold_models(finished.model))
     winner = data.winner and replace(
-        data.winner, calibration_name=label, final_fit=final_fit
+        data.winner,
+        calibration_name=label,
+        final_fit=final_fit,
+        class_labels=tuple(map(str, finished.decision.classes)),
     )
     return replace(data, settings=settings, winner=winner)
 

@@ -258,12 +258,15 @@ def _about_flowchart(results: FitResults) -> str:
 
 def about_prior(decision: Decision) -> list[str]:
     """Return the class distribution that is expected, if it is not the table's."""
-    shift, labels = decision.shift, decision.classes.tolist()
+    shift, set_aside = decision.shift, decision.set_aside
     if shift is None:
         return []
+    before = set_aside.for_prior(None).add_columns(np.array([shift.before]))[0]
+    after = set_aside.add_columns(np.array([shift.after]))[0]
+    labels = decision.all_classes.tolist()
     shares = [
         f"{label!r} {percent(new)} (table: {percent(old)})"
-        for label, old, new in zip(labels, shift.before, shift.after, strict=True)
+        for label, old, new in zip(labels, before, after, strict=True)
     ]
     return [
         f"Expected shares of the classes: {', '.join(shares)}. Probabilities, the "

@@ -36,7 +36,7 @@ def winner_section(results: FitResults, code: str) -> WinnerSection | None:
     total = sum(member.weight for member in members)
     return WinnerSection(
         calibration_name=results.decision.calibrated.label,
-        class_labels=tuple(map(str, results.profile.classes)),
+        class_labels=tuple(map(str, results.decision.classes)),
         members=tuple(
             (results.space.label(member.strategy), member.weight / total)
             for member in members

@@ -362,13 +362,14 @@ def _names_of(catalogue: Catalogue, axis: Axis, word: str) -> list[str]:
 def _entry_of(axis: str, item: Any, table: Table) -> Entry:
     """Return the catalogue entry of a user's object, or the entry that it is."""
     codes = {label: code for code, label in enumerate(table.classes.tolist())}
+    left_out = table.set_aside.labels.tolist()
     if isinstance(item, Entry):
         if is_object_to_clone(item.make):
-            return replace(item, make=with_class_codes(item.make, codes))
+            return replace(item, make=with_class_codes(item.make, codes, left_out))
         return item
     name = type(item).__name__
     if is_object_to_clone(item):
-        item = with_class_codes(item, codes)
+        item = with_class_codes(item, codes, left_out)
     if axis == "family" and (hasattr(item, "fit") or isinstance(item, type)):
         check_classifier("families", item)
         return entry_of_estimator(item)
@@ -376,7 +377,9 @@ def _entry_of(axis: str, item: Any, table: Table) -> Entry:
         return entry_of_resampler(item, name)
     if axis == "class_weight" and isinstance(item, dict):
         return ClassWeight(
-            name="given", label="given class weights", make=_coded_weights(item, codes)
+            name="given",
+            label="given class weights",
+            make=_coded_weights(item, codes, left_out),
         )
     raise BadInputError(
         f"{_ARGUMENTS[axis]} holds {item!r}, which is neither a name nor an object "
@@ -385,10 +388,10 @@ def _entry_of(axis: str, item: Any, table: Table) -> Entry:
 
 
 def _coded_weights(
-    weights: Mapping[Any, float], codes: Mapping[Any, int]
+    weights: Mapping[Any, float], codes: Mapping[Any, int], left_out: Sequence[Any]
 ) -> dict[int, float]:
     """Return a user's weights by class label as weights by code, 1 where not given."""
-    check_known_classes(weights, codes, "class_weights")
+    check_known_classes(weights, [*codes, *left_out], "class_weights")
     check_weights(weights, "class_weights")
     return {code: float(weights.get(label, 1.0)) for label, code in codes.items()}
 

@@ -5,6 +5,8 @@
 ``sparse_rows``        sparse matrices as rows, their columns and hashes
 ``text_kinds``         what a column of text holds
 ``columns``            any table read into one canonical form
+``set_aside``          classes of one row, which the search works without
+``copies``             identical rows that chance does not explain
 ``table``              checked training data
 ``known_table``        whether a table is that of a fit, or has its columns
 ``minority_types``     safe, borderline, rare and outlier rows of the minority class

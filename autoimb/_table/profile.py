@@ -41,6 +41,7 @@ _CHECKS: dict[str, tuple[str, Severity]] = {
     "AIM012": ("how columns are read", "warning"),
     "AIM013": ("identifier-like numbers", "warning"),
     "AIM014": ("labels that look alike", "warning"),
+    "AIM015": ("classes set aside", "warning"),
 }
 """Title and severity of each check, by its code."""
 
@@ -74,7 +75,7 @@ class DatasetProfile:
     missing_share : float
         Share of cells without a value, 0 to 1.
     classes : tuple
-        Labels in sorted order.
+        Labels in sorted order, without those of one row, which are set aside.
     class_counts : tuple of int
         Rows of each class, in the order of `classes`.
     n_classes : int
@@ -271,10 +272,11 @@ def _checks(
 ) -> tuple[ProfileCheck, ...]:
     """Return the checks that found something, in the order of their codes."""
     messages = {
-        **_row_messages(facts),
+        **_row_messages(facts, has_copies=table.has_copies),
         **_class_messages(facts),
         **_type_messages(facts),
         **column_messages(table, missing_shares),
+        **({"AIM015": table.set_aside.message} if table.set_aside else {}),
     }
     return tuple(
         ProfileCheck(code=code, title=title, severity=severity, message=messages[code])
@@ -283,15 +285,24 @@ def _checks(
     )
 
 
-def _row_messages(facts: DatasetProfile) -> dict[str, str]:
+def _row_messages(facts: DatasetProfile, *, has_copies: bool) -> dict[str, str]:
     """Return what the checks of equal rows found."""
     messages = {}
     duplicated_share = facts.n_duplicates / facts.n_rows
-    if duplicated_share > 0.01:
+    found = f"{facts.n_duplicates:,} rows ({duplicated_share:.1%}) equal an earlier row"
+    if has_copies:
         messages["AIM001"] = (
-            f"{facts.n_duplicates:,} rows ({duplicated_share:.1%}) equal an earlier "
-            "row. Copies on both sides of a fold flatter every score: drop them, or "
-            "give equal rows the same group."
+            f"{found}, far more than independent columns repeat by chance: they are "
+            "taken for copies. Copies of a row are kept in the same fold (unless cv= "
+            "gives the folds, or a class has too few distinct rows), since models that "
+            "know rows by heart would flatter every score, and intervals count them as "
+            "one. Drop them, unless each is a case of its own."
+        )
+    elif duplicated_share > 0.01:
+        messages["AIM001"] = (
+            f"{found}. Where they are copies, and no cases of their own, they flatter "
+            "every score on both sides of a fold: drop them, or give equal rows the "
+            "same group."
         )
     if facts.n_conflicting:
         messages["AIM002"] = (

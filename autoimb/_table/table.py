@@ -2,7 +2,7 @@
 
 import hashlib
 import numbers
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 import narwhals as nw
@@ -23,6 +23,8 @@ from autoimb._table.columns import (
     native_array,
     take,
 )
+from autoimb._table.copies import copy_units
+from autoimb._table.set_aside import SetAside
 from autoimb._table.sparse_rows import sparse_hashes
 from autoimb.exceptions import BadInputError
 
@@ -49,14 +51,15 @@ class GivenRows:
 class Table:
     """Checked training data: canonical rows, label codes, weights and groups.
 
-    Rows of weight 0 are not in it, so that nothing is learned from them, counted or
-    scored.
+    Rows of weight 0, and those of classes that are set aside, are not in it: nothing
+    is learned from them, counted or scored.
     """
 
     X: CanonicalRows
     y: NDArray[np.intp]
     """Labels as codes: positions in `classes`."""
     classes: NDArray[Any]
+    """Labels of the rows, sorted, without the classes that are set aside."""
     pos: int | None
     """Code of the positive class; None for more than two classes."""
     schema: Schema
@@ -65,12 +68,22 @@ class Table:
     groups: NDArray[Any] | None
     """What the user passed to tell which rows belong together."""
     units: NDArray[np.intp]
-    """What is drawn as a whole: the number of each row's group, or of the row."""
+    """What is drawn as a whole: the number of each row's group, or of the row.
+
+    Without groups, copies of a row have one number; see `copies`.
+    """
     row_hashes: NDArray[np.uint64]
     """Hash of each row of X: equal rows have equal hashes."""
     given: "GivenRows"
     costs: NDArray[np.float64] | None = None
     """Cost (n_rows, n_classes) of each row if each of the classes is predicted."""
+    set_aside: SetAside = field(default_factory=SetAside)
+    """The classes of one row, which no row of the table has."""
+
+    @property
+    def has_copies(self) -> bool:
+        """Whether there are copies of rows, which belong together."""
+        return self.groups is None and int(self.units.max()) + 1 < len(self.units)
 
     def with_raw_rows(self, X: Any) -> "Table":
         """Return the table with rows as the user wrote them."""
@@ -79,8 +92,13 @@ class Table:
 
     @property
     def n_classes(self) -> int:
-        """Number of classes."""
+        """Number of classes of the rows."""
         return len(self.classes)
+
+    @property
+    def all_classes(self) -> NDArray[Any]:
+        """Labels that the user passed, sorted: those set aside are among them."""
+        return self.set_aside.all_classes(self.classes)
 
     @property
     def class_counts(self) -> NDArray[np.intp]:
@@ -153,27 +171,37 @@ def check_table(
             ensure_non_negative=True,
         )
     passed = tuple(name for name, value in optional.items() if value is not None)
-    given = GivenRows(len(labels), kept := np.flatnonzero(weights), passed)
-    if len(kept) < len(labels):
-        rows, labels, weights = given.kept(rows), labels[kept], weights[kept]
-    classes, codes = _encode_labels(check_labels(labels))
+    kept = np.flatnonzero(weights)
+    classes, codes = _encode_labels(check_labels(labels[kept]))
     _check_classes(classes, codes)
-    weights = relative_weights(weights)
+    pos = _positive_code(classes, codes, pos_label)
+    set_aside = SetAside.of(classes, codes, weights[kept])
+    searched = set_aside.others(len(classes))
+    is_searched = np.isin(codes, searched)
+    kept, codes = kept[is_searched], np.searchsorted(searched, codes[is_searched])
+    given = GivenRows(len(labels), kept, passed)
+    rows, weights = given.kept(rows), relative_weights(weights[kept])
     grouped = None if groups is None else optional["groups"][kept]
     schema = infer_schema(rows, seen)
     canonical = schema.canonical(rows)
+    row_hashes = _hash_rows(canonical)
     return Table(
         X=canonical,
         y=codes,
-        classes=classes,
-        pos=_positive_code(classes, codes, pos_label),
+        classes=classes[searched],
+        pos=pos,
         schema=schema,
         sample_weight=None if (weights == weights[0]).all() else weights,
         groups=grouped,
-        units=_units_of(grouped, len(codes)),
-        row_hashes=_hash_rows(canonical),
+        units=copy_units(canonical, codes, row_hashes)
+        if grouped is None
+        else pd.factorize(grouped, use_na_sentinel=False)[0],
+        row_hashes=row_hashes,
         given=given,
-        costs=None if costs is None else _check_costs(costs, classes, kept),
+        costs=None
+        if costs is None
+        else _check_costs(costs, classes, kept)[:, searched],
+        set_aside=set_aside,
     )
 
 
@@ -205,13 +233,6 @@ def _plain_array(values: Any, name: str) -> NDArray[Any]:
     if isinstance(native, nw.Series) and not isinstance(values, pd.Series):
         values = native.to_list()
     return native_array(np.asarray(values))
-
-
-def _units_of(groups: NDArray[Any] | None, n_rows: int) -> NDArray[np.intp]:
-    """Return the number of each row's group, or of the row where there are none."""
-    if groups is None:
-        return np.arange(n_rows)
-    return pd.factorize(groups, use_na_sentinel=False)[0]
 
 
 def relative_weights(weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -317,17 +338,17 @@ def codes_of(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.intp]:
 
 
 def _check_classes(classes: NDArray[Any], codes: NDArray[np.intp]) -> None:
-    """Raise unless there are two classes, each with two rows."""
+    """Raise unless there are two classes of two rows; others are set aside."""
     if len(classes) == 1:
         raise BadInputError(
             f"y holds only one class, {classes.tolist()[0]!r}: a classifier needs at "
             "least two, in rows of positive weight."
         )
     counts = np.bincount(codes)
-    if counts.min() < 2:
+    if np.count_nonzero(counts > 1) < 2:
         single = [repr(c) for c in classes[counts < 2].tolist()]
         raise BadInputError(
-            f"each class needs at least 2 rows to be cross-validated; "
+            "two classes need at least 2 rows each, to be cross-validated; "
             f"{', '.join(single[:5])} has 1 (n_samples={len(codes)}): "
             "drop or merge it, or collect more."
         )
