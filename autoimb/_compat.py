@@ -100,8 +100,8 @@ def text_array(texts: Any) -> Any:
     """Return texts as pandas keeps them, NaN for gaps: as objects before pandas 3."""
     if PANDAS >= 3:
         return pd.array(texts, dtype="str")
-    objects = np.asarray(texts, dtype=object)
-    return pd.array(np.where(pd.isna(objects), np.nan, objects), dtype=object)
+    objects, dtype = np.asarray(texts, dtype=object), np.dtype(object)
+    return pd.array(np.where(pd.isna(objects), np.nan, objects), dtype=dtype)
 
 
 def text_columns(table: pd.DataFrame) -> list[Any]:
@@ -113,7 +113,7 @@ def text_columns(table: pd.DataFrame) -> list[Any]:
     return [name for name in objects if infer(table[name]) == "string"]
 
 
-def utc_timestamps(iso_texts: pd.Series[Any]) -> pd.Series[Any]:
+def utc_timestamps(iso_texts: pd.Series[Any]) -> Any:
     """Return texts of ISO 8601 as timestamps, NaT for others.
 
     By itself, pandas before 3 would read the years from 1677 to 2262 only.
@@ -138,7 +138,7 @@ def far_timestamp(iso_text: str) -> np.datetime64:
     return np.datetime64(moment, "us")
 
 
-def hashable_rows(frame: pd.DataFrame) -> pd.DataFrame:
+def hashable_rows(frame: pd.DataFrame) -> Any:
     """Return rows in which 0.0 and -0.0 have one hash: before pandas 3 they had two."""
     if PANDAS >= 3:
         return frame
