@@ -100,8 +100,9 @@ def text_array(texts: Any) -> Any:
     """Return texts as pandas keeps them, NaN for gaps: as objects before pandas 3."""
     if PANDAS >= 3:
         return pd.array(texts, dtype="str")
-    objects, dtype = np.asarray(texts, dtype=object), np.dtype(object)
-    return pd.array(np.where(pd.isna(objects), np.nan, objects), dtype=dtype)
+    objects: Any = np.asarray(texts, dtype=object)
+    kind: Any = object
+    return pd.array(np.where(pd.isna(objects), np.nan, objects), dtype=kind)
 
 
 def text_columns(table: pd.DataFrame) -> list[Any]:
