@@ -5,6 +5,7 @@ from packages above it in this list, and a module only from modules above it in 
 of its package.
 
 ==============  ============================================================
+``_compat``     what differs between the versions of other libraries
 ``exceptions``  errors and warnings
 ``_metrics``    what a score is, and its standard error
 ``_table``      how a table is read, described, split and encoded

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state, estimator_html_repr, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from autoimb._catalogue.user_objects import is_object_to_clone
+from autoimb._compat import CallbackSupportMixin, with_callbacks
 from autoimb._evaluate.context import EvaluationContext
 from autoimb._evaluate.kept_models import ModelFolder
 from autoimb._evaluate.problem import Problem

@@ -37,7 +37,7 @@ html_sidebars = {
     for name in (
         *("index", "start", "decides", "weights", "reading", "files"),
         *("report", "expect", "large", "your_model"),
-        *("failures", "extending", "glossary", "design"),
+        *("failures", "machines", "extending", "glossary", "design"),
     )
 }
 html_static_path: list[str] = []

@@ -5,7 +5,6 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.callback import ProgressBar
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -16,6 +15,8 @@ import autoimb
 from autoimb import AutoImbalance
 from autoimb._catalogue.entry import Float
 from autoimb.exceptions import BadInputError, NoCandidateError
+
+from_sklearn = pytest.importorskip("sklearn.callback", reason="scikit-learn < 1.9")
 
 X, Y = numeric()
 
@@ -184,7 +185,7 @@ def test_a_second_fit_starts_afresh():
 
 
 def test_the_progress_bar_draws(capsys):
-    fitted = model().set_callbacks(ProgressBar()).fit(X, Y)
+    fitted = model().set_callbacks(from_sklearn.ProgressBar()).fit(X, Y)
     drawn = capsys.readouterr().out
     assert "AutoImbalance - fit" in drawn
     assert "100%" in drawn
@@ -193,7 +194,7 @@ def test_the_progress_bar_draws(capsys):
 
 def test_the_progress_bar_draws_without_a_number_of_trials(capsys):
     watching = model(n_trials=None, time_budget=20)
-    watching.set_callbacks(ProgressBar(), Diary(stop_after=2)).fit(X, Y)
+    watching.set_callbacks(from_sklearn.ProgressBar(), Diary(stop_after=2)).fit(X, Y)
     assert "AutoImbalance - fit" in capsys.readouterr().out
 
 
@@ -206,7 +207,7 @@ def test_a_callback_changes_nothing_else():
 
 
 def test_a_fitted_model_with_a_callback_is_pickled_and_cloned():
-    fitted = model().set_callbacks(ProgressBar()).fit(X, Y)
+    fitted = model().set_callbacks(from_sklearn.ProgressBar()).fit(X, Y)
     again = pickle.loads(pickle.dumps(fitted))
     np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
     copied = clone(fitted)
@@ -215,7 +216,9 @@ def test_a_fitted_model_with_a_callback_is_pickled_and_cloned():
     np.testing.assert_array_equal(copied.predict_proba(X), fitted.predict_proba(X))
 
 
-@pytest.mark.parametrize("callback", [ProgressBar(), Diary()], ids=["bar", "own"])
+@pytest.mark.parametrize(
+    "callback", [from_sklearn.ProgressBar(), Diary()], ids=["bar", "own"]
+)
 def test_a_fitted_model_with_a_callback_is_saved_without_it(callback, tmp_path):
     fitted = watched(callback, families="logistic_regression").fit(X, Y)
     fitted.save(tmp_path / "model.skops")
@@ -245,7 +248,7 @@ def test_a_progress_bar_around_it_draws(nested, capsys):
     outer = nested(model(n_trials=2))
     if not hasattr(outer, "set_callbacks"):
         pytest.skip("this estimator knows no callbacks")
-    outer.set_callbacks(ProgressBar(max_propagation_depth=None)).fit(X, Y)
+    outer.set_callbacks(from_sklearn.ProgressBar(max_propagation_depth=None)).fit(X, Y)
     assert "AutoImbalance" in capsys.readouterr().out
     assert outer.predict(X).shape == Y.shape
 

@@ -263,7 +263,7 @@ def test_a_column_that_is_empty_in_one_fold_fails_no_view():
 @example(dt.datetime(1, 1, 1))
 def test_dates_become_day_month_weekday_and_hour(when):
     parts = DatetimeEncoder().fit_transform(
-        pd.DataFrame({"seen": pd.Series([when, pd.NaT])})
+        pd.DataFrame({"seen": np.array([when, "NaT"], dtype="datetime64[us]")})
     )
     days = (when - dt.datetime(1970, 1, 1)) / dt.timedelta(days=1)
     expected = [days, when.month, when.weekday(), when.hour]

@@ -172,6 +172,7 @@ class Unbalanced(Dial):
         return Dial(noise).predict_proba(X)
 
 
+@pytest.mark.newest  # what Optuna 4 proposes for the seed is never handled and best
 @pytest.mark.parametrize("executor", [None, LateExecutor(3)], ids=["here", "late"])
 def test_the_best_model_is_tried_without_handling_as_well(executor):
     """In the second half; what handling gained is known from such a pair only."""

@@ -26,6 +26,8 @@ from autoimb._cli import main
 from autoimb._persist.saved_model import FORMAT
 from autoimb.exceptions import BadInputError
 
+pytestmark = pytest.mark.newest
+
 DATA = make_classification(120, 4, weights=[0.8], random_state=0)
 SETTINGS = {"n_trials": 1, "n_jobs": 1, "cv": 2, "random_state": 0}
 

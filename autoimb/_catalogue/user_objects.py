@@ -113,12 +113,21 @@ def check_classifier(argument: str, value: Any) -> None:
             f"{argument} is a regressor, {kind}: give a classifier, such as "
             f"{kind.replace('Regressor', 'Classifier')}() if there is one."
         )
-    if not any(hasattr(value, m) for m in ("predict_proba", "decision_function")):
+    if not _can_rank(value, last):
         raise BadInputError(
             f"{argument} cannot rank rows: {kind} has neither predict_proba nor "
             "decision_function. Give a classifier that has one; a VotingClassifier "
             "needs voting='soft'."
         )
+
+
+def _can_rank(model: Any, last: Any) -> bool:
+    """Whether a model, a pipeline with this last step or not, has scores of rows."""
+    if any(hasattr(model, m) for m in ("predict_proba", "decision_function")):
+        return True
+    # A stack that is given no last model has its methods once `fit` has chosen one.
+    parameters = signature(type(last)).parameters
+    return "final_estimator" in parameters and last.final_estimator is None
 
 
 def split_pipeline(model: Any) -> tuple[dict[str, Any], Any]:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from autoimb._compat import text_columns
 from autoimb.exceptions import AutoImbWarning, BadInputError, warn
 
 if TYPE_CHECKING:
@@ -255,7 +256,7 @@ def _csv(
         table: pd.DataFrame = pd.read_csv(
             StringIO(content), dtype=dtypes, low_memory=False, **options
         )
-    for name in table.columns[[isinstance(t, pd.StringDtype) for t in table.dtypes]]:
+    for name in text_columns(table):
         # As for categories in a frame: 1 and 1.0 are the same, which gaps make of it.
         table[name] = table[name].str.replace(_WHOLE, r"\1", regex=True)
     if target in header.columns:

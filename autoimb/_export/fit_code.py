@@ -25,7 +25,7 @@ def fit_code(estimator: Any, fit_params: Sequence[Sequence[str]]) -> str:
     names = ScriptNames(bound={"np": ("numpy", "")})
     try:
         made = layout(prefixed("model = ", code_of(estimator, names)))
-    except BadInputError:
+    except (BadInputError, RecursionError):  # what holds itself has no end
         names = ScriptNames(bound={})
         with suppress(BadInputError):  # a class of the running script needs no import
             names.of(type(estimator))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _COPIED = {
+    "autoimb._compat",
     "autoimb._metrics.calibration",
     "autoimb._table.encoding",
     "autoimb._table.readers",

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+from autoimb._compat import LOSS_MODULE
+
 MODEL = "autoimb.AutoImbalance"
 OWN_CLASSES = {
     MODEL,
+    "autoimb._compat.SplitterTargetEncoder",
     *(f"autoimb._metrics.calibration.{name}" for name in ("Beta", "Identity", "Platt")),
     "autoimb._metrics.calibration.TemperatureBias",
     "autoimb._metrics.fold_ids.FoldIds",
@@ -146,13 +149,13 @@ FOREIGN_CLASSES = {
 estimators: each was reviewed to run nothing but its own `__setstate__` on loading."""
 
 LOSSES = {
-    "_loss._loss": (
+    LOSS_MODULE: (
         *("CyAbsoluteError", "CyExponentialLoss", "CyHalfBinomialLoss"),
         *("CyHalfGammaLoss", "CyHalfMultinomialLoss", "CyHalfPoissonLoss"),
         *("CyHalfSquaredError", "CyHalfTweedieLoss", "CyHalfTweedieLossIdentity"),
         *("CyHuberLoss", "CyPinballLoss"),
     ),
-    "linear_model._sgd_fast": (
+    "sklearn.linear_model._sgd_fast": (
         *("EpsilonInsensitive", "Hinge", "ModifiedHuber"),
         *("SquaredEpsilonInsensitive", "SquaredHinge"),
     ),

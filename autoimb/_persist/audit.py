@@ -356,7 +356,7 @@ _KINDS = {
     "JsonNode": _kind("builtins.str", check=lambda node, _: _as(str, node["content"])),
     "ListNode": _kind("builtins.list", is_open=True),
     "LossNode": _kind(
-        *(f"sklearn.{at}.{name}" for at, names in LOSSES.items() for name in names),
+        *(f"{at}.{name}" for at, names in LOSSES.items() for name in names),
         check=_check_reduced,
     ),
     "MaskedArrayNode": _kind("numpy.ma.MaskedArray", check=_check_masked),

@@ -41,10 +41,10 @@ from sklearn.preprocessing import (
     OneHotEncoder,
     OrdinalEncoder,
     StandardScaler,
-    TargetEncoder,
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from autoimb._compat import target_encoder
 from autoimb._table.columns import Schema, since_1970
 from autoimb._table.text_kinds import Kind
 
@@ -261,7 +261,7 @@ def _blocks(view: View, schema: Schema) -> list[tuple[str, Any, tuple[Kind, ...]
         last, scaled = [numbers], [BoundedScaler()]
     if view == "dense":
         codes = make_pipeline(codes, OneHotEncoder(**_ONE_HOT))
-    shares = [TargetEncoder(cv=DealtFolds()), *scaled]
+    shares = [target_encoder(DealtFolds()), *scaled]
     dates, times = DatetimeEncoder(), TimeOfDayEncoder()
     return [
         ("categorical", codes, ("categorical",)),

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from autoimb._compat import text_array, utc_timestamps
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -152,15 +154,14 @@ def read_times(series: pd.Series[Any]) -> pd.Series[Any]:
 def read_texts(series: pd.Series[Any]) -> Any:
     """Return categories as text, NaN for gaps; 1 and 1.0 are the same category."""
     if isinstance(series.dtype, pd.StringDtype):
-        return series.astype("str").array
+        return text_array(series)
     if isinstance(series.dtype, pd.CategoricalDtype):
         levels = np.array([*map(text_of, series.cat.categories), None], dtype=object)
         texts = levels[series.cat.codes.to_numpy()]
     else:
         texts = np.array([text_of(value) for value in series], dtype=object)
         texts[series.isna().to_numpy()] = None
-    # Without this dtype, pandas would not read a column of gaps as text.
-    return pd.array(texts, dtype="str")
+    return text_array(texts)
 
 
 def text_of(value: Any) -> str:
@@ -187,10 +188,7 @@ def iso_date(text: str, form: str) -> str:
 
 def parsed_dates(iso_texts: Any) -> pd.Series[Any]:
     """Return texts of ISO 8601 as timestamps, NaT for what is no day."""
-    texts = pd.Series(iso_texts, dtype=object)
-    return _without_zone(
-        pd.to_datetime(texts, errors="coerce", format="ISO8601", utc=True)
-    )
+    return _without_zone(utc_timestamps(pd.Series(iso_texts, dtype=object)))
 
 
 def _number_in(value: Any) -> Any:
@@ -234,4 +232,6 @@ def _without_zone(dates: pd.Series[Any]) -> pd.Series[Any]:
 
 def _unread(series: pd.Series[Any], what: str) -> ValueError:
     """Return the error for a column whose values cannot be read."""
-    return ValueError(f"column {series.name!r} {what}")
+    name = series.name
+    name = name.item() if isinstance(name, np.generic) else name
+    return ValueError(f"column {name!r} {what}")

@@ -14,6 +14,7 @@ from sklearn.utils import column_or_1d, gen_batches
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, _num_samples
 
+from autoimb._compat import hashable_rows
 from autoimb._table.columns import (
     CanonicalRows,
     Schema,
@@ -447,5 +448,6 @@ def _hash_rows(X: CanonicalRows) -> NDArray[np.uint64]:
     frame = pd.DataFrame(X, copy=False)
     hashes = np.empty(len(frame), dtype=np.uint64)
     for batch in gen_batches(len(frame), _HASHED_AT_ONCE):
-        hashes[batch] = pd.util.hash_pandas_object(frame.iloc[batch], index=False)
+        rows = hashable_rows(frame.iloc[batch])
+        hashes[batch] = pd.util.hash_pandas_object(rows, index=False)
     return hashes
