@@ -54,6 +54,19 @@ def test_probabilities_are_those_of_the_model_to_the_last_bit(name, table):
     assert few_rows_proba(model, X[: MOST_ROWS + 1]) is None
 
 
+@pytest.mark.parametrize("n_gaps", [0, 40])
+@pytest.mark.parametrize("kind", [RandomForestClassifier, ExtraTreesClassifier])
+def test_gaps_take_the_way_that_the_trees_have_for_them(kind, n_gaps, table):
+    X, y = table[0].copy(), table[1]
+    X[:n_gaps, 0] = np.nan
+    model = kind(10, random_state=0).fit(X, y)
+    rows = table[0][:5].copy()
+    rows[:3, 0] = rows[2:, 1] = np.nan
+    np.testing.assert_array_equal(
+        few_rows_proba(model, rows), model.predict_proba(rows)
+    )
+
+
 class Contrary(RandomForestClassifier):
     """A forest that answers in its own way."""
 
@@ -66,9 +79,6 @@ def test_a_model_with_a_way_of_its_own_is_asked_itself(table):
     own = Contrary(5, random_state=0).fit(X, y)
     assert few_rows_proba(own, X[:3]) is None
     plain = RandomForestClassifier(5, random_state=0).fit(X, y)
-    gap = X[:3].copy()
-    gap[0, 0] = np.nan
-    assert few_rows_proba(plain, gap) is None
     assert few_rows_proba(plain, X[:3, :-1]) is None  # no memory of others is read
     assert few_rows_proba(LogisticRegression().fit(X, y), X[:3]) is None
     hard = VotingClassifier([("own", own)]).fit(X, y)

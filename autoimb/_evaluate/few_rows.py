@@ -20,6 +20,7 @@ from sklearn.ensemble import (
     VotingClassifier,
 )
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.utils import get_tags
 
 from autoimb._execution.process_settings import limited_threads
 from autoimb._table.few_rows_encoding import MOST_ROWS
@@ -60,13 +61,19 @@ def _defined_as(kind: type, name: str) -> Any:
 def _of_forest(model: Any, X: NDArray[Any]) -> NDArray[np.float64] | None:
     """Return the mean of a forest's trees."""
     rows = np.ascontiguousarray(X, dtype=np.float32)
-    # A forest may treat missing values in its own way.
-    if rows.shape[1] != model.n_features_in_ or np.isnan(rows).any():
+    if rows.shape[1] != model.n_features_in_:
+        return None
+    if np.isnan(rows).any() and not _reads_gaps(model.estimators_[0]):
         return None
     total = np.zeros((len(rows), len(model.classes_)))
     for tree in model.estimators_:
         total += tree.tree_.predict(rows)
     return total / len(model.estimators_)
+
+
+def _reads_gaps(tree: Any) -> bool:
+    """Whether a tree has a way for missing values."""
+    return bool(get_tags(tree).input_tags.allow_nan)
 
 
 def _of_histogram_boosting(model: Any, X: NDArray[Any]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -23,7 +24,10 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from autoimb._execution.process_settings import limited_torch_threads
+from autoimb._execution.process_settings import (
+    limited_threads,
+    limited_torch_threads,
+)
 from autoimb._metrics.metrics import METRICS, LabelMetric, Metric
 from autoimb._metrics.scorers import OF_USERS, resolve_metric
 from autoimb._models.batches import BATCHES, Doubles, Floats, LabelledRows
@@ -47,6 +51,7 @@ _MIN_HELD_OUT_MINORITY = 10
 _EPOCHS_WITHOUT_HOLD_OUT = 20
 _STEPS_WITHOUT_HOLD_OUT = 200
 _TINY = np.finfo(np.float64).tiny
+_FEW_ROWS = 32  # threads take longer to start than these take to score
 _ROWS_AT_ONCE = 1024  # a net of many members needs megabytes for each thousand
 
 Predictor: TypeAlias = Callable[[Floats], NDArray[Any]]
@@ -144,7 +149,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         """
         check_is_fitted(self)
         rows: Floats = validate_data(self, X, reset=False, dtype=np.float32)
-        return self._proba(self._predictor(), self._prepare(rows))
+        few = len(rows) <= _FEW_ROWS
+        with limited_threads(1) if few else nullcontext():
+            return self._proba(self._predictor(), self._prepare(rows))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the most probable label of each row.

@@ -154,7 +154,8 @@ def read_times(series: pd.Series[Any]) -> pd.Series[Any]:
 def read_texts(series: pd.Series[Any]) -> Any:
     """Return categories as text, NaN for gaps; 1 and 1.0 are the same category."""
     if isinstance(series.dtype, pd.StringDtype):
-        return series.astype("str").array
+        text = pd.StringDtype(na_value=np.nan)
+        return (series if series.dtype == text else series.astype(text)).array
     if isinstance(series.dtype, pd.CategoricalDtype):
         levels = np.array([*map(text_of, series.cat.categories), None], dtype=object)
         texts = levels[series.cat.codes.to_numpy()]
