@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
-import pandas as pd
 import sklearn
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils.validation import check_is_fitted
@@ -25,6 +24,7 @@ from autoimb._persist.audit import (
     check_file,
     keeps_cache,
 )
+from autoimb._persist.packing import packed, unpacked
 from autoimb.exceptions import (
     AutoImbError,
     BadInputError,
@@ -37,8 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from os import PathLike
 
-FORMAT = 5
+FORMAT = 6
 """Raised when an older autoimb could no longer read what is written."""
+_HOLDERS = ("_model", "ensemble_", "best_pipeline_", "_report_data")
+"""Attributes that hold trees or curves."""
 _DISTRIBUTIONS = {"imblearn": "imbalanced-learn", "sklearn": "scikit-learn"}
 """What pip installs, where a package is imported under another name."""
 _MOST_NAMES = 5  # in a message about what no model holds
@@ -51,7 +53,7 @@ def save(model: Any, path: str | PathLike[str]) -> None:
 
     bare = _detached(copy(model))
     _check_parts(bare)
-    bare.leaderboard_ = model.leaderboard_.astype(object).to_dict("list")
+    vars(bare).update(packed(_holders(bare)))
     # Compressed, trees shrink to a fraction.
     with (
         replacing(path) as file,
@@ -61,6 +63,11 @@ def save(model: Any, path: str | PathLike[str]) -> None:
         state = get_state({"format": FORMAT, "model": bare}, context)
         state |= {"protocol": context.protocol, "_skops_version": skops.__version__}
         archive.writestr("schema.json", json.dumps(_simpler(state)))
+
+
+def _holders(model: Any) -> dict[str, Any]:
+    """Return the attributes of a model that hold trees or curves."""
+    return {name: vars(model)[name] for name in _HOLDERS}
 
 
 def _check_parts(model: Any) -> None:
@@ -294,7 +301,5 @@ def _model_of(bundle: Any) -> Any:
     if MODEL not in {f"{c.__module__}.{c.__qualname__}" for c in type(model).__mro__}:
         raise TypeError(f"it holds a {type(model).__name__}.")
     check_is_fitted(model)
-    _detached(model).leaderboard_ = pd.DataFrame(model.leaderboard_).astype(
-        {"rank": "Int64"}
-    )
+    vars(_detached(model)).update(unpacked(_holders(model)))
     return model
