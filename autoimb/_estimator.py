@@ -1366,7 +1366,8 @@ default="auto"
 
 def _pickled(model: AutoImbalance) -> tuple[Any, ...]:
     """Return how a pickle or a copy is made again: as usual, with the study."""
-    make, arguments, state, *_ = model.__reduce_ex__(4)
+    reduced: Any = model.__reduce_ex__(4)
+    make, arguments, state = reduced[:3]
     study = {"study_": model.study_} if "study_" in state else {}
     return make, arguments, {**state, **study}
 

@@ -217,7 +217,8 @@ class PackedNumbers:
         """Return the tuple; raise `ValueError` if it is none."""
         if self.values.ndim not in {1, 2} or self.values.dtype != np.float64:
             raise ValueError("the numbers of a curve are no numbers.")
-        gaps = np.where(np.isnan(self.values), None, self.values.astype(object))
+        gaps = self.values.astype(object)
+        gaps[np.isnan(self.values)] = None
         if self.values.ndim == 1:
             return tuple(gaps.tolist())
         return tuple(map(tuple, gaps.tolist()))
@@ -247,7 +248,7 @@ def _places(n_nodes: NDArray[Any]) -> NDArray[np.intp]:
     """Return the place of each node in its tree."""
     n_nodes = n_nodes.astype(np.intp)
     starts = np.cumsum(n_nodes) - n_nodes
-    return np.arange(n_nodes.sum()) - np.repeat(starts, n_nodes)
+    return np.asarray(np.arange(n_nodes.sum()) - np.repeat(starts, n_nodes))
 
 
 def _columns(trees: Sequence[NDArray[Any]], left: str) -> dict[str, NDArray[Any]]:
@@ -319,7 +320,8 @@ def _pack(value: Any) -> Any:
         return PackedNumbers.of(value) or value
     if type(value) is not list or not value:
         return value
-    kind, new = type(value[0]), None
+    kind = type(value[0])
+    new: PackedTrees | PackedPredictors | None = None
     if kind in _TREES and all(type(tree) is kind for tree in value):
         new = PackedTrees.of(value)
     elif kind is list and all(

@@ -51,7 +51,12 @@ _COLUMNS = (
     "reason",
 )
 
-_DTYPES = {"rank": "Int64", "mean": float, "se": float, "fit_seconds": float}
+_DTYPES: dict[str, Any] = {
+    "rank": "Int64",
+    "mean": float,
+    "se": float,
+    "fit_seconds": float,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
