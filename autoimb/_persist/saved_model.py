@@ -23,6 +23,7 @@ from autoimb._persist.audit import (
     RefusedError,
     check_file,
     keeps_cache,
+    torch_left_out,
 )
 from autoimb._persist.packing import packed, unpacked
 from autoimb.exceptions import (
@@ -48,8 +49,9 @@ _MOST_NAMES = 5  # in a message about what no model holds
 
 def save(model: Any, path: str | PathLike[str]) -> None:
     """Write a fitted `AutoImbalance` without its study, storage and executor."""
-    import skops
-    from skops.io._utils import SaveContext, get_state
+    with torch_left_out():
+        import skops
+        from skops.io._utils import SaveContext, get_state
 
     bare = _detached(copy(model))
     _check_parts(bare)
@@ -184,7 +186,8 @@ def load(path: str | PathLike[str], *, trusted: Sequence[str] = ()) -> Any:
     >>> bool((same.predict(X) == model.predict(X)).all())
     True
     """
-    import skops.io
+    with torch_left_out():
+        import skops.io
 
     name, other_version = str(path), ""
     if Path(path).is_dir():
