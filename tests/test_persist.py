@@ -558,3 +558,19 @@ def test_a_leaderboard_with_gaps_is_the_same_after_saving(table, tmp_path):
     model.save(tmp_path / "model.skops")
     same = autoimb.load(tmp_path / "model.skops")
     pd.testing.assert_frame_equal(same.leaderboard_, model.leaderboard_)
+
+
+def test_what_is_named_twice_is_one_thing_after_loading(table, tmp_path):
+    model = fit(table, families=["logistic_regression", "xgboost"], n_trials=4)
+    path = tmp_path / "model.skops"
+    model.save(path)
+    same = autoimb.load(path)
+    assert same.ensemble_ is same._model.members
+    assert same.best_pipeline_ is same.ensemble_[0].pipelines[0]
+    assert len(model.ensemble_) == len(same.ensemble_) > 1
+    X = table[0]
+    np.testing.assert_array_equal(
+        same.best_pipeline_.predict_proba(X), model.best_pipeline_.predict_proba(X)
+    )
+    # The members are written once.
+    assert [*names_in(path)].count("autoimb.FittedMember") == len(model.ensemble_)

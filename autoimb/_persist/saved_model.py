@@ -40,8 +40,10 @@ if TYPE_CHECKING:
 
 FORMAT = 6
 """Raised when an older autoimb could no longer read what is written."""
-_HOLDERS = ("_model", "ensemble_", "best_pipeline_", "_report_data")
+_HOLDERS = ("_model", "_report_data")
 """Attributes that hold trees or curves."""
+_OF_MODEL = ("ensemble_", "best_pipeline_")
+"""Attributes that are parts of `_model`: skops would write them once more."""
 _DISTRIBUTIONS = {"imblearn": "imbalanced-learn", "sklearn": "scikit-learn"}
 """What pip installs, where a package is imported under another name."""
 _MOST_NAMES = 5  # in a message about what no model holds
@@ -55,7 +57,7 @@ def save(model: Any, path: str | PathLike[str]) -> None:
 
     bare = _detached(copy(model))
     _check_parts(bare)
-    vars(bare).update(packed(_holders(bare)))
+    vars(bare).update({**packed(_holders(bare)), **dict.fromkeys(_OF_MODEL)})
     # Compressed, trees shrink to a fraction.
     with (
         replacing(path) as file,
@@ -305,4 +307,6 @@ def _model_of(bundle: Any) -> Any:
         raise TypeError(f"it holds a {type(model).__name__}.")
     check_is_fitted(model)
     vars(_detached(model)).update(unpacked(_holders(model)))
+    model.ensemble_ = model._model.members
+    model.best_pipeline_ = model.ensemble_[0].pipeline
     return model
