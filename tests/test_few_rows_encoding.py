@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     MinMaxScaler,
     OneHotEncoder,
@@ -13,6 +14,7 @@ from sklearn.preprocessing import (
 )
 from tables import categories, five_classes, mixed, numeric
 
+from autoimb._evaluate.fit_predict import predict_codes
 from autoimb._table import few_rows_encoding as module
 from autoimb._table.columns import take
 from autoimb._table.encoding import make_encoder, make_geometry, make_one_hot
@@ -140,3 +142,23 @@ def test_what_is_not_known_is_left_to_the_encoder(encoder):
     if hasattr(expected, "toarray"):
         expected, found = expected.toarray(), found.toarray()
     np.testing.assert_array_equal(found, expected)
+
+
+class Words(ClassifierMixin, BaseEstimator):
+    """A user's model, which reads text."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, X):
+        positive = np.array([0.9 if word == "x" else 0.2 for word in X[:, 1]])
+        return np.column_stack([1 - positive, positive])
+
+
+def test_a_user_s_transformer_may_pass_on_what_is_no_number():
+    frame = pd.concat([FRAME] * 20, ignore_index=True)
+    prepare = ColumnTransformer([("a", StandardScaler(), [0])], remainder="passthrough")
+    pipeline = make_pipeline(prepare, Words()).fit(frame, [0, 1, 1] * 20)
+    few, many = (predict_codes(pipeline, part, 2) for part in (frame[:3], frame))
+    np.testing.assert_array_equal(few, many[:3])

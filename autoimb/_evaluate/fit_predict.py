@@ -185,11 +185,15 @@ def _model_rows(
 ) -> Any:
     """Return rows after all steps before the model; samplers are passed over."""
     transformed = {} if transformed is None else transformed
-    for _, step in pipeline.steps[:-1]:
+    for name, step in pipeline.steps[:-1]:
         if hasattr(step, "fit_resample"):
             continue
         if id(step) not in transformed:
-            transformed[id(step)] = encoded_rows(step, X)
+            # A step of the user may pass on what is no number.
+            is_own = name in OWN_STEPS
+            transformed[id(step)] = (
+                encoded_rows(step, X) if is_own else step.transform(X)
+            )
         X = transformed[id(step)]
     return X
 

@@ -5,10 +5,11 @@ Torch is imported when a net is fitted, so that fitted nets load without it.
 """
 
 import math
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -56,6 +57,12 @@ _ROWS_AT_ONCE = 1024  # a net of many members needs megabytes for each thousand
 
 Predictor: TypeAlias = Callable[[Floats], NDArray[Any]]
 """From rows to logits (n, n_members, n_outputs)."""
+
+
+def _one_thread() -> AbstractContextManager[None]:
+    """Return the limit of a block to one thread, also after a fit set PyTorch's."""
+    has_torch = "torch" in sys.modules
+    return limited_torch_threads(1) if has_torch else limited_threads(1)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -149,8 +156,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         """
         check_is_fitted(self)
         rows: Floats = validate_data(self, X, reset=False, dtype=np.float32)
-        few = len(rows) <= _FEW_ROWS
-        with limited_threads(1) if few else nullcontext():
+        with _one_thread() if len(rows) <= _FEW_ROWS else nullcontext():
             return self._proba(self._predictor(), self._prepare(rows))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
