@@ -1,12 +1,10 @@
 """Few rows: the same probabilities, by one thread."""
 
-import os
-import subprocess
-import sys
-import textwrap
+import json
 
 import numpy as np
 import pytest
+import threadpoolctl
 from sklearn.datasets import make_classification
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -100,8 +98,6 @@ def test_a_model_with_a_way_of_its_own_is_asked_itself(table):
     ids=["vote", "self_paced", "forest"],
 )
 def test_models_in_a_model_predict_by_one_thread_too(model, table):
-    import json
-
     fitted = model.fit(*table)
     before = fitted.predict_proba(table[0])
     use_one_thread(fitted)
@@ -113,32 +109,37 @@ def test_models_in_a_model_predict_by_one_thread_too(model, table):
     np.testing.assert_allclose(fitted.predict_proba(table[0]), before, rtol=1e-12)
 
 
-@pytest.mark.slow
-def test_one_row_takes_one_thread_whatever_the_number_that_openmp_would_start():
-    """Threads that wait for each other take seconds of processor time."""
-    script = """
-        import time
-        from sklearn.datasets import make_classification
-        from autoimb import AutoImbalance
+def openmp_threads():
+    """Return the largest number of threads that OpenMP would start here."""
+    found = threadpoolctl.threadpool_info()
+    return max(lib["num_threads"] for lib in found if lib["user_api"] == "openmp")
 
-        X, y = make_classification(400, 20, weights=[0.8], random_state=0)
-        model = AutoImbalance(
-            n_trials=1, families="hist_gradient_boosting", cv=2, n_jobs=1,
-            random_state=0,
-        ).fit(X, y)
-        model.predict_proba(X[:1])
-        wall, cpu = time.perf_counter(), time.process_time()
-        for row in X[:50]:
-            model.predict_proba(row[None])
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        print(cpu / wall)
-    """
-    free = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**free, "OMP_NUM_THREADS": "4"},
-    )
-    assert float(done.stdout) < 1.2  # of one thread it is 1, of four more
+
+class RecordingBoosting(HistGradientBoostingClassifier):
+    """Remembers by how many threads it was asked to predict."""
+
+    def _raw_predict(self, X, n_threads=None):
+        self.asked_ = n_threads
+        return super()._raw_predict(X, n_threads)
+
+
+class RecordingNeighbours(KNeighborsClassifier):
+    """Remembers how many threads it could have started."""
+
+    def kneighbors(self, *args, **kwargs):
+        self.asked_ = openmp_threads()
+        return super().kneighbors(*args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "model", [RecordingBoosting(max_iter=2), RecordingNeighbours(weights="distance")]
+)
+def test_one_thread_predicts_whatever_openmp_would_start(model, table):
+    """Threads that wait for each other take seconds of processor time."""
+    X, y = table
+    model.fit(X, y)
+    with threadpoolctl.threadpool_limits(4, user_api="openmp"):
+        assert openmp_threads() == 4
+        few_rows_proba(model, X[:1])
+        assert model.asked_ == 1
+        assert openmp_threads() == 4
