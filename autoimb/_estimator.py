@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import shutil
 from contextlib import ExitStack, contextmanager, suppress
 from copy import copy
@@ -40,8 +41,15 @@ from autoimb._fit.decision import check_threshold
 from autoimb._fit.final_fit import check_final_fit
 from autoimb._fit.finish import finish
 from autoimb._fit.refit_on_new_rows import refit_members
+from autoimb._fit.replace_fold_models import with_refits
 from autoimb._metrics.scorers import ScorerMetric, UserLabels, resolve_metric
-from autoimb._report.build import build_report, settings_of, with_decision, with_refit
+from autoimb._report.build import (
+    build_report,
+    settings_of,
+    with_decision,
+    with_model,
+    with_refit,
+)
 from autoimb._report.extra_sections import with_extra_sections
 from autoimb._report.fit_results import FitResults
 from autoimb._search.fidelity import affordable_folds
@@ -58,8 +66,10 @@ from autoimb._search.study import (
     without_password,
 )
 from autoimb._search.study_lock import only_search
+from autoimb._search.trials import from_columns, to_columns
 from autoimb._select.ensemble import resolve_ensemble_size
 from autoimb._select.fallback import select_or_fall_back
+from autoimb._select.predict_limit import check_max_predict_ms
 from autoimb._select.time_reserve import LastSteps, TimeReserve, affordable_size
 from autoimb._strategy.search_space import SearchSpace, requested_entries
 from autoimb._table.columns import as_rows, bytes_as_floats
@@ -79,6 +89,7 @@ from autoimb._table.table import (
 )
 from autoimb.exceptions import (
     AccuracyWarning,
+    AutoImbWarning,
     BadInputError,
     LeakWarning,
     LeftOutWarning,
@@ -90,6 +101,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
+    import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
     from autoimb._catalogue import Catalogue
@@ -108,7 +120,7 @@ _FAST_COST = 1.0  # relative cost of the families that so little time is spent o
 _CACHE_BYTES = 2**27  # of encoded rows that a worker keeps
 _FITTED_PRIVATE = {
     *("_pos", "_schema", "_catalogue", "_row_arguments", "_table_marks"),
-    *("_model", "_decision", "_report_data"),
+    *("_model", "_decision", "_report_data", "_leaderboard"),
 }
 """Fitted attributes whose names do not end in an underscore."""
 _DISK_SHARE = 0.1  # of the free disk, for fold models
@@ -185,6 +197,12 @@ default="auto"
         `fit`; but there are as many models as folds, for every prediction and in every
         saved file. "auto": on all rows where `time_budget` leaves the seconds for it,
         else the fold models. Without a time budget it is the same as True.
+    max_predict_ms : float or None, default=None
+        Milliseconds that the prediction of one row may take on this machine. It is
+        measured while candidates are judged: those that take longer alone take no part
+        in the choice, and an ensemble has no more members than there is time for. If
+        nothing is that quick, the quickest of the best candidates is taken, with a
+        warning. It needs a `time_budget`, since the result depends on measured time.
     device : {"auto", "cpu", "cuda"}, default="auto"
         Where XGBoost and the neural nets are fitted.
     n_jobs : int or None, default=None
@@ -307,6 +325,7 @@ default="auto"
         ensemble_size: int | str = "auto",
         calibrate: bool = True,
         final_fit: bool | str = "auto",
+        max_predict_ms: float | None = None,
         device: str = "auto",
         n_jobs: int | None = None,
         executor: Executor | None = None,
@@ -330,6 +349,7 @@ default="auto"
         self.ensemble_size = ensemble_size
         self.calibrate = calibrate
         self.final_fit = final_fit
+        self.max_predict_ms = max_predict_ms
         self.device = device
         self.n_jobs = n_jobs
         self.executor = executor
@@ -417,6 +437,7 @@ default="auto"
         """Run all steps of `fit`."""
         requested = requested_entries(self.get_params(deep=False))
         deadline = Deadline(resolve_time_budget(self.time_budget, self.n_trials))
+        check_max_predict_ms(self.max_predict_ms, deadline)
         size = resolve_ensemble_size(
             self.ensemble_size, has_estimator=self.estimator is not None
         )
@@ -694,6 +715,12 @@ default="auto"
         return self._model.proba(self._schema.canonical(rows))
 
     @property
+    def leaderboard_(self) -> pd.DataFrame:
+        """One row for each candidate, finalists first; a new frame each time."""
+        check_is_fitted(self, "_leaderboard")
+        return from_columns(self._leaderboard)
+
+    @property
     def feature_importances_(self) -> NDArray[np.float64]:
         """Permutation importances by column, once ``report(X, y)`` has measured them.
 
@@ -960,7 +987,15 @@ default="auto"
         check_is_fitted(self)
         return prediction_script(self._model, self._schema, self._decision)
 
-    def save(self, path: str | Path) -> None:
+    def save(
+        self,
+        path: str | Path,
+        X: Any = None,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        groups: Any = None,
+    ) -> None:
         """Save the fitted model, its out-of-fold scores and its report.
 
         The file is read by `autoimb.load`. It holds no pickle: every type is checked
@@ -972,6 +1007,15 @@ default="auto"
         path : str or Path
             Where to write; ``model.skops`` by custom. An earlier file is replaced once
             all is written.
+        X : DataFrame or array-like of shape (n_samples, n_features), default=None
+            The rows of the last `fit` or `refit`, in their order. Members that predict
+            by fold models are first fitted on all of them, in this model too: the file
+            is then smaller and a prediction faster. Calibration and threshold stay, and
+            so do the fold models of members that were scored on samples of the rows.
+        y : array-like of shape (n_samples,), default=None
+            Their labels.
+        sample_weight, groups : array-like, default=None
+            Those that `fit` or `refit` was given.
 
         Raises
         ------
@@ -979,12 +1023,58 @@ default="auto"
             If the file cannot be written; an earlier one is as it was.
         BadInputError
             If labels or parameters are of a kind that `autoimb.load` would refuse, such
-            as a generator of folds.
+            as a generator of folds; or if X is another table than that of the last
+            `fit` or `refit`.
+
+        Warns
+        -----
+        AutoImbWarning
+            If fold models predict for lack of time, and no X is given to replace them.
+
+        Examples
+        --------
+        >>> import tempfile, pathlib
+        >>> from sklearn.datasets import make_classification
+        >>> from autoimb import AutoImbalance, load
+        >>> X, y = make_classification(300, weights=[0.9], random_state=0)
+        >>> model = AutoImbalance(
+        ...     n_trials=1,
+        ...     families="logistic_regression",
+        ...     final_fit=False,
+        ...     n_jobs=1,
+        ...     random_state=0,
+        ... ).fit(X, y)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder) / "model.skops"
+        ...     model.save(path, X, y)
+        ...     len(load(path).ensemble_[0].pipelines)
+        1
         """
         from autoimb._persist.saved_model import save
 
         check_is_fitted(self)
+        by_folds = [member for member in self.ensemble_ if member.lacks_refit]
+        if by_folds and X is not None:
+            self._replace_fold_models(X, y, sample_weight=sample_weight, groups=groups)
+        elif by_folds and self.final_fit is not False:
+            warn(
+                f"{len(by_folds)} of {len(self.ensemble_)} members predict by the "
+                "models of all folds: the file is larger and a prediction slower. "
+                "save(path, X, y) with the training table fits them on all rows first.",
+                AutoImbWarning,
+            )
         save(self, path)
+
+    def _replace_fold_models(self, X: Any, y: Any, **rows_of: Any) -> None:
+        """Fit the members on all rows of the table that is known from `fit`."""
+        marks = self._table_marks
+        with self._context_of(X, y, Deadline(None), marks, **rows_of) as context:
+            model = with_refits(
+                self._model, context.problem, resolve_n_jobs(self.n_jobs)
+            )
+        with self._as_before_on_error():
+            self._set_model(model, self._decision, len(self.oof_proba_))
+            self._report_data = with_model(self._report_data, model)
 
     def _forget_fit(self) -> None:
         """Delete all fitted attributes; scikit-learn's callbacks stay set."""
@@ -1088,6 +1178,7 @@ default="auto"
             metric=metric,
             n_threads=layout.n_threads,
             cache_bytes=_CACHE_BYTES,
+            max_predict_ms=self.max_predict_ms,
         )
 
     def _open_study(self, problem: Problem, space: SearchSpace) -> StudyRecords:
@@ -1162,6 +1253,8 @@ default="auto"
         )
         if failure := finished.refit_failure:
             warn(failure.message(self.time_budget), failure.warning_category)
+        if (row_time := finished.row_time) and not row_time.is_kept:
+            warn(row_time.message, AutoImbWarning)
         return finished
 
     def _set_fitted(self, results: FitResults) -> AutoImbalance:
@@ -1172,7 +1265,7 @@ default="auto"
         self.profile_ = results.profile
         self.recommendation_ = results.recommendation
         self.study_ = results.outcome.study
-        self.leaderboard_ = results.leaderboard
+        self._leaderboard = to_columns(results.leaderboard)
         self.best_strategy_ = winner.strategy
         self.best_score_ = winner.mean
         self.honest_score_ = results.honest
@@ -1273,9 +1366,14 @@ default="auto"
         return cloned
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state without what belongs to this process."""
+        """Return the state for a file: without what belongs to this process.
+
+        A pickle keeps the study, which skops cannot write: see `_pickled`.
+        """
         state = {**super().__getstate__(), "executor": None}
-        return state | ({"_catalogue": None} if "_catalogue" in state else {})
+        return {
+            k: None if k in {"_catalogue", "study_"} else v for k, v in state.items()
+        }
 
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn should know of this estimator."""
@@ -1288,6 +1386,18 @@ default="auto"
         tags.input_tags.string = True
         tags.input_tags.sparse = True
         return tags
+
+
+def _pickled(model: AutoImbalance) -> tuple[Any, ...]:
+    """Return how a pickle or a copy is made again: as usual, with the study."""
+    reduced: Any = model.__reduce_ex__(4)
+    make, arguments, state = reduced[:3]
+    study = {"study_": model.study_} if "study_" in state else {}
+    return make, arguments, {**state, **study}
+
+
+# skops, whose files hold no study, does not look here.
+copyreg.pickle(AutoImbalance, _pickled)
 
 
 @contextmanager

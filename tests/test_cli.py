@@ -587,3 +587,38 @@ def test_any_error_is_one_line_and_debug_shows_where(
     assert len(line) < 700
     assert main([*fit, "--debug"]) == 2
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("word", "is_refit"), [("folds", False), ("auto", True)])
+def test_the_final_fit_can_be_chosen(folder, tmp_path, word, is_refit):
+    out = tmp_path / "model.skops"
+    arguments = [*FIT, "--final-fit", word, "--out", str(out)]
+    assert main(["fit", str(folder / "data.csv"), *arguments]) == 0
+    (member,) = autoimb.load(out).ensemble_
+    assert member.is_refit == is_refit
+
+
+def test_saving_on_the_command_line_replaces_fold_models(tmp_path):
+    """Whatever happens in the fits on all rows, a first file is there."""
+    from autoimb._cli.commands import _save
+
+    X, y = make_classification(200, 5, weights=[0.85], random_state=0)
+    model = AutoImbalance(
+        n_trials=1,
+        families="logistic_regression",
+        final_fit=False,
+        n_jobs=1,
+        random_state=0,
+    ).fit(X, y)
+    out = tmp_path / "model.skops"
+    with pytest.raises(autoimb.exceptions.BadInputError, match="not the table"):
+        _save(model, out, X=X[::-1], y=y)
+    assert not autoimb.load(out).ensemble_[0].is_refit
+    _save(model, out, X=X, y=y)
+    assert autoimb.load(out).ensemble_[0].is_refit
+
+
+def test_a_limit_of_milliseconds_needs_a_clock(folder, capsys):
+    data = str(folder / "data.csv")
+    assert main(["fit", data, *FIT, "--max-predict-ms", "20"]) == 2
+    assert "time_budget" in capsys.readouterr().err

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -18,7 +17,7 @@ from autoimb._catalogue import CATALOGUE
 from autoimb._catalogue.entry import oversampled
 from autoimb._catalogue.user_objects import entry_of_estimator
 from autoimb._evaluate.evaluate import evaluate
-from autoimb._evaluate.fit_predict import fit_steps, forest_scores, predict_codes
+from autoimb._evaluate.fit_predict import fit_steps, predict_codes
 from autoimb._evaluate.out_of_fold import FoldResult, OutOfFold
 from autoimb._evaluate.reference import pipeline_proba
 from autoimb._evaluate.refit import refit
@@ -513,21 +512,3 @@ def test_a_fold_says_how_many_rows_of_each_class_its_model_was_fitted_on(strengt
     assert evaluate(plain, 0, Inline(problem)).fitted_counts == tuple(before)
     n_rare = oversampled(before, strength)[1]
     assert evaluate(grown, 0, Inline(problem)).fitted_counts == (before[0], n_rare)
-
-
-class Contrary(RandomForestClassifier):
-    """A forest that answers in its own way."""
-
-    def predict_proba(self, X):
-        return super().predict_proba(X)[:, ::-1]
-
-
-def test_few_rows_are_asked_as_many_where_a_forest_has_its_own_way():
-    X, y = numeric(200, 60)
-    own = Contrary(5, random_state=0).fit(X, y)
-    plain = RandomForestClassifier(5, random_state=0).fit(X, y)
-    assert forest_scores(own, X[:3]) is None
-    np.testing.assert_allclose(forest_scores(plain, X[:3]), plain.predict_proba(X[:3]))
-    gap = X[:3].copy()
-    gap[0, 0] = np.nan
-    assert forest_scores(plain, gap) is None

@@ -22,6 +22,7 @@ from autoimb._fit.finish import finish
 from autoimb._metrics.scorers import resolve_metric
 from autoimb._strategy.strategy import Strategy
 from autoimb.exceptions import (
+    AutoImbWarning,
     BadInputError,
     BudgetTooSmallWarning,
     NoCandidateError,
@@ -276,3 +277,61 @@ def test_a_model_that_is_fitted_late_and_was_never_scored_is_fitted_on_few_rows(
     np.testing.assert_allclose(
         model.predict_proba(X).mean(0)[1], 400 / 13_000, rtol=0.3
     )
+
+
+# --- fold models are replaced when the model is saved
+
+
+@pytest.mark.parametrize(
+    ("make", "size"), [(numeric, 1), (mixed, 3), (five_classes, 2)]
+)
+def test_saving_with_the_table_replaces_fold_models(make, size, tmp_path):
+    """The result is what `final_fit=True` gives, threshold and all."""
+    model, X, y = fitted(make, final_fit=False, ensemble_size=size)
+    whole, *_ = fitted(make, final_fit=True, ensemble_size=size)
+    path = tmp_path / "model.skops"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.save(path)  # asked for, so no warning
+    n_bytes = path.stat().st_size
+    model.save(path, X, y)
+    assert path.stat().st_size < n_bytes
+    for each in (model, autoimb.load(path)):
+        assert set(n_pipelines(each)) == {1}
+        np.testing.assert_allclose(
+            each.predict_proba(X), whole.predict_proba(X), rtol=1e-12
+        )
+        np.testing.assert_array_equal(each.predict(X), whole.predict(X))
+        assert "fold models" not in " ".join(each.report().data.sentences)
+    np.testing.assert_array_equal(model.threshold_, whole.threshold_)
+
+
+def test_saving_takes_the_table_of_the_fit_only(tmp_path):
+    model, X, y = fitted(final_fit=False)
+    before = model.predict_proba(X)
+    path = tmp_path / "model.skops"
+    with pytest.raises(BadInputError, match="not the table"):
+        model.save(path, X[::-1], y)
+    assert not path.exists()
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+
+
+def test_saving_says_that_fold_models_predict_for_lack_of_time(tmp_path):
+    model, X, y = fitted(final_fit=False)
+    model.final_fit = "auto"
+    with pytest.warns(AutoImbWarning, match=r"save\(path, X, y\)"):
+        model.save(tmp_path / "model.skops")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.save(tmp_path / "model.skops", X, y)
+        model.save(tmp_path / "model.skops")  # they are fitted now
+
+
+def test_members_of_samples_keep_their_fold_models(tmp_path):
+    model, X, y = fitted(final_fit=False, ensemble_size=1)
+    (member,) = model.ensemble_
+    sampled = replace(member, n_sampled=100)
+    model._model = replace(model._model, members=(sampled,))
+    model.ensemble_ = (sampled,)
+    model.save(tmp_path / "model.skops", X, y)
+    assert n_pipelines(model) == [len(member.pipelines)]

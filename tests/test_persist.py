@@ -1,6 +1,8 @@
 """Saved models."""
 
 import json
+import pickle
+import subprocess
 import sys
 import uuid
 import warnings
@@ -9,6 +11,7 @@ from decimal import Decimal
 from io import StringIO
 from zipfile import ZipFile
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -247,6 +250,7 @@ SELDOM = {
     "autoimb._metrics.scorers.LabelScorerMetric",  # and for one of labels
     "autoimb._models.samplers.ScalingSampler",  # a sampler before a model of the user's
     "autoimb._table.weighted_fit.ClassWeighted",  # a user's model without class_weight
+    "autoimb._persist.packing.PackedTrees",  # a forest
     "autoimb._report.data.FoldRows",  # a report with rows made by sampling
     "autoimb._table.encoding.ColumnNamer",  # a model that reads columns by name
 }
@@ -472,3 +476,104 @@ def test_what_load_would_refuse_is_not_saved(table, tmp_path, changes, labels, n
     with pytest.raises(BadInputError, match=named):
         model.save(path)
     assert path.read_bytes() == b"old"
+
+
+# --- size and other ways to keep a model
+
+
+def test_forests_and_boosting_are_a_few_arrays(table, tmp_path):
+    """Trees used to be most of the file, as JSON: 20 MB for a committee."""
+    path = tmp_path / "model.skops"
+    model = fit(table, families=["extra_trees", "hist_gradient_boosting"], n_trials=3)
+    model.save(path)
+    with ZipFile(path) as archive:
+        assert archive.getinfo("schema.json").file_size < 1e6
+        assert len(archive.namelist()) < 300
+    n_nodes = sum(
+        tree.tree_.node_count
+        for member in model.ensemble_
+        for tree in getattr(member.pipeline[-1], "estimators_", ())
+    )
+    assert n_nodes > 0
+    assert path.stat().st_size < 60 * n_nodes
+    assert "autoimb._persist.packing.PackedTrees" in set(names_in(path))
+
+
+@pytest.mark.slow
+def test_loading_imports_torch_for_nets_only(table, tmp_path):
+    path = tmp_path / "model.skops"
+    fit(table, families=["logistic_regression", "xgboost"], n_trials=3).save(path)
+    script = (
+        "import sys, autoimb, numpy; "
+        f"autoimb.load({str(path)!r}).predict_proba(numpy.zeros((1, 5))); "
+        "print(sorted({'torch', 'optuna'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("family", ["logistic_regression", "hist_gradient_boosting"])
+def test_skops_itself_keeps_the_estimator(table, tmp_path, family):
+    """It is the default format of MLflow for scikit-learn's estimators."""
+    import skops.io
+
+    model = fit(table, families=family, n_trials=3)
+    path = tmp_path / "plain.skops"
+    skops.io.dump(model, path)
+    names = skops.io.get_untrusted_types(file=path)
+    assert "autoimb.AutoImbalance" in names
+    same = skops.io.load(path, trusted=names)
+    X = table[0]
+    np.testing.assert_array_equal(same.predict_proba(X), model.predict_proba(X))
+    np.testing.assert_array_equal(same.predict(X), model.predict(X))
+    assert same.leaderboard_.equals(model.leaderboard_)
+    assert same.report().to_dict() == model.report().to_dict()
+    assert same.study_ is None
+    assert same.set_threshold(0.2).threshold_ == 0.2
+
+
+@pytest.mark.parametrize("module", ["pickle", "joblib"])
+def test_pickles_keep_the_study(table, tmp_path, module):
+    model, path = fit(table, families="logistic_regression"), tmp_path / "model"
+    if module == "joblib":
+        joblib.dump(model, path)
+        same = joblib.load(path)
+    else:
+        same = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(same.predict(table[0]), model.predict(table[0]))
+    assert len(same.study_.trials) == len(model.study_.trials)
+    assert same.leaderboard_.equals(model.leaderboard_)
+
+
+def test_a_leaderboard_with_gaps_is_the_same_after_saving(table, tmp_path):
+    """Failed candidates have no rank, and what was left out has no rows."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = fit(
+            table,
+            families=["logistic_regression"],
+            resamplers=["smote", "smotenc"],
+            n_trials=3,
+        )
+    assert model.leaderboard_["rank"].isna().any()
+    model.save(tmp_path / "model.skops")
+    same = autoimb.load(tmp_path / "model.skops")
+    pd.testing.assert_frame_equal(same.leaderboard_, model.leaderboard_)
+
+
+def test_what_is_named_twice_is_one_thing_after_loading(table, tmp_path):
+    model = fit(table, families=["logistic_regression", "xgboost"], n_trials=4)
+    path = tmp_path / "model.skops"
+    model.save(path)
+    same = autoimb.load(path)
+    assert same.ensemble_ is same._model.members
+    assert same.best_pipeline_ is same.ensemble_[0].pipelines[0]
+    assert len(model.ensemble_) == len(same.ensemble_) > 1
+    X = table[0]
+    np.testing.assert_array_equal(
+        same.best_pipeline_.predict_proba(X), model.best_pipeline_.predict_proba(X)
+    )
+    # The members are written once.
+    assert [*names_in(path)].count("autoimb.FittedMember") == len(model.ensemble_)

@@ -497,7 +497,6 @@ def test_nesting_that_is_too_deep_is_refused(members, table, seen, marker, capsy
 def write_as_is(model, path, **changes):
     """Save what `save` would leave out."""
     state = {**vars(model), "study_": None, **changes}
-    state["leaderboard_"] = model.leaderboard_.astype(object).to_dict("list")
     state.pop("_skl_callbacks", None)
     written = skops.io.dumps({"format": FORMAT, "model": state})
     with ZipFile(io.BytesIO(written)) as made:

@@ -363,3 +363,18 @@ def test_a_gpu_learns_what_a_cpu_learns():
         for d in ("cpu", "cuda")
     ]
     assert scores[0] == pytest.approx(scores[1], abs=0.03)
+
+
+def test_a_net_is_built_once_for_its_weights():
+    X, y = make_classification(80, 4, random_state=0)
+    net = TabMClassifier(k=2, max_epochs=1, random_state=0).fit(X, y)
+    before = net.predict_proba(X)
+    assert net._predictor() is net._predictor()
+    other = clone(net).fit(X[:, ::-1], y)
+    assert other._predictor() is not net._predictor()
+    same = pickle.loads(pickle.dumps(net))
+    np.testing.assert_array_equal(same.predict_proba(X), before)
+    net.fit(X[:, ::-1], y)  # other weights, another net
+    np.testing.assert_array_equal(
+        net.predict_proba(X[:, ::-1]), other.predict_proba(X[:, ::-1])
+    )

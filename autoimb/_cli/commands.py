@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,10 @@ import pandas as pd
 from autoimb._cli.console import lacks_signs_of, say
 from autoimb._cli.options import (
     COUNT,
+    FINAL_FIT,
+    FINAL_FITS,
     FORM,
+    MAX_PREDICT_MS,
     MODEL,
     NUMBER,
     POS_LABEL,
@@ -82,6 +86,8 @@ def _fit(arguments: argparse.Namespace) -> None:
         "n_jobs": arguments.n_jobs,
         "storage": arguments.storage,
         "study_name": arguments.study_name,
+        "final_fit": FINAL_FITS[arguments.final_fit],
+        "max_predict_ms": arguments.max_predict_ms,
         "random_state": arguments.seed,
     }
     model = AutoImbalance(
@@ -91,11 +97,15 @@ def _fit(arguments: argparse.Namespace) -> None:
         verbose=1,
         **{name: value for name, value in options.items() if value is not None},
     ).fit(X, y, **rows_of)
-    _write_and_print(model, arguments.out, arguments.report)
+    table: dict[str, Any] = {"X": X, "y": y, **rows_of}
+    table.pop("costs", None)
+    if options["final_fit"] is False:
+        table.clear()
+    _write_and_print(model, arguments.out, arguments.report, **table)
 
 
 def _write_and_print(
-    model: AutoImbalance, out: Path | None, report: Path | None
+    model: AutoImbalance, out: Path | None, report: Path | None, **table: Any
 ) -> None:
     """Save the model and its report, then print what it is like.
 
@@ -103,7 +113,7 @@ def _write_and_print(
     """
     written = []
     if out is not None:
-        model.save(out)
+        _save(model, out, **table)
         written.append(f"model: {out.resolve()}")
     try:
         if report is not None:
@@ -112,6 +122,18 @@ def _write_and_print(
     finally:
         for text in ("", model.profile_, "", model.report(), "", *written):
             say(str(text))
+
+
+def _save(model: AutoImbalance, out: Path, **table: Any) -> None:
+    """Save a model; one that predicts by fold models is then fitted on the whole table.
+
+    If that fails, or is interrupted, the first file is there.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AutoImbWarning)
+        model.save(out)
+    if table and any(member.lacks_refit for member in model.ensemble_):
+        model.save(out, **table)
 
 
 def _predict(arguments: argparse.Namespace) -> None:
@@ -374,6 +396,8 @@ COMMANDS: dict[str, tuple[Any, str, str, dict[str, dict[str, Any]]]] = {
                 "metavar": "NAME",
                 "help": "model families to try (autoimb catalogue lists them)",
             },
+            "--final-fit": FINAL_FIT,
+            "--max-predict-ms": MAX_PREDICT_MS,
             "--n-jobs": {**NUMBER, "help": "number of worker processes"},
             "--storage": {
                 "metavar": "URL",

@@ -164,6 +164,20 @@ POS_LABEL: dict[str, Any] = {
     "metavar": "LABEL",
     "help": "class of interest of two (default: the rarer one)",
 }
+FINAL_FITS: dict[str, Any] = {"auto": "auto", "all-rows": True, "folds": False}
+FINAL_FIT: dict[str, Any] = {
+    "choices": list(FINAL_FITS),
+    "default": "auto",
+    "help": "what predicts: fits on all rows (all-rows), or the models of the folds "
+    "(folds), which take no time but are slower and larger; auto is on all rows, at "
+    "the latest when the model is saved, which may then take longer than the time "
+    "budget (default: %(default)s)",
+}
+MAX_PREDICT_MS: dict[str, Any] = {
+    "type": float,
+    "metavar": "MILLISECONDS",
+    "help": "what the prediction of one row may take at most on this machine",
+}
 DEBUG: Options = {
     "--debug": {
         "action": "store_true",

@@ -5,6 +5,7 @@
 ``row_sample``      which training rows a candidate is fitted on
 ``training_rows``   the rows of a fold or of the table that it is fitted on
 ``encoding_cache``  rows of a fold, encoded once
+``few_rows``        probabilities of few rows by one thread
 ``fit_predict``     fit the steps of a pipeline; score rows with it
 ``kept_models``     fitted fold models on disk
 ``out_of_fold``     `FoldResult` and `OutOfFold`

@@ -41,6 +41,7 @@ from autoimb._evaluate.fit_predict import (
     fit_function,
     fit_steps,
     predict_stages,
+    seconds_of_row,
 )
 from autoimb._evaluate.out_of_fold import FoldResult
 
@@ -128,6 +129,10 @@ def _scored(  # noqa: PLR0917  (those of `evaluate`)
         stages=tuple(zip(stages, probas, strict=True)) if stages else (),
         fitted_counts=tuple(np.bincount(y, minlength=n_classes).tolist()),
     )
+    if problem.max_predict_ms is not None:
+        row = take(problem.table.X, problem.folds[number].val_idx[:1])
+        row_seconds = seconds_of_row(fold.encoder, pipeline, row, n_classes)
+        result = replace(result, row_seconds=row_seconds)
     if models is not None:
         key = number, *training.key(strategy.view(problem.catalogue))
         result = replace(result, model=models.keep(_whole(pipeline, fold.encoder), key))

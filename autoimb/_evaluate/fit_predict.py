@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import expit, softmax
 from sklearn.base import clone
-from sklearn.ensemble import RandomForestClassifier
 
 from autoimb._catalogue.entry import resolve
+from autoimb._evaluate.few_rows import few_rows_proba, least_seconds
+from autoimb._table.columns import take
+from autoimb._table.few_rows_encoding import encoded_rows
 from autoimb._table.weighted_encoding import fit_encoder
 from autoimb._table.weighted_fit import OWN_STEPS, fit_preparation, weight_keywords
 from autoimb.exceptions import BadInputError
@@ -29,8 +31,6 @@ FIT_SETTINGS = {"transform_output": "default", "enable_metadata_routing": False}
 """scikit-learn's settings during a fit. Row weights are passed step by step, in the way
 that needs no metadata routing: worker processes do not know the user's settings."""
 _GRACE_SECONDS, _GRACE_FACTOR = 2.0, 1.25
-_MOST_ROWS = 32
-"""For more rows the trees themselves take longer than the checks of each tree."""
 _TOLERANCE = 1e-3
 """By which probabilities may leave [0, 1] and rows may miss the sum of one: models that
 compute in single precision are off by 1e-6."""
@@ -134,10 +134,32 @@ def predict_codes(
     step's id, for pipelines that share steps.
     """
     model, rows = pipeline[-1], _model_rows(pipeline, X, transformed)
-    scores = forest_scores(model, rows)
+    scores = few_rows_proba(model, rows)
     if scores is None:
         scores = _class_scores(model, rows)
     return _by_code(model, scores, X.shape[0], n_classes)
+
+
+def seconds_of_row(
+    encoder: Any, pipeline: Pipeline, row: CanonicalRows, n_classes: int
+) -> tuple[float, float]:
+    """Return the seconds to encode one row, and then to score it.
+
+    Members of an ensemble that read the same view share the first.
+    """
+    encode_s = 0.0
+    if encoder is not None:
+        encode_s = least_seconds(lambda: encoded_rows(encoder, row))
+        row = encoded_rows(encoder, row)
+    score_s = least_seconds(lambda: predict_codes(pipeline, row, n_classes))
+    return encode_s, score_s
+
+
+def seconds_to_read_row(problem: Problem) -> float:
+    """Return the seconds to read one row by the schema."""
+    table = problem.table
+    row = take(table.X, np.arange(1))
+    return least_seconds(lambda: table.schema.canonical(row))
 
 
 def predict_stages(
@@ -163,11 +185,15 @@ def _model_rows(
 ) -> Any:
     """Return rows after all steps before the model; samplers are passed over."""
     transformed = {} if transformed is None else transformed
-    for _, step in pipeline.steps[:-1]:
+    for name, step in pipeline.steps[:-1]:
         if hasattr(step, "fit_resample"):
             continue
         if id(step) not in transformed:
-            transformed[id(step)] = step.transform(X)
+            # A step of the user may pass on what is no number.
+            is_own = name in OWN_STEPS
+            transformed[id(step)] = (
+                encoded_rows(step, X) if is_own else step.transform(X)
+            )
         X = transformed[id(step)]
     return X
 
@@ -217,25 +243,6 @@ def _fault_of(
         worst = sums[np.abs(sums - 1).argmax()]
         return f"sum to {worst:.3g} in a row, and probabilities sum to one"
     return ""
-
-
-def forest_scores(model: Any, X: Any) -> NDArray[np.float64] | None:
-    """Return a forest's probabilities, or None if `predict_proba` should be called.
-
-    For few rows, 300 trees take 30 ms with the checks of each tree and 3 ms without.
-    """
-    method = getattr(type(model), "predict_proba", None)
-    # A subclass may predict differently, and may treat missing values in its own way.
-    is_forest = method is RandomForestClassifier.predict_proba
-    if not is_forest or not isinstance(X, np.ndarray) or len(X) > _MOST_ROWS:
-        return None
-    rows = np.ascontiguousarray(X, dtype=np.float32)
-    if np.isnan(rows).any():
-        return None
-    total = np.zeros((len(rows), len(model.classes_)))
-    for tree in model.estimators_:
-        total += tree.tree_.predict(rows)
-    return total / len(model.estimators_)
 
 
 def _class_scores(model: Any, X: Any) -> NDArray[np.float64]:

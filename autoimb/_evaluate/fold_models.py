@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from autoimb._catalogue.entry import resolve
+from autoimb._evaluate.few_rows import use_one_thread
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -72,8 +73,7 @@ class FoldModels:
         if result.n_rounds is not None:
             resolve(entry.cut_rounds)(pipeline[-1], result.n_rounds)
         if entry.parameter_names.get("n_jobs") == "n_jobs":
-            # To start threads for a few rows takes longer than to score them.
-            pipeline[-1].set_params(n_jobs=1)
+            use_one_thread(pipeline[-1])
         name, encoder = pipeline.steps[0]
         if name == "encode":
             shared = self.encoders.setdefault(result.model.encoded_by, encoder)

@@ -45,6 +45,8 @@ class FoldResult:
     """Rows of each class that the model was fitted on."""
     model: KeptModel | None = None
     """The fitted pipeline, where it was kept."""
+    row_seconds: tuple[float, float] | None = None
+    """Seconds to encode one row and to score it, where they were measured."""
 
     @property
     def scores(self) -> NDArray[np.float64]:

@@ -32,6 +32,8 @@ class Problem:
     """Threads of one evaluation."""
     cache_bytes: int = 2**27
     """How much of its encoded rows a process keeps."""
+    max_predict_ms: float | None = None
+    """What one row may take at most: members are timed; None for no limit."""
 
     def can_stop(self, strategy: Strategy) -> bool:
         """Whether a strategy's model can stop by itself when time is up."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sklearn import config_context
 
+from autoimb._evaluate.few_rows import use_one_thread
 from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._evaluate.training_rows import TrainingRows
 from autoimb._execution.deadline import interrupt_after
@@ -82,8 +83,7 @@ def refit(
         _check_that_it_predicts(pipeline, problem, training)
     family: Family = problem.catalogue.get("family", strategy.family.name)
     if n_threads > 1 and family.parameter_names.get("n_jobs") == "n_jobs":
-        # To start threads for a few rows takes longer than to score them.
-        pipeline[-1].set_params(n_jobs=1)
+        use_one_thread(pipeline[-1])
     return pipeline, is_complete
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autoimb._evaluate.few_rows import least_seconds
 from autoimb._evaluate.fit_predict import predict_codes
 from autoimb._evaluate.out_of_fold import FoldResult, OutOfFold
 from autoimb._fit.calibrate import CalibratedScores, EnsembleScores, ensemble_scores
@@ -24,6 +25,39 @@ if TYPE_CHECKING:
     from autoimb._select.selection import Selection
 
 
+@dataclass(frozen=True, slots=True)
+class RowTime:
+    """What one row takes on this machine, and what it may take."""
+
+    ms: float
+    max_ms: float
+
+    @classmethod
+    def of(cls, model: FittedModel, problem: Problem) -> RowTime | None:
+        """Return the time of a fitted model; None where there is no limit."""
+        if problem.max_predict_ms is None:
+            return None
+        table = problem.table
+        row = take(table.X, np.arange(1))
+        seconds = least_seconds(lambda: model.proba(table.schema.canonical(row)))
+        return cls(1e3 * seconds, problem.max_predict_ms)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it takes no longer than it may."""
+        return self.ms <= self.max_ms
+
+    @property
+    def message(self) -> str:
+        """The warning if it takes longer."""
+        return (
+            f"max_predict_ms={self.max_ms:g} is not kept: one row takes "
+            f"{self.ms:.1f} ms on this machine, by the quickest that there was to "
+            "choose. Allow more, or ask for families that are quicker, such as "
+            "'logistic_regression' and 'xgboost'."
+        )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FittedSelection:
     """A model with its decision, and the selection of the members that are in it."""
@@ -34,6 +68,8 @@ class FittedSelection:
     """The members that predict: a substitute if the winner failed."""
     refit_failure: RefitFailure | None
     """Why the winner was not fitted as a whole and as planned; None if it was."""
+    row_time: RowTime | None = None
+    """What one row takes, where it was to be limited."""
 
 
 def finish(
@@ -77,7 +113,8 @@ def finish(
     model = FittedModel(
         fitted, decision.rule, problem.table.n_classes, calibration=scores.calibration
     )
-    return FittedSelection(model, decision, final.selection, final.failure)
+    row_time = RowTime.of(model, problem)
+    return FittedSelection(model, decision, final.selection, final.failure, row_time)
 
 
 def _fitted_members(

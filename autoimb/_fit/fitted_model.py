@@ -56,6 +56,14 @@ class FittedMember:
         return self.unfitted is None
 
     @property
+    def lacks_refit(self) -> bool:
+        """Whether fold models predict only until there is time for a fit on all rows.
+
+        The mean of models of several samples is better than one fit on a sample.
+        """
+        return not self.is_refit and self.n_sampled is None
+
+    @property
     def pipeline(self) -> Pipeline | VotingClassifier:
         """The pipeline, or a soft vote of the fold models."""
         if len(self.pipelines) == 1:

@@ -5,9 +5,11 @@ Torch is imported when a net is fitted, so that fitted nets load without it.
 """
 
 import math
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -23,7 +25,10 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from autoimb._execution.process_settings import limited_torch_threads
+from autoimb._execution.process_settings import (
+    limited_threads,
+    limited_torch_threads,
+)
 from autoimb._metrics.metrics import METRICS, LabelMetric, Metric
 from autoimb._metrics.scorers import OF_USERS, resolve_metric
 from autoimb._models.batches import BATCHES, Doubles, Floats, LabelledRows
@@ -47,10 +52,17 @@ _MIN_HELD_OUT_MINORITY = 10
 _EPOCHS_WITHOUT_HOLD_OUT = 20
 _STEPS_WITHOUT_HOLD_OUT = 200
 _TINY = np.finfo(np.float64).tiny
+_FEW_ROWS = 32  # threads take longer to start than these take to score
 _ROWS_AT_ONCE = 1024  # a net of many members needs megabytes for each thousand
 
 Predictor: TypeAlias = Callable[[Floats], NDArray[Any]]
 """From rows to logits (n, n_members, n_outputs)."""
+
+
+def _one_thread() -> AbstractContextManager[None]:
+    """Return the limit of a block to one thread, also after a fit set PyTorch's."""
+    has_torch = "torch" in sys.modules
+    return limited_torch_threads(1) if has_torch else limited_threads(1)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -144,7 +156,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         """
         check_is_fitted(self)
         rows: Floats = validate_data(self, X, reset=False, dtype=np.float32)
-        return self._proba(self._predictor(), self._prepare(rows))
+        with _one_thread() if len(rows) <= _FEW_ROWS else nullcontext():
+            return self._proba(self._predictor(), self._prepare(rows))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the most probable label of each row.

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -177,12 +178,22 @@ class TabMClassifier(NetworkClassifier):
         )
 
     def _predictor(self) -> Predictor:
-        """Return the fitted net. It is built at each call, which takes milliseconds."""
+        """Return the fitted net, which takes milliseconds to build: it is kept."""
         from autoimb._models.tabm_module import predictor
 
-        n_classes = len(self.classes_)
-        start = np.zeros(1 if n_classes == 2 else n_classes)
-        return predictor(self._make_network(start, seed=0), self.weights_)
+        weights, known = _BUILT.get(self, (None, None))
+        if known is None or weights is not self.weights_:
+            n_classes = len(self.classes_)
+            start = np.zeros(1 if n_classes == 2 else n_classes)
+            known = predictor(self._make_network(start, seed=0), self.weights_)
+            _BUILT[self] = self.weights_, known
+        return known
+
+
+_BUILT: WeakKeyDictionary[TabMClassifier, tuple[dict[str, Floats], Predictor]] = (
+    WeakKeyDictionary()
+)
+"""The nets of this process, by classifier, with the weights that they were built of."""
 
 
 def _bin_edges(column: Floats, n_bins: int, weight: Floats | None = None) -> Floats:

@@ -13,6 +13,7 @@ import json
 import re
 import sys
 from collections import Counter, defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from io import BytesIO
@@ -29,7 +30,7 @@ from autoimb._persist.allowed_classes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     Node = Mapping[str, Any]
 
@@ -44,7 +45,27 @@ _NUMPY_SCALARS = {
 }
 _BIT_GENERATORS = {"MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"}
 _MEMBER = re.compile(r"schema\.json|[\w-]+\.(npy|npz|bin)")
+_PASSES_TORCH_ON = "sklearn.externals.array_api_compat.torch"
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+
+
+@contextmanager
+def torch_left_out() -> Iterator[None]:
+    """Keep a walk over the modules of scikit-learn from importing PyTorch.
+
+    skops makes one when it is imported, and `all_estimators` another. They come by a
+    module that passes PyTorch on, which then takes seconds and no model needs.
+    """
+    modules: dict[str, Any] = sys.modules
+    if _PASSES_TORCH_ON in modules:
+        yield
+        return
+    modules[_PASSES_TORCH_ON] = None  # to import it is now an ImportError
+    try:
+        yield
+    finally:
+        if modules.get(_PASSES_TORCH_ON) is None:
+            modules.pop(_PASSES_TORCH_ON, None)
 
 
 class RefusedError(ValueError):
@@ -212,7 +233,9 @@ def _object_names() -> frozenset[str]:
     """Return the classes whose instances a file may hold."""
     from sklearn.utils import all_estimators
 
-    estimators = {f"{kind.__module__}.{kind.__name__}" for _, kind in all_estimators()}
+    with torch_left_out():
+        kinds = [kind for _, kind in all_estimators()]
+    estimators = {f"{kind.__module__}.{kind.__name__}" for kind in kinds}
     sklearns = {name for name in estimators if name.startswith("sklearn.")}
     return frozenset(OWN_CLASSES | FOREIGN_CLASSES | sklearns)
 

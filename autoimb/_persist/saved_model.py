@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
-import pandas as pd
 import sklearn
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils.validation import check_is_fitted
@@ -24,7 +23,9 @@ from autoimb._persist.audit import (
     RefusedError,
     check_file,
     keeps_cache,
+    torch_left_out,
 )
+from autoimb._persist.packing import packed, unpacked
 from autoimb.exceptions import (
     AutoImbError,
     BadInputError,
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
 
 FORMAT = 6
 """Raised when an older autoimb could no longer read what is written."""
+_HOLDERS = ("_model", "_report_data")
+"""Attributes that hold trees or curves."""
+_OF_MODEL = ("ensemble_", "best_pipeline_")
+"""Attributes that are parts of `_model`: skops would write them once more."""
 _DISTRIBUTIONS = {"imblearn": "imbalanced-learn", "sklearn": "scikit-learn"}
 """What pip installs, where a package is imported under another name."""
 _MOST_NAMES = 5  # in a message about what no model holds
@@ -46,12 +51,13 @@ _MOST_NAMES = 5  # in a message about what no model holds
 
 def save(model: Any, path: str | PathLike[str]) -> None:
     """Write a fitted `AutoImbalance` without its study, storage and executor."""
-    import skops
-    from skops.io._utils import SaveContext, get_state
+    with torch_left_out():
+        import skops
+        from skops.io._utils import SaveContext, get_state
 
     bare = _detached(copy(model))
     _check_parts(bare)
-    bare.leaderboard_ = model.leaderboard_.astype(object).to_dict("list")
+    vars(bare).update({**packed(_holders(bare)), **dict.fromkeys(_OF_MODEL)})
     # Compressed, trees shrink to a fraction.
     with (
         replacing(path) as file,
@@ -61,6 +67,11 @@ def save(model: Any, path: str | PathLike[str]) -> None:
         state = get_state({"format": FORMAT, "model": bare}, context)
         state |= {"protocol": context.protocol, "_skops_version": skops.__version__}
         archive.writestr("schema.json", json.dumps(_simpler(state)))
+
+
+def _holders(model: Any) -> dict[str, Any]:
+    """Return the attributes of a model that hold trees or curves."""
+    return {name: vars(model)[name] for name in _HOLDERS}
 
 
 def _check_parts(model: Any) -> None:
@@ -177,7 +188,8 @@ def load(path: str | PathLike[str], *, trusted: Sequence[str] = ()) -> Any:
     >>> bool((same.predict(X) == model.predict(X)).all())
     True
     """
-    import skops.io
+    with torch_left_out():
+        import skops.io
 
     name, other_version = str(path), ""
     if Path(path).is_dir():
@@ -294,7 +306,7 @@ def _model_of(bundle: Any) -> Any:
     if MODEL not in {f"{c.__module__}.{c.__qualname__}" for c in type(model).__mro__}:
         raise TypeError(f"it holds a {type(model).__name__}.")
     check_is_fitted(model)
-    _detached(model).leaderboard_ = pd.DataFrame(model.leaderboard_).astype(
-        {"rank": "Int64"}
-    )
+    vars(_detached(model)).update(unpacked(_holders(model)))
+    model.ensemble_ = model._model.members
+    model.best_pipeline_ = model.ensemble_[0].pipeline
     return model

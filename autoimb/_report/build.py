@@ -24,7 +24,12 @@ from autoimb._report.data import (
 )
 from autoimb._report.fit_results import difference_of
 from autoimb._report.search_section import search_section
-from autoimb._report.sentences import about_fold_models, answer_name, sentences
+from autoimb._report.sentences import (
+    about_fold_models,
+    about_row_time,
+    answer_name,
+    sentences,
+)
 from autoimb._report.winner_section import decision_fields, winner_section
 from autoimb._strategy.flowchart import FLOWCHART, Question
 from autoimb._table.folds import describe_folds
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
 
     from autoimb._fit.decision import Decision
     from autoimb._fit.finish import FittedSelection
+    from autoimb._fit.fitted_model import FittedModel
     from autoimb._metrics.metrics import Metric
     from autoimb._report.fit_results import FitResults
     from autoimb._strategy.strategy import Strategy
@@ -108,7 +114,10 @@ def with_refit(data: ReportData, finished: FittedSelection, table: Table) -> Rep
         "those of the first fit",
     }
     label = finished.decision.calibrated.label
-    final_fit = tuple(about_fold_models(finished.model))
+    final_fit = (
+        *about_fold_models(finished.model),
+        *about_row_time(finished.row_time),
+    )
     winner = data.winner and replace(
         data.winner,
         calibration_name=label,
@@ -116,6 +125,14 @@ def with_refit(data: ReportData, finished: FittedSelection, table: Table) -> Rep
         class_labels=tuple(map(str, finished.decision.classes)),
     )
     return replace(data, settings=settings, winner=winner)
+
+
+def with_model(data: ReportData, model: FittedModel) -> ReportData:
+    """Return the report of a model whose fold models were replaced."""
+    if data.winner is None:
+        return data
+    final_fit = tuple(about_fold_models(model))
+    return replace(data, winner=replace(data.winner, final_fit=final_fit))
 
 
 def _data_section(profile: DatasetProfile) -> DataSection:

@@ -372,7 +372,7 @@ class WinnerSection(Value):
     """
 
     final_fit: tuple[str, ...] = ()
-    """Which models predict by their fold models, and why, in sentences."""
+    """Which models predict by their fold models, why, and what one row takes."""
     threshold_objective: str = ""
     """The objective that the threshold maximises, such as ``"F1"``."""
     threshold: float | tuple[float, ...] | None = None

@@ -72,8 +72,9 @@ class FitResults:
     def honest(self) -> HonestScore:
         """What to expect on new data: of the fitted model, if that is not the best."""
         report_s = LastSteps.after(self.selection, self.problem).report_s
+        limit = self.selection.limit
         return honest_score(
-            self.candidates,
+            self.candidates if limit is None else limit.within(self.candidates),
             self.selection,
             self._ensemble_scoring,
             self.deadline.with_reserve(self.selection.pace * report_s),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from autoimb._fit.decision import Decision, DecisionScores
     from autoimb._fit.final_fit import RefitFailure
+    from autoimb._fit.finish import RowTime
     from autoimb._fit.fitted_model import FittedModel
     from autoimb._metrics.bootstrap import Difference
     from autoimb._report.fit_results import FitResults
@@ -134,6 +135,23 @@ def about_fold_models(model: FittedModel) -> list[str]:
         if n_members > 1
         else f"The model predicts by {what}, as {why}."
         for why, n in n_of.items()
+    ]
+
+
+def about_row_time(row_time: RowTime | None, n_too_slow: int = 0) -> list[str]:
+    """Return what one row takes, where that was limited, and what was left out."""
+    if row_time is None:
+        return []
+    more = "no more than" if row_time.is_kept else "more than"
+    left_out = ""
+    if n_too_slow:
+        left_out = (
+            f" {n_too_slow} complete candidate{'s' * (n_too_slow > 1)} would take "
+            "longer alone, and took no part in the choice."
+        )
+    return [
+        f"One row takes {row_time.ms:.1f} ms on this machine, {more} the "
+        f"{row_time.max_ms:g} ms of max_predict_ms.{left_out}"
     ]
 
 

@@ -16,6 +16,7 @@ from autoimb._report.explorer_section import explorer_of
 from autoimb._report.sentences import (
     about_fold_models,
     about_prior,
+    about_row_time,
     about_threshold,
 )
 
@@ -43,7 +44,10 @@ def winner_section(results: FitResults, code: str) -> WinnerSection | None:
             if len(members) > 1
         ),
         fold_rows=_fold_rows(results),
-        final_fit=tuple(about_fold_models(results.finished.model)),
+        final_fit=(
+            *about_fold_models(results.finished.model),
+            *about_row_time(results.finished.row_time, results.selection.n_too_slow),
+        ),
         code=code,
         **decision_fields(results.decision),
     )

@@ -12,7 +12,7 @@ from autoimb._catalogue import AXES
 from autoimb._evaluate.row_sample import ALL_ROWS, RowSample
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     import optuna
 
@@ -50,6 +50,13 @@ _COLUMNS = (
     "status",
     "reason",
 )
+
+_DTYPES: dict[str, Any] = {
+    "rank": "Int64",
+    "mean": float,
+    "se": float,
+    "fit_seconds": float,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -245,9 +252,21 @@ def leaderboard(
         for rank, record in enumerate(ranked, start=1)
     ]
     rows += [_row_left_out(entry, catalogue) for entry in left_out]
-    return pd.DataFrame(rows, columns=_COLUMNS).astype(
-        {"rank": "Int64", "mean": float, "se": float, "fit_seconds": float}
-    )
+    return pd.DataFrame(rows, columns=_COLUMNS).astype(_DTYPES)
+
+
+def to_columns(board: pd.DataFrame) -> dict[str, list[Any]]:
+    """Return a leaderboard as lists of plain values, which any file can hold."""
+    plain = board.astype(object)
+    return {
+        str(name): plain[name].where(plain[name].notna(), None).tolist()
+        for name in plain
+    }
+
+
+def from_columns(columns: Mapping[str, list[Any]]) -> pd.DataFrame:
+    """Return a leaderboard from its columns."""
+    return pd.DataFrame(columns).astype(_DTYPES)
 
 
 def _row_left_out(entry: Unsuitable, catalogue: Catalogue) -> dict[str, Any]:

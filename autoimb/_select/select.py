@@ -20,6 +20,7 @@ from autoimb._select.ensemble import (
     weighted_members,
 )
 from autoimb._select.finalists import choose_finalists, rescore
+from autoimb._select.predict_limit import PredictLimit
 from autoimb._select.selection import Selection
 from autoimb._select.time_reserve import LastSteps, affordable_repeats
 
@@ -41,6 +42,10 @@ def select(complete: Sequence[TrialRecord], reserve: TimeReserve) -> Selection:
     """
     context, deadline, size = reserve.context, reserve.deadline, reserve.size
     problem, usable = context.problem, [r for r in complete if r.results]
+    limit = PredictLimit.of(problem)
+    n_complete = len(usable)
+    if limit is not None:  # what may not serve takes no part
+        usable = limit.within(usable)
     steps = LastSteps(problem, min(size, len(usable)), len(usable))
     last = reserve.pace * steps.total_s
     most = deadline.remaining_s - last
@@ -61,9 +66,12 @@ def select(complete: Sequence[TrialRecord], reserve: TimeReserve) -> Selection:
             EnsembleScoring(problem, context.scoring),
             size,
             deadline.with_reserve(last),
+            limit=limit,
         ),
         pace=reserve.pace,
         n_complete=len(usable),
+        limit=limit,
+        n_too_slow=n_complete - len(usable),
         quickest=min(usable, key=lambda r: (r.fit_seconds, r.number)),
     )
 
@@ -124,19 +132,26 @@ def choose_members(
     ensemble_scoring: EnsembleScoring,
     size: int,
     deadline: Deadline,
+    *,
+    limit: PredictLimit | None = None,
 ) -> tuple[Member, ...]:
     """Return the winner alone, or an ensemble of it and others if that is better.
 
     With few positives, which cannot tell candidates apart, the ensemble is taken unless
     it is clearly worse. Members that cannot be refitted by the deadline are left out,
-    unless their fold models can predict.
+    unless their fold models can predict, and so are those with which a row would take
+    longer than the limit.
     """
     ranked = sorted(finalists, key=lambda r: (r is not winner, -r.mean, r.number))
-    members, seconds_left = [], deadline.remaining_s
+    members: list[Member] = []
+    seconds_left = deadline.remaining_s
     for member in weighted_members(
         best_across_families(ranked, size), typical_standard_error(ranked)
     ):
         record, is_winner = member.record, member.record is winner
+        together = *(other.record for other in members), record
+        if limit is not None and not is_winner and not limit.keeps(*together):
+            continue
         seconds_left -= record.refit_seconds if is_winner else record.fit_seconds
         if is_winner or record.has_models or seconds_left >= 0:
             members.append(member)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from autoimb._search.trials import TrialRecord
+    from autoimb._select.predict_limit import PredictLimit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,6 +34,10 @@ class Selection:
     """How many times longer the last steps take here than they are expected to."""
     n_complete: int = 1
     """Complete candidates, among which draws of the honest estimate choose."""
+    limit: PredictLimit | None = None
+    """What one row may take; None for no limit."""
+    n_too_slow: int = 0
+    """Complete candidates of which one row takes longer."""
     is_substitute: bool = False
     """Whether this replaces the best candidates, which failed or took too long."""
 

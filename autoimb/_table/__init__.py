@@ -14,6 +14,7 @@
 ``profile``            `DatasetProfile`: what a data set is like
 ``folds``              cross-validation folds
 ``encoding``           canonical rows to numbers, fitted inside a fold
+``few_rows_encoding``  the numbers of few rows, without checks
 ``weighted_fit``       row and class weights for models of any kind
 ``weighted_encoding``  encoders that are fitted with row weights
 =====================  =================================================================

@@ -157,8 +157,8 @@ class Schema:
             frame = pd.DataFrame(rows, copy=False)
         return pd.DataFrame(
             {
-                str(column.name): _read(frame.iloc[:, i], column)
-                for i, column in enumerate(self.columns)
+                str(column.name): _read(series, column)
+                for (_, series), column in zip(frame.items(), self.columns, strict=True)
             },
             copy=False,
         )

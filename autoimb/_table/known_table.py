@@ -90,9 +90,9 @@ def check_same_table(table: Table, seen: Mapping[str, Any]) -> None:
         reasons = [*list(differing)[:1], *reasons]
     raise BadInputError(
         "this is not the table of the last fit or refit: "
-        f"{'; '.join(reasons) or 'the rows are in another order'}. report(X, y) "
-        "measures on the rows that the model was fitted on. Pass those, or call "
-        "report() without a table; for other rows, call refit(X, y) first."
+        f"{'; '.join(reasons) or 'the rows are in another order'}. report(X, y) and "
+        "save(path, X, y) take the rows that the model was fitted on. Pass those, or "
+        "call them without a table; for other rows, call refit(X, y) first."
     )
 
 

@@ -75,6 +75,8 @@ def read_numbers(series: pd.Series[Any]) -> NDArray[np.float64]:
     """
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(object)
+    if isinstance(series.dtype, np.dtype) and series.dtype.kind == "f":
+        return bounded(series.to_numpy(dtype=np.float64), [series.name])
     series = series.infer_objects()
     if series.dtype.kind in "Mc":
         raise _unread(series, f"was numeric when fitted, now it is {series.dtype}.")
