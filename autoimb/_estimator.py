@@ -451,12 +451,7 @@ default="auto"
             only_search(storage),
             open_executor(self.executor, layout) as executor,
         ):
-            with limited_threads(1):  # its products of few columns are faster so
-                profile = profile_table(table)
-            if table.set_aside:
-                warn(table.set_aside.message, LeftOutWarning)
-            for leak in profile.leaks:
-                warn(leak.message, LeakWarning)
+            profile = _profiled(table)
             space = SearchSpace.for_data(profile, table, requested)
             for entry in space.left_out:
                 warn(entry.message, LeftOutWarning)
@@ -1398,6 +1393,17 @@ def _pickled(model: AutoImbalance) -> tuple[Any, ...]:
 
 # skops, whose files hold no study, does not look here.
 copyreg.pickle(AutoImbalance, _pickled)
+
+
+def _profiled(table: Table) -> DatasetProfile:
+    """Return the profile of a table; warn of classes set aside and of leaks."""
+    with limited_threads(1):
+        profile = profile_table(table)
+    if table.set_aside:
+        warn(table.set_aside.message, LeftOutWarning)
+    for leak in profile.leaks:
+        warn(leak.message, LeakWarning)
+    return profile
 
 
 @contextmanager
