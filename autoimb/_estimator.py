@@ -114,6 +114,7 @@ if TYPE_CHECKING:
     from autoimb._search.trials import Progress, SearchOutcome
     from autoimb._select.selection import Selection
     from autoimb._strategy.strategy import Strategy
+    from autoimb._table.profile import DatasetProfile
     from autoimb._table.table import Table
 
 _FAST_COST = 1.0  # relative cost of the families that so little time is spent on

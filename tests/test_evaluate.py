@@ -171,6 +171,7 @@ def test_weight_zero_is_a_row_that_is_not_there():
     )
 
 
+@pytest.mark.newest  # before, scikit-learn warns of a model without a penalty
 @pytest.mark.parametrize("resampler", ["none", "random_under"])
 def test_weight_two_is_a_row_twice(resampler):
     """Of a model whose penalty does not depend on the total weight: it has none."""

@@ -137,7 +137,7 @@ def test_where_rows_are_ordered_in_time_only_the_last_fold_s_model_may_predict()
     model, X, _ = fitted(final_fit=False, cv=TimeSeriesSplit(3), ensemble_size=1)
     assert n_pipelines(model) == [1]
     assert not model.ensemble_[0].is_refit
-    assert "the model of one fold" in " ".join(model.report().data.sentences)
+    assert "the model of its last fold" in " ".join(model.report().data.sentences)
     assert model.predict_proba(X).shape == (len(X), 2)
 
 

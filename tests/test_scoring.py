@@ -277,7 +277,7 @@ def test_rows_of_a_group_are_drawn_together():
 def test_copies_of_a_row_say_no_more_than_the_row():
     X, y = (np.repeat(part, 4, axis=0) for part in numeric(120, 40))
     score = expit(np.column_stack([-X[:, 0], X[:, 0]]))
-    apart = problem_of(X, y, cv=2)
+    apart = problem_of(X, y, cv=2, groups=np.arange(len(y)))
     together = problem_of(X, y, cv=2, groups=np.repeat(np.arange(120), 4))
     errors = [
         scoring_of(problem).score(results_of(problem, score)).standard_error

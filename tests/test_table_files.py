@@ -36,6 +36,7 @@ def table():
     return table
 
 
+@pytest.mark.newest  # before, pandas leaves such empty cells out
 def test_rows_that_end_in_a_separator_are_never_read_by_the_column_beside(tmp_path):
     (tmp_path / "t.csv").write_text("y,a,b\n1,5,6,\n0,7,8,\n")
     with pytest.raises(BadInputError, match="more cells than its header has names"):
@@ -100,6 +101,7 @@ def test_the_line_that_tells_excel_the_separator_is_no_header(tmp_path):
     assert found.to_dict("list") == {"a": [1.5], "b": ["x"]}
 
 
+@pytest.mark.newest  # gaps of text are None before pandas 3
 def test_parquet_keeps_its_types(table, tmp_path):
     pytest.importorskip("pyarrow")
     typed = table.assign(code=pd.Categorical(["01", "1", "A4"] * 20))

@@ -281,7 +281,7 @@ def _warn_of_words_as_gaps(table: pd.DataFrame, cells: pd.DataFrame) -> None:
     Beside dates and codes, whose texts begin with a digit, NA is nothing but a gap.
     """
     found = []
-    for name in table.columns[[isinstance(t, pd.StringDtype) for t in table.dtypes]]:
+    for name in text_columns(table):
         is_gap = table[name].isna()
         words = cells.loc[is_gap, name].str.strip()
         counts = words[words != ""].value_counts()
