@@ -238,7 +238,7 @@ def test_what_became_of_the_advice_is_what_the_leaderboard_says(model):
     assert ("none of its strategies is part of this search" in told) == (not advised)
     unscored = "none of its strategies was scored on every fold"
     assert (unscored in told) == (bool(advised) and not scored)
-    if "that it advised is the best single candidate" in told:
+    if "the best of them is the best single candidate" in told:
         assert max(scored) == pytest.approx(model.best_score_)
     if scored and max(scored) < model.best_score_ - 1e-9:
         assert "the best single candidate" in told or "the simplest of the" in told
@@ -295,7 +295,9 @@ def test_the_sentence_on_several_classes_counts_what_scikit_learn_counts(model):
     (told,) = [
         t for t in model.report().data.winner.sentences if "decision weights" in t
     ]
-    means = re.findall(r"([\d.]+) of 100 rows are found|finds ([\d.]+) of 100", told)
+    means = re.findall(
+        r"([\d.]+) of 100 rows of a class are found|finds ([\d.]+) of 100", told
+    )
     found = [float(first or second) for first, second in means]
     assert found == pytest.approx(
         [

@@ -195,7 +195,7 @@ class _FinalFits:
             return "final_fit=False asks for it"
         if error is None and record.row_sample != ALL_ROWS:
             return "they were fitted on samples of the rows, and so were scored"
-        return "the time budget left too little to fit on all rows"
+        return "the time budget left too little time for a fit on all rows"
 
     def _is_refitted(self, record: TrialRecord) -> bool:
         """Whether a candidate is fitted on all rows."""

@@ -91,18 +91,26 @@ def learning_curve(
     scores = [scoring.score(rs) for rs in by_size]
     best = inf if isinstance(metric, OF_USERS) else 1.0
     section = _section(metric.label, np.array(counts), scores, best)
+    return replace(section, sentence=_told(section, problem, len(complete)))
+
+
+def _told(section: LearningCurveSection, problem: Problem, n_complete: int) -> str:
+    """Return the advice, and on how many folds it rests; none if not on a repeat."""
     minority = str(problem.table.classes[problem.table.minority])
-    sentence = advice_of(section, minority)
+    n_folds = len(problem.folds)
+    measured = f"There was time to measure it on {n_complete} of {n_folds} folds."
+    if n_complete < sum(fold.repeat == 0 for fold in problem.folds):
+        return (
+            f"{measured} That is too little to say whether more rows of class "
+            f"{minority!r} would help."
+        )
+    told = advice_of(section, minority)
     if problem.table.pos is None:
-        sentence += (
-            f" The {metric.label} is a mean over the classes, of which {minority!r} is "
-            f"one of {problem.table.n_classes}."
+        told += (
+            f" The {section.metric_label} is a mean over the classes, of which "
+            f"{minority!r} is one of {problem.table.n_classes}."
         )
-    if len(complete) < len(by_fold):
-        sentence += (
-            f" There was time to measure it on {len(complete)} of {len(by_fold)} folds."
-        )
-    return replace(section, sentence=sentence)
+    return told if n_complete == n_folds else f"{told} {measured}"
 
 
 def thinned(fold: Fold, problem: Problem, share: float, seed: int) -> Fold:

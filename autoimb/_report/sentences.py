@@ -94,7 +94,8 @@ def _about_time(results: FitResults) -> list[str]:
     told = f"Only {len(complete)} of {len(records)} candidates were scored in full"
     if missed:
         told += f", and none of {', '.join(missed)}"
-    return [f"{told}. With more time, or memory, others may be better."]
+    more = "memory" if all("memory" in r.reason for r in late) else "time"
+    return [f"{told}. With more {more}, others may be better."]
 
 
 def _about_ensemble(results: FitResults) -> str:
@@ -114,9 +115,9 @@ def _about_ensemble(results: FitResults) -> str:
     if gain.value > 0 or not has_few_positives(results.problem):
         return about
     return (
-        f"{about} It was chosen all the same: with fewer than {FEW_POSITIVES} rows of "
-        "the smallest class scores cannot tell which candidate is best, and a mean of "
-        "several is taken unless it is clearly behind."
+        f"{about} It was chosen although it is not better: with fewer than "
+        f"{FEW_POSITIVES} rows of the smallest class scores cannot tell which candidate "
+        "is best, and a mean of several is taken unless it is clearly behind."
     )
 
 
@@ -127,13 +128,13 @@ def about_fold_models(model: FittedModel) -> list[str]:
         if not member.is_refit:
             n_of[member.reason] = n_of.get(member.reason, 0) + 1
     is_mean = any(len(m.pipelines) > 1 for m in model.members if not m.is_refit)
-    what = "the mean of its fold models" if is_mean else "the model of its last fold"
+    what = "the mean of {} fold models" if is_mean else "the model of {} last fold"
     n_members = len(model.members)
     return [
-        f"{n} of {n_members} members {'predicts' if n == 1 else 'predict'} by {what}, "
-        f"as {why}."
+        f"{n} of {n_members} members {'predicts' if n == 1 else 'predict'} by "
+        f"{what.format('its' if n == 1 else 'their')}, as {why}."
         if n_members > 1
-        else f"The model predicts by {what}, as {why}."
+        else f"The model predicts by {what.format('its')}, as {why}."
         for why, n in n_of.items()
     ]
 
@@ -263,11 +264,13 @@ def _about_flowchart(results: FitResults) -> str:
     scored = [r for r in tried if r is not None and r.status == "complete"]
     if not scored:
         return f"{advice}; none of its strategies was scored on every fold."
+    were = "was" if len(scored) == 1 else "were"
+    advice += f". Of its {len(wanted)} strategies {len(scored)} {were} scored"
     if best.number in {record.number for record in scored}:
-        return f"{advice}. The best strategy that it advised is {_single(results)}."
+        return f"{advice}; the best of them is {_single(results)}."
     first = max(scored, key=lambda record: record.mean)
     gap = compared(
-        f"the best strategy that it advised, {results.space.label(first.strategy)},",
+        f"the best of them, {results.space.label(first.strategy)},",
         _single(results),
         results.compared(first, best),
     )
@@ -313,8 +316,8 @@ def about_threshold(scores: DecisionScores) -> list[str]:
     ]
     if expected:
         about.append(
-            f"On new data expect {' and '.join(expected)}, as measured on rows "
-            "that the threshold was not tuned on."
+            f"On new data expect {' and '.join(expected)} of a threshold that is tuned "
+            "on such rows: it was tuned on some of them and measured on the others."
         )
     return about
 
@@ -324,14 +327,18 @@ def _about_rule(scores: DecisionScores) -> list[str]:
     decision = scores.decision
     rule, classes = decision.rule, decision.classes.tolist()
     is_of_mean = decision.calibrated.is_of_mean
-    before = "the models' mean" if is_of_mean else "scores before calibration"
+    before = (
+        "the mean of the models' probabilities"
+        if is_of_mean
+        else "probabilities before calibration"
+    )
     where = "Both are out of fold: on rows that the models were not trained on."
     if isinstance(rule, Cut):
         label = classes[rule.pos]
         return [
             f"Alerting at a probability of {percent(rule.value)} or more finds "
             f"{_found(scores.at_threshold, label, scores.n_alerts[0])}. "
-            f"The usual 50%, with {before}, finds "
+            f"The usual 50%, on {before}, finds "
             f"{_found(scores.at_default, label, scores.n_alerts[1])}. "
             f"{where}"
         ]
@@ -341,9 +348,9 @@ def _about_rule(scores: DecisionScores) -> list[str]:
             for by in (scores.at_threshold, scores.at_default)
         )
         return [
-            f"With decision weights on the probabilities, {tuned} rows are found in "
-            f"the mean over classes. "
-            f"The most probable class, with {before}, finds {usual}. "
+            f"With decision weights on the probabilities, {tuned} rows of a class are "
+            f"found, averaged over the classes. "
+            f"The most probable class, by {before}, finds {usual}. "
             f"{where} {_rarely_found(scores.counts, classes)}"
         ]
     return []
