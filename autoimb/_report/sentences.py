@@ -116,8 +116,8 @@ def _about_ensemble(results: FitResults) -> str:
         return about
     return (
         f"{about} It was chosen although it is not better: with fewer than "
-        f"{FEW_POSITIVES} rows of the smallest class scores cannot tell which candidate "
-        "is best, and a mean of several is taken unless it is clearly behind."
+        f"{FEW_POSITIVES} rows of the smallest class scores cannot tell which "
+        "candidate is best, and a mean of several is taken unless it is clearly behind."
     )
 
 
