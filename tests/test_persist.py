@@ -253,6 +253,7 @@ SELDOM = {
     "autoimb._persist.packing.PackedTrees",  # a forest
     "autoimb._report.data.FoldRows",  # a report with rows made by sampling
     "autoimb._table.encoding.ColumnNamer",  # a model that reads columns by name
+    "autoimb._table.columns.SparseColumns",  # a large sparse matrix
 }
 
 
