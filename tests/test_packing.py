@@ -171,6 +171,14 @@ def test_nodes_that_would_read_other_memory_are_refused(table):
             each.unpacked()
 
 
+def test_a_split_on_a_feature_that_the_model_has_not_is_refused(table):
+    boosted = packed(HistGradientBoostingClassifier(max_iter=3).fit(*table))
+    far = boosted._predictors.nodes["feature_idx"].astype(np.int64) + 2**40
+    boosted._predictors = with_nodes(boosted._predictors, feature_idx=far)
+    with pytest.raises(ValueError, match="feature that there is not"):
+        unpacked(boosted)
+
+
 def test_rounds_that_do_not_fit_are_refused(table):
     boosted = HistGradientBoostingClassifier(max_iter=3).fit(*table)
     rounds = PackedPredictors.of(boosted._predictors)

@@ -435,3 +435,16 @@ def test_what_sparse_rows_take_is_what_they_store(kept_sparse):
         for of in (sparse.csr_array(X), X)
     ]
     assert sizes[0] == pytest.approx(1.5 * rows.nnz / X.size * sizes[1])
+
+
+@pytest.mark.parametrize("index", [-3, 4_000, 100_000_000])
+def test_column_numbers_outside_of_the_matrix_are_refused(index):
+    rows = sparse.random(30, 4_000, density=0.01, format="csr")
+    rows.indices[5] = index
+    with pytest.raises(BadInputError, match="no valid sparse matrix"):
+        csr_rows(rows)
+
+
+def test_complex_numbers_are_refused():
+    with pytest.raises(BadInputError, match="Complex data"):
+        csr_rows(sparse.csr_matrix(np.eye(4) * 1j))

@@ -162,6 +162,11 @@ class PackedPredictors:
             raw_bitsets=np.concatenate([raw for _, raw in bitsets]),
         )
 
+    def check_features(self, n_features: int) -> None:
+        """Raise `ValueError` if a tree splits on a feature that the model has not."""
+        if (self.nodes["feature_idx"].astype(np.int64) >= n_features).any():
+            raise ValueError("a tree splits on a feature that there is not.")
+
     def unpacked(self) -> list[list[Any]]:
         """Return the trees of each round.
 
@@ -336,6 +341,9 @@ def _pack(value: Any) -> Any:
 
 def _unpack(value: Any) -> Any:
     """Return what a packed value stands for; anything else as it is."""
+    boosted = getattr(value, "_predictors", None)
+    if isinstance(boosted, PackedPredictors):
+        boosted.check_features(value.n_features_in_)
     is_packed = type(value) in {PackedTrees, PackedPredictors, PackedNumbers}
     return value.unpacked() if is_packed else value
 

@@ -41,7 +41,8 @@ def csr_rows(X: Any) -> sparse.csr_matrix:
     Raises
     ------
     BadInputError
-        If it holds gaps or infinite numbers, or has too many columns.
+        If it holds gaps or infinite numbers, or has too many columns, or if its parts
+        do not fit together: a column number outside of it ends the process otherwise.
     """
     if X.ndim != 2:
         raise BadInputError(
@@ -54,6 +55,10 @@ def csr_rows(X: Any) -> sparse.csr_matrix:
             f"{_MOST_COLUMNS:,} are taken: hash words to fewer, as by "
             "HashingVectorizer(n_features=2**16), or choose columns by SelectKBest."
         )
+    if X.dtype.kind == "c":
+        raise BadInputError(
+            "Complex data not supported: pass real and imaginary parts as columns."
+        )
     found = check_array(
         X,
         accept_sparse="csr",
@@ -61,6 +66,10 @@ def csr_rows(X: Any) -> sparse.csr_matrix:
         ensure_all_finite=False,
         estimator="AutoImbalance",
     )
+    try:
+        found.check_format(full_check=True)
+    except ValueError as error:
+        raise BadInputError(f"X is no valid sparse matrix: {error}.") from error
     values = _finite(found.data.astype(np.float64, copy=False), found.indices)
     # As a matrix, which has indices of 32 bits where they suffice: forests need them.
     rows = sparse.csr_matrix((values, found.indices, found.indptr), shape=found.shape)
