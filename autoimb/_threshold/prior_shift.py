@@ -90,7 +90,7 @@ def resolve_prior(
             f"the shares in {prior=} sum to {shares.sum():.6g}: divide them by their "
             "sum, they must sum to 1."
         )
-    return shares / shares.sum()
+    return np.asarray(shares / shares.sum())
 
 
 def _two_shares(share: float, classes: NDArray[Any], pos: int | None) -> FloatArray:
