@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import shutil
 import subprocess
 import sys
 from io import StringIO
@@ -123,6 +124,26 @@ def test_report_with_the_training_table_says_more(folder, model, tmp_path):
     assert "PR-AUC lost when shuffled" in out.read_text()
 
 
+def test_results_take_the_place_of_no_file_that_is_needed(folder, capsys):
+    table = folder / "table.csv"
+    shutil.copy(folder / "data.csv", table)
+    (folder / "link.csv").symlink_to(table)
+    (folder / "search.db").touch()
+    storage = f"sqlite:///{folder / 'search.db'}"
+    for out, more, named in [
+        (folder / "link.csv", [], "the table"),
+        (folder / "sub" / ".." / "search.db", ["--storage", storage], "--storage"),
+        (folder / "r.html", ["--report", str(folder / "r.html")], "--out"),
+    ]:
+        (folder / "sub").mkdir(exist_ok=True)
+        assert main(["fit", str(table), *FIT, "--out", str(out), *more]) == 2
+        assert f"file of {named}: name another" in " ".join(
+            capsys.readouterr().err.split()
+        )
+    assert table.read_bytes() == (folder / "data.csv").read_bytes()
+    assert not (folder / "r.html").exists()
+
+
 def test_catalogue_says_what_fits(folder, capsys):
     assert main(["catalogue"]) == 0
     assert "xgboost" in capsys.readouterr().out
@@ -172,6 +193,9 @@ def test_catalogue_says_what_fits(folder, capsys):
         (["predict", "{model}", "{data}", "--costs", "x0"], "costs has shape (200, 1)"),
         (["report", "{model}", "--out", "r.pdf"], "let it end in .html"),
         (["catalogue", "--data", "{data}"], "needs --target"),
+        (["fit", "{data}", *FIT, "--out", "{data}"], "replace the file of the table"),
+        (["predict", "{model}", "{data}", "--out", "{model}"], "file of the model"),
+        (["predict", "{model}", "{data}", "--out", "{data}"], "file of the table"),
         (["report", "{model}", "--out", "r.md", "--data", "{data}"], "needs --target"),
     ],
 )

@@ -66,6 +66,24 @@ def test_numbers_are_those_of_the_encoder(make, view):
         np.testing.assert_array_equal(encoder.transform(part), expected)
 
 
+@pytest.mark.parametrize("make", [numeric, categories])
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_step_for_numbers_and_categories_has_a_function(make, view):
+    """One that is unknown costs as much as all that is saved."""
+    table = check_table(*make())
+    encoder = make_encoder(view, table.schema)
+    if encoder is not None:
+        parts = module._parts_of(encoder.fit(table.X, table.y))
+        assert [step for _, step, function in parts if function is None] == []
+
+
+def test_numbers_far_outside_the_fit_are_bounded_alike():
+    table = check_table(*numeric())
+    encoder = make_encoder("dense", table.schema).fit(table.X, table.y)
+    far = take(table.X, np.arange(3)) * np.array([[1.0], [1e38], [-1e38]])
+    np.testing.assert_array_equal(encoded_rows(encoder, far), encoder.transform(far))
+
+
 def test_unknown_categories_and_new_gaps_are_encoded_alike():
     X = pd.DataFrame({"c": list("abab"), "x": [1.0, 2, 3, 4]})
     table = check_table(X, np.array([0, 1, 0, 1]))

@@ -98,11 +98,18 @@ def test_one_strategy_s_threshold_holds_on_the_soft_vote():
     np.testing.assert_array_equal(scores >= model.threshold_raw_, model.predict(X) == 1)
 
 
-def test_the_report_says_that_fold_models_predict():
-    model, *_ = fitted(final_fit=False)
+@pytest.mark.parametrize(
+    ("ensemble_size", "members"),
+    [
+        (1, "The model predicts by the mean of its"),
+        (2, "2 of 2 members predict by the mean of their"),
+    ],
+)
+def test_the_report_says_that_fold_models_predict(ensemble_size, members):
+    model, *_ = fitted(final_fit=False, ensemble_size=ensemble_size)
+    assert len(model.ensemble_) == ensemble_size
     said = " ".join(model.report().data.sentences)
-    assert "mean of its fold models" in said
-    assert "final_fit=False" in said
+    assert f"{members} fold models, as final_fit=False" in said
     refitted, *_ = fitted()
     assert "fold models" not in " ".join(refitted.report().data.sentences)
 

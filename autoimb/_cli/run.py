@@ -7,6 +7,7 @@ import traceback
 import warnings
 from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoimb import __version__
@@ -84,7 +85,11 @@ def _in_words(error: Exception) -> str:
 
 
 def _check_destinations(arguments: argparse.Namespace) -> None:
-    """Raise before the work, not after it, if its result could not be written."""
+    """Raise before the work, not after it, if its result could not be written.
+
+    Nor may it take the place of what is read, or of another result.
+    """
+    taken = {_identity(path): name for name, path in _inputs(arguments)}
     for name in ("out", "report"):
         path = getattr(arguments, name, None)
         if path is None:
@@ -96,10 +101,34 @@ def _check_destinations(arguments: argparse.Namespace) -> None:
                 f"--{name} {path}: there is no folder {str(path.parent)!r}, make it "
                 "first."
             )
+        if other := taken.get(_identity(path)):
+            raise BadInputError(
+                f"--{name} {path} would replace the file of {other}: name another one."
+            )
+        taken[_identity(path)] = f"--{name}"
     if path := getattr(arguments, "report", None):
         from autoimb._report.render import check_format
 
         check_format(path)
+
+
+def _inputs(arguments: argparse.Namespace) -> Iterator[tuple[str, Path]]:
+    """Yield the files that a command reads, and goes on to need, with their names."""
+    for name, words in (("data", "the table"), ("model", "the model")):
+        if path := getattr(arguments, name, None):
+            yield words, path
+    scheme, _, database = (getattr(arguments, "storage", None) or "").partition(":///")
+    if scheme.startswith("sqlite") and database:
+        yield "--storage", Path(database.partition("?")[0])
+
+
+def _identity(path: Path) -> object:
+    """Return what is the same for two paths to one file, through links as well."""
+    try:
+        found = path.stat()
+    except OSError:
+        return path.resolve()
+    return found.st_dev, found.st_ino
 
 
 def _make_parser() -> argparse.ArgumentParser:

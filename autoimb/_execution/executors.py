@@ -124,7 +124,7 @@ class WorkerPool(LimitedExecutor):
         self._pool = ProcessPool(
             max_workers=self.n_workers,
             initializer=_start_worker,
-            initargs=[self._n_threads],
+            initargs=[self._n_threads, os.getpid()],
             context=get_context("loky"),
         )
         self._warm_ups = [self._pool.schedule(_warm_up) for _ in range(self.n_workers)]
@@ -171,8 +171,11 @@ class WorkerPool(LimitedExecutor):
             self._pool.join()
 
 
-def _start_worker(n_threads: int) -> None:
-    """Limit the threads of this process, and leave Ctrl-C to its parent."""
+def _start_worker(n_threads: int, parent: int) -> None:
+    """Limit the threads of this process, leave Ctrl-C to its parent, and end with it.
+
+    The parent's number is given: it may be dead before this process can ask for it.
+    """
     import threadpoolctl
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -181,7 +184,7 @@ def _start_worker(n_threads: int) -> None:
     # The variables limit libraries that are loaded later, the call limits the others.
     os.environ.update(_ONE_THREAD | {"OMP_NUM_THREADS": str(n_threads)})
     threadpoolctl.threadpool_limits({"openmp": n_threads, "blas": 1})
-    threading.Thread(target=_end_with_parent, args=[os.getppid()], daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=[parent], daemon=True).start()
 
 
 def _end_with_parent(parent: int) -> None:

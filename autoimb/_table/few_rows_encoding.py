@@ -25,7 +25,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from autoimb._table.encoding import FillEmptyColumns
+from autoimb._table.encoding import FARTHEST, BoundedScaler, FillEmptyColumns
 
 MOST_ROWS = 32
 """For more rows encoders and models take longer than what is saved here."""
@@ -150,6 +150,13 @@ def _of_scaler(step: Any) -> Callable[[Cells], Cells] | None:
     return lambda cells: (_as_floats(cells) - step.mean_) / step.scale_
 
 
+def _of_bounded_scaler(step: Any) -> Callable[[Cells], Cells] | None:
+    scale = _of_scaler(step)
+    if scale is None:
+        return None
+    return lambda cells: scale(cells).clip(-FARTHEST, FARTHEST)
+
+
 def _of_codes(step: Any) -> Callable[[Cells], Cells] | None:
     """Return the codes of categories; what is missing or unknown has its own."""
     if step.handle_unknown != "use_encoded_value" or step._infrequent_enabled:
@@ -204,6 +211,7 @@ def _is_gap(value: Any) -> bool:
 
 
 _FUNCTIONS: dict[type, Callable[[Any], Callable[[Cells], Cells] | None]] = {
+    BoundedScaler: _of_bounded_scaler,
     FillEmptyColumns: _of_filler,
     FunctionTransformer: _of_passthrough,
     OneHotEncoder: _of_one_hot,
