@@ -415,6 +415,18 @@ def test_every_seed_that_fits_and_every_portfolio_arm_is_tried(opening):
     assert set(order) == seeds | set(space.portfolio())
 
 
+def test_what_is_left_out_has_a_reason():
+    X, y = numeric(400, 30)
+    space = space_of(X, y, resampler="none", family=["logistic_regression", "xgboost"])
+    inside, outside = space.portfolio()[0], {"family": "logistic_regression"}
+    assert space.reason_left_out(inside) is None
+    smote = Strategy.of(space.catalogue, **outside, resampler="smote")
+    assert "asked for" in space.reason_left_out(smote)
+    profile = replace(profile_of(X, y), n_rows=10**7)
+    slow = space_of(X, y, profile=profile)
+    assert slow.reason_left_out(smote).startswith("SMOTE is too slow above")
+
+
 def test_two_families_are_tried_as_they_are_then_the_flowchart_s_first_seed():
     order, _, found = first_trials(20.0)
     assert not order[1].is_handled
