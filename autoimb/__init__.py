@@ -45,6 +45,7 @@ from autoimb._strategy.flowchart import Recommendation, recommend
 from autoimb._strategy.search_space import catalogue
 from autoimb._strategy.strategy import Strategy
 from autoimb._table.profile import DatasetProfile, profile
+from autoimb._table.time_ordered import TimeOrdered
 from autoimb._threshold.objectives import (
     Cost,
     PrecisionAtLeast,
@@ -100,6 +101,7 @@ __all__ = [
     "StorageMismatchError",
     "Strategy",
     "StudyInUseError",
+    "TimeOrdered",
     "TopK",
     "TopShare",
     "UnreachableConstraintWarning",
