@@ -209,7 +209,7 @@ def test_a_model_with_it_is_saved_and_its_code_fits_again(tmp_path):
     loaded = autoimb.load(tmp_path / "m.skops")
     np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
     assert loaded.get_params()["cv"].gap == "2D"
-    assert "TimeOrdered(by='when'" in model._code()
+    assert 'cv=TimeOrdered("when", gap="2D")' in model._code()
     by_dates = AutoImbalance(cv=TimeOrdered(by=X["when"].to_numpy()), **QUICK)
     by_dates.fit(X, y).save(tmp_path / "m.skops")
     loaded = autoimb.load(tmp_path / "m.skops")
