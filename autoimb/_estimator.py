@@ -53,6 +53,7 @@ from autoimb._report.build import (
 from autoimb._report.extra_sections import with_extra_sections
 from autoimb._report.fit_results import FitResults
 from autoimb._search.fidelity import affordable_folds
+from autoimb._search.fingerprint import fingerprint_of
 from autoimb._search.progress import (
     call_callbacks,
     progress_display,
@@ -61,7 +62,6 @@ from autoimb._search.progress import (
 from autoimb._search.search import search
 from autoimb._search.study import (
     StudyRecords,
-    fingerprint_of,
     resolve_storage,
     without_password,
 )

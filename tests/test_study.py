@@ -14,11 +14,10 @@ from autoimb._catalogue.entry import Float
 from autoimb._evaluate.out_of_fold import FoldResult
 from autoimb._metrics.bootstrap import Score
 from autoimb._metrics.scorers import resolve_metric
+from autoimb._search.fingerprint import _content_of, fingerprint_of
 from autoimb._search.study import (
     Storage,
     StudyRecords,
-    _content_of,
-    fingerprint_of,
     quiet_optuna,
     resolve_storage,
 )
