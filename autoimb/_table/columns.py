@@ -290,6 +290,9 @@ def check_is_data(values: Any, name: str) -> None:
     ):
         is_wide = name in {"X", "costs"}
         way_out = f"pass pd.DataFrame({name})" if is_wide else "pass its values"
+    elif sparse.issparse(values) and name != "X":
+        dense = f"{name}.toarray()"
+        way_out = f"pass {dense}" if name == "costs" else f"pass {dense}.ravel()"
     elif isinstance(values, Iterator):
         way_out = f"pass list({name})"
     if way_out:
