@@ -770,10 +770,13 @@ default="auto"
         weight = np.ones(len(codes))
         if sample_weight is not None:
             weight = check_weights(sample_weight)
-        labels = UserLabels(self.classes_, self._pos)
+        others = set_aside.others(len(self.classes_))
+        rarer = None
+        if set_aside and len(others) == 2:
+            rarer = int(others[self._decision.class_counts.argmin()])
+        labels = UserLabels(self.classes_, self._pos, rarer)
         check_lengths(y=codes, sample_weight=weight)
         metric = resolve_metric(self.metric, len(self.classes_), labels)
-        others = set_aside.others(len(self.classes_))
         y_pred = others[self._model.threshold.apply(searched)]
         score = metric.score_many(
             codes, proba, weight[np.newaxis], pos=self._pos, y_pred=y_pred
@@ -1054,6 +1057,12 @@ default="auto"
         from autoimb._persist.saved_model import save
 
         check_is_fitted(self)
+        if (X is None) != (y is None):
+            missing = "y, its labels," if y is None else "X, the training table,"
+            raise BadInputError(
+                f"save(path, X, y) needs {missing} too: pass both, or neither to save "
+                "the model as it is."
+            )
         by_folds = [member for member in self.ensemble_ if member.lacks_refit]
         if by_folds and X is not None:
             self._replace_fold_models(X, y, sample_weight=sample_weight, groups=groups)
@@ -1107,7 +1116,8 @@ default="auto"
 
     def _metric_for(self, table: Table) -> Metric:
         """Return the search metric: that of several classes if one is set aside."""
-        labels = UserLabels(table.classes, table.pos)
+        rarer = table.minority if table.set_aside and table.n_classes == 2 else None
+        labels = UserLabels(table.classes, table.pos, rarer)
         return resolve_metric(self.metric, len(table.all_classes), labels)
 
     def _check_metric(self, table: Table) -> Metric:

@@ -378,6 +378,21 @@ def test_a_model_that_finds_room_nowhere_is_an_error_that_says_so(
     assert "nor to /proc, /proc, /proc: it is lost. Make" in capsys.readouterr().err
 
 
+def test_a_column_of_labels_that_is_there_twice_is_an_error(tmp_path, capsys):
+    """The copy would be a feature that tells all."""
+    path = tmp_path / "twice.csv"
+    path.write_text(
+        "x,t,g,t\n" + "".join(f"{i},{i % 2},{i},{i % 2}\n" for i in range(60))
+    )
+    assert main(["fit", str(path), "--target", "t", *FAST]) == 2
+    assert "more than one column is named 't', and it is no" in capsys.readouterr().err
+    path.write_text("x,t,g,g\n" + "".join(f"{i},{i % 2},{i},{i}\n" for i in range(60)))
+    assert main(["profile", str(path), "--target", "t", "--groups", "g"]) == 2
+    assert "more than one column is named 'g'" in capsys.readouterr().err
+    assert main(["profile", str(path), "--target", "t"]) == 0
+    assert "warning: more than one column is named 'g'" in capsys.readouterr().err
+
+
 # --- the options of fit, predict and report
 
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.linear_model import LogisticRegression
 from tables import numeric
 
@@ -141,6 +142,38 @@ def test_a_cost_that_is_none_is_named(value):
 def test_groups_that_cannot_be_compared_are_named(group):
     with pytest.raises(AutoImbError, match=r"groups holds a \w+ in row 3"):
         AutoImbalance(n_trials=1).fit(X, Y, groups=weighed(group))
+
+
+@pytest.mark.parametrize("name", ["sample_weight", "groups", "costs"])
+@pytest.mark.parametrize("value", [csr_array(np.ones((len(Y), 1))), 3, print], ids=type)
+def test_what_is_no_array_of_rows_is_named(name, value):
+    with pytest.raises(AutoImbError, match=name):
+        AutoImbalance(n_trials=1).fit(X, Y, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("rows", "way_out"),
+    [
+        ({"a": 1, "b": "x"}, r"X is a dict: pass pd\.DataFrame\(\[X\]\)"),
+        ({"a": [1, 2], "b": [3, 4]}, r"X is a dict: pass pd\.DataFrame\(X\)"),
+        ([{"a": 1, "b": 2}], r"X is a list: pass pd\.DataFrame\(X\)"),
+        (X[0], r"X: Expected 2D array.*reshape\(1, -1\)"),
+        (None, r"X: Expected 2D array, got scalar"),
+    ],
+    ids=["row", "columns", "rows", "numbers", "nothing"],
+)
+def test_what_is_no_table_is_told_how_to_become_one(rows, way_out, model):
+    with pytest.raises(AutoImbError, match=way_out) as caught:
+        model.predict_proba(rows)
+    assert "\n" not in str(caught.value)
+
+
+def test_half_of_a_table_is_not_saved(model, tmp_path):
+    with pytest.raises(AutoImbError, match=r"save\(path, X, y\) needs y, its labels"):
+        model.save(tmp_path / "m.skops", X[:-1])
+    with pytest.raises(AutoImbError, match=r"save\(path, X, y\) needs X, the train"):
+        model.save(tmp_path / "m.skops", y=Y)
+    assert not list(tmp_path.iterdir())
 
 
 def test_weights_of_any_size_are_fitted():

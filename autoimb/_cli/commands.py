@@ -233,7 +233,7 @@ def _read_labelled(
     names += costs or []
     # A group is told by how it is written: 01 is another one than 1.
     text = [groups] if groups else []
-    table = read_table(path, form_of(arguments), text=text, target=target)
+    table = read_table(path, form_of(arguments), text=text, target=target, used=names)
     _check_has(table, names, path)
     rows_of: dict[str, Any] = {}
     if groups:

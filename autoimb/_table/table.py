@@ -464,7 +464,16 @@ def _positive_code(
 
 def check_lengths(**arrays: Any) -> None:
     """Raise unless all arrays that are not None have the same number of rows."""
-    lengths = {k: _num_samples(v) for k, v in arrays.items() if v is not None}
+    lengths = {}
+    for name, values in arrays.items():
+        try:
+            if values is not None:
+                lengths[name] = _num_samples(values)
+        except TypeError as error:
+            raise BadInputError(
+                f"{name} is a {type(values).__name__}: pass an array with a value, or "
+                "values, for each row."
+            ) from error
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name}: {n}" for name, n in lengths.items())
         raise BadInputError(f"inconsistent numbers of samples (rows): {listed}.")
