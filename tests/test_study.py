@@ -335,7 +335,7 @@ def test_whatever_a_score_depends_on_changes_the_fingerprint(part, options):
 
 def test_the_version_is_part_of_the_fingerprint(monkeypatch):
     plain = print_of()
-    monkeypatch.setattr("autoimb._search.study.version", lambda _: "9.9")
+    monkeypatch.setattr("autoimb._search.fingerprint.version", lambda _: "9.9")
     assert print_of() == {**plain, "autoimb version": "9.9"}
 
 

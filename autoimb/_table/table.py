@@ -227,12 +227,13 @@ def check_weights(values: Any) -> NDArray[np.float64]:
     wrong = ~((weights >= 0) & (weights < np.inf))
     if wrong.any():
         row = int(np.argmax(wrong))
+        flaw = "Negative values" if weights[row] < 0 else "NaN or infinity"
         raise BadInputError(
-            f"sample_weight is {weights[row]} in row {row} (of {wrong.sum()} such "
-            "rows): weights are finite and not negative. 0 leaves a row out."
+            f"{flaw} in data passed to `sample_weight`: {weights[row]} in row {row}, "
+            f"and {wrong.sum() - 1} more. Replace them; a weight of 0 leaves a row out."
         )
     if not weights.any():
-        raise BadInputError("sample_weight is 0 in every row: no row is left.")
+        raise BadInputError("sample_weight is zero in every row: no row is left.")
     return np.asarray(weights)
 
 

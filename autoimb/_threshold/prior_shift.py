@@ -71,7 +71,7 @@ def resolve_prior(
     """Return the expected class shares (k,) that the user means; None undoes them."""
     if prior is None:
         return None
-    if is_number(prior):
+    if isinstance(prior, float) or is_number(prior):
         return _two_shares(float(prior), classes, pos)
     values = _in_order(prior, classes) if isinstance(prior, Mapping) else prior
     try:

@@ -108,7 +108,7 @@ def resolve_threshold(
         )
     if isinstance(threshold, str | Metric):
         return _label_metric(threshold, n_classes)
-    if is_number(threshold):
+    if isinstance(threshold, float) or is_number(threshold):
         return _fixed_cut(float(threshold), n_classes, pos)
     if isinstance(threshold, ThresholdObjective) and not isinstance(threshold, type):
         _check_classes(threshold, n_classes)
