@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+# It loads all public names: doctest looks for them in `autoimb` alone.
+from autoimb import AutoImbalance  # noqa: F401
 from autoimb._catalogue import AXES, CATALOGUE
 
 

@@ -27,32 +27,11 @@ of its package.
 ==============  ============================================================
 """
 
-from autoimb._catalogue import (
-    Categorical,
-    Float,
-    Int,
-    register_family,
-    register_loss,
-    register_resampler,
-)
-from autoimb._estimator import AutoImbalance
-from autoimb._fit.fitted_model import FittedMember
-from autoimb._metrics.metrics import FBeta
-from autoimb._persist.saved_model import load
-from autoimb._report.render import Report
-from autoimb._select.honest_score import HonestScore
-from autoimb._strategy.flowchart import Recommendation, recommend
-from autoimb._strategy.search_space import catalogue
-from autoimb._strategy.strategy import Strategy
-from autoimb._table.profile import DatasetProfile, profile
-from autoimb._table.time_ordered import TimeOrdered
-from autoimb._threshold.objectives import (
-    Cost,
-    PrecisionAtLeast,
-    RecallAtLeast,
-    TopK,
-    TopShare,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from autoimb.exceptions import (
     AccuracyWarning,
     AutoImbError,
@@ -70,6 +49,34 @@ from autoimb.exceptions import (
     UnreachableConstraintWarning,
     VersionWarning,
 )
+
+if TYPE_CHECKING:
+    from autoimb._catalogue import (
+        Categorical,
+        Float,
+        Int,
+        register_family,
+        register_loss,
+        register_resampler,
+    )
+    from autoimb._estimator import AutoImbalance
+    from autoimb._fit.fitted_model import FittedMember
+    from autoimb._metrics.metrics import FBeta
+    from autoimb._persist.saved_model import load
+    from autoimb._report.render import Report
+    from autoimb._select.honest_score import HonestScore
+    from autoimb._strategy.flowchart import Recommendation, recommend
+    from autoimb._strategy.search_space import catalogue
+    from autoimb._strategy.strategy import Strategy
+    from autoimb._table.profile import DatasetProfile, profile
+    from autoimb._table.time_ordered import TimeOrdered
+    from autoimb._threshold.objectives import (
+        Cost,
+        PrecisionAtLeast,
+        RecallAtLeast,
+        TopK,
+        TopShare,
+    )
 
 __version__ = "0.1.0"
 
@@ -115,6 +122,48 @@ __all__ = [
     "register_resampler",
 ]
 
-# Files and pickles name the public module, so that definitions may move.
-for _name in __all__:
-    globals()[_name].__module__ = __name__
+_HOMES = (
+    "_catalogue",
+    "_estimator",
+    "_fit.fitted_model",
+    "_metrics.metrics",
+    "_persist.saved_model",
+    "_report.render",
+    "_select.honest_score",
+    "_strategy.flowchart",
+    "_strategy.search_space",
+    "_strategy.strategy",
+    "_table.profile",
+    "_table.time_ordered",
+    "_threshold.objectives",
+)
+"""Modules of the public names. They load pandas and scikit-learn, which takes seconds,
+so that they are imported when the first of the names is used."""
+
+
+def _make_public(name: str, value: Any) -> None:
+    """Make a value an attribute of this module, under which files and pickles name it.
+
+    So its definition may move.
+    """
+    value.__module__ = __name__
+    globals()[name] = value
+
+
+def __getattr__(name: str) -> Any:
+    """Import all public names when the first of them is used."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    homes = [vars(import_module(f"{__name__}.{home}")) for home in _HOMES]
+    for public in set(__all__) - globals().keys():
+        _make_public(public, next(home[public] for home in homes if public in home))
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    """Return the names of the module, with those that are not imported yet."""
+    return sorted({*globals(), *__all__})
+
+
+for _name in set(__all__) & globals().keys():
+    _make_public(_name, globals()[_name])

@@ -9,22 +9,25 @@ from copy import copy
 from dataclasses import replace
 from html import escape
 from math import inf
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state, estimator_html_repr, get_tags
+from sklearn.utils import estimator_html_repr, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from autoimb._catalogue.user_objects import is_object_to_clone
 from autoimb._compat import CallbackSupportMixin, with_callbacks
 from autoimb._evaluate.context import EvaluationContext
 from autoimb._evaluate.kept_models import ModelFolder
-from autoimb._evaluate.problem import Problem
+from autoimb._evaluate.problem import Problem, resolve_seed
 from autoimb._evaluate.scoring import Scoring
 from autoimb._execution.ctrl_c import CtrlC, heard_ctrl_c
-from autoimb._execution.deadline import Deadline, resolve_time_budget
+from autoimb._execution.deadline import (
+    Deadline,
+    check_seconds,
+    resolve_time_budget,
+)
 from autoimb._execution.process_settings import limited_threads
 from autoimb._execution.resources import (
     SHORT_BUDGET_S,
@@ -54,6 +57,7 @@ from autoimb._report.build import (
 from autoimb._report.extra_sections import with_extra_sections
 from autoimb._report.fit_results import FitResults
 from autoimb._search.fidelity import affordable_folds
+from autoimb._search.fingerprint import fingerprint_of
 from autoimb._search.progress import (
     call_callbacks,
     progress_display,
@@ -62,7 +66,6 @@ from autoimb._search.progress import (
 from autoimb._search.search import search
 from autoimb._search.study import (
     StudyRecords,
-    fingerprint_of,
     resolve_storage,
     without_password,
 )
@@ -85,8 +88,8 @@ from autoimb._table.table import (
     check_labels,
     check_lengths,
     check_table,
+    check_weights,
     codes_of,
-    one_per_row,
 )
 from autoimb.exceptions import (
     AccuracyWarning,
@@ -94,6 +97,7 @@ from autoimb.exceptions import (
     BadInputError,
     LeakWarning,
     LeftOutWarning,
+    is_whole,
     warn,
 )
 
@@ -225,7 +229,8 @@ default="auto"
     study_name : str or None, default=None
         Name of the search in the storage; None is ``"autoimb"``.
     random_state : int, RandomState or None, default=None
-        Seed of everything that is drawn.
+        Seed of everything that is drawn. None takes another one in every fit, and not
+        from NumPy's global generator: ``np.random.seed`` has no effect.
     verbose : int, default=0
         1 shows a live progress display of the search, and what is being done after it,
         in a terminal or notebook. scikit-learn's callbacks work too:
@@ -682,7 +687,7 @@ default="auto"
                 f"top(X, k) needs two classes, and y had {len(self.classes_)}: sort a "
                 "column of predict_proba(X) instead."
             )
-        if not isinstance(k, Integral) or k < 1:
+        if not is_whole(k) or k < 1:
             raise BadInputError(f"{k=} must be a whole number from 1 on.")
         score = self.predict_proba(X)[:, self._pos]
         return np.argsort(-score, kind="stable")[:k]
@@ -766,11 +771,14 @@ default="auto"
         codes = codes_of(check_labels(y), self.classes_)
         weight = np.ones(len(codes))
         if sample_weight is not None:
-            weight = one_per_row(sample_weight, "sample_weight").astype(np.float64)
-        labels = UserLabels(self.classes_, self._pos)
+            weight = check_weights(sample_weight)
+        others = set_aside.others(len(self.classes_))
+        rarer = None
+        if set_aside and len(others) == 2:
+            rarer = int(others[self._decision.class_counts.argmin()])
+        labels = UserLabels(self.classes_, self._pos, rarer)
         check_lengths(y=codes, sample_weight=weight)
         metric = resolve_metric(self.metric, len(self.classes_), labels)
-        others = set_aside.others(len(self.classes_))
         y_pred = others[self._model.threshold.apply(searched)]
         score = metric.score_many(
             codes, proba, weight[np.newaxis], pos=self._pos, y_pred=y_pred
@@ -929,7 +937,7 @@ default="auto"
 
         check_is_fitted(self)
         if X is not None:
-            deadline = Deadline(time_budget)
+            deadline = Deadline(check_seconds(time_budget))
             rows_of = {"sample_weight": sample_weight, "groups": groups}
             with self._context_of(
                 X, y, deadline, self._table_marks, **rows_of
@@ -1051,6 +1059,12 @@ default="auto"
         from autoimb._persist.saved_model import save
 
         check_is_fitted(self)
+        if (X is None) != (y is None):
+            missing = "y, its labels," if y is None else "X, the training table,"
+            raise BadInputError(
+                f"save(path, X, y) needs {missing} too: pass both, or neither to save "
+                "the model as it is."
+            )
         by_folds = [member for member in self.ensemble_ if member.lacks_refit]
         if by_folds and X is not None:
             self._replace_fold_models(X, y, sample_weight=sample_weight, groups=groups)
@@ -1104,7 +1118,8 @@ default="auto"
 
     def _metric_for(self, table: Table) -> Metric:
         """Return the search metric: that of several classes if one is set aside."""
-        labels = UserLabels(table.classes, table.pos)
+        rarer = table.minority if table.set_aside and table.n_classes == 2 else None
+        labels = UserLabels(table.classes, table.pos, rarer)
         return resolve_metric(self.metric, len(table.all_classes), labels)
 
     def _check_metric(self, table: Table) -> Metric:
@@ -1163,7 +1178,7 @@ default="auto"
         if storage is not None and self.random_state is None:
             seed = storage.seed()
         if seed is None:
-            seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            seed = resolve_seed(self.random_state)
         folds = make_folds(table, self.cv, random_state=seed, most=most_folds)
         if self.estimator is not None:
             table = table.with_raw_rows(X)

@@ -4,6 +4,9 @@ import difflib
 import sys
 import warnings
 from collections.abc import Iterable
+from math import isfinite
+from numbers import Integral, Real
+from typing import TypeGuard
 
 __all__ = [
     "AccuracyWarning",
@@ -21,6 +24,8 @@ __all__ = [
     "StudyInUseError",
     "UnreachableConstraintWarning",
     "VersionWarning",
+    "is_number",
+    "is_whole",
     "unknown_name_error",
     "warn",
 ]
@@ -107,6 +112,21 @@ def unknown_name_error(
     return BadInputError(
         f"{subject} is not known.{hint} Known: {', '.join(names.values())}."
     )
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a finite real number, and no boolean."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    try:
+        return isfinite(value)
+    except OverflowError:  # a whole number beyond the largest float
+        return False
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether a value is a whole number of a whole type, and no boolean."""
+    return isinstance(value, Integral) and is_number(value)
 
 
 def warn(message: str, category: type[AutoImbWarning]) -> None:

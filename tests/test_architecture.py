@@ -96,16 +96,41 @@ def test_imports_go_up_the_lists_only():
     assert len(pairs) <= 80
 
 
+def loaded_by(code):
+    """Return the names of modules that lines of code load in a process of their own."""
+    before, _, after = code.partition("|")
+    lines = f"import sys; {before}; before = set(sys.modules); {after}; "
+    done = subprocess.run(
+        [sys.executable, "-c", f"{lines} print(*(sys.modules.keys() - before))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
 def test_the_package_loads_nothing_heavy():
     # scikit-learn's own pipeline loads rich, for its progress bars.
+    found = loaded_by("import sklearn.pipeline | import autoimb; autoimb.AutoImbalance")
+    assert "autoimb._estimator" in found
+    assert not found & HEAVY
+
+
+def test_without_a_public_name_the_package_loads_no_library():
+    found = {name.partition(".")[0] for name in loaded_by("pass | import autoimb")}
+    assert found - set(sys.stdlib_module_names) == {"autoimb"}
+
+
+def test_names_are_public_whichever_is_used_first():
     code = (
-        "import sys, sklearn.pipeline; before = set(sys.modules); import autoimb; "
-        f"print(sorted({HEAVY} & (sys.modules.keys() - before)))"
+        "import autoimb, sys; autoimb.Cost; names = autoimb.__all__; "
+        "print({getattr(autoimb, n).__module__ for n in names}, set(names) < "
+        "set(dir(autoimb)), hasattr(autoimb, 'nothing'))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.strip() == "{'autoimb'} True False"
 
 
 def test_every_public_name_exists_once_and_sorted():

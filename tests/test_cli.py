@@ -195,6 +195,9 @@ def test_catalogue_says_what_fits(folder, capsys):
         (["catalogue", "--data", "{data}"], "needs --target"),
         (["fit", "{data}", *FIT, "--out", "{data}"], "replace the file of the table"),
         (["predict", "{model}", "{data}", "--out", "{model}"], "file of the model"),
+        (["fit", "{data}", *FIT, "--out", "/proc/m.skops"], "cannot be written"),
+        (["fit", "{data}", *FIT, "--report", "/proc/r.html"], "cannot be written"),
+        (["predict", "{model}", "{data}", "--out", "/proc/p.csv"], "cannot be written"),
         (["predict", "{model}", "{data}", "--out", "{data}"], "file of the table"),
         (["report", "{model}", "--out", "r.md", "--data", "{data}"], "needs --target"),
     ],
@@ -307,6 +310,87 @@ def test_a_model_fitted_without_column_names_reads_columns_by_position(
     assert printed.err == ""
     labels = pd.read_csv(StringIO(printed.out))["label"]
     np.testing.assert_array_equal(labels, model.predict(X))
+
+
+# --- what no work may be lost to
+
+
+INTERRUPTED = """
+import os, runpy, signal, sys
+
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == "{module}":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupts())
+sys.argv = ["autoimb", "catalogue"]
+runpy.run_module("autoimb", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("module", ["numpy", "pandas", "sklearn.base", "rich.table"])
+def test_ctrl_c_while_libraries_load_is_one_line(module):
+    code = INTERRUPTED.format(module=module)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 130, done.stderr
+    assert done.stderr == "interrupted before the result was complete\n"
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_work(folder, capsys):
+    """Before the table is read: there is none."""
+    assert main(["fit", "absent.csv", *FIT, "--out", "/proc/m.skops"]) == 2
+    assert "--out /proc/m.skops cannot be written" in capsys.readouterr().err
+    before = set(folder.iterdir())
+    assert main(["fit", "absent.csv", *FIT, "--out", str(folder / "new.skops")]) == 2
+    assert set(folder.iterdir()) == before
+
+
+def test_a_model_that_finds_no_room_is_saved_elsewhere(
+    folder, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    results = ["--out", "/dev/full", "--report", str(tmp_path / "r.md")]
+    assert main(["fit", str(folder / "data.csv"), *FIT, *results]) == 2
+    printed = capsys.readouterr()
+    assert "Logistic regression" in printed.out
+    assert (tmp_path / "r.md").exists()
+    (copy,) = tmp_path.glob("autoimb-*")
+    assert "written to /dev/full (No space left on device): it is" in printed.err
+    assert f"saved as {copy} instead" in printed.err
+    assert printed.err.count("\n") == 1
+    assert len(autoimb.load(copy).classes_) == 2
+
+
+def test_a_model_that_finds_room_nowhere_is_an_error_that_says_so(
+    folder, monkeypatch, capsys
+):
+    monkeypatch.chdir("/proc")
+    monkeypatch.setenv("HOME", "/proc")
+    monkeypatch.setattr("tempfile.tempdir", "/proc")
+    assert main(["fit", str(folder / "data.csv"), *FIT, "--out", "/dev/full"]) == 2
+    assert "nor to /proc, /proc, /proc: it is lost. Make" in capsys.readouterr().err
+
+
+def test_a_column_of_labels_that_is_there_twice_is_an_error(tmp_path, capsys):
+    """The copy would be a feature that tells all."""
+    path = tmp_path / "twice.csv"
+    path.write_text(
+        "x,t,g,t\n" + "".join(f"{i},{i % 2},{i},{i % 2}\n" for i in range(60))
+    )
+    assert main(["fit", str(path), "--target", "t", *FAST]) == 2
+    assert "more than one column is named 't', and it is no" in capsys.readouterr().err
+    path.write_text("x,t,g,g\n" + "".join(f"{i},{i % 2},{i},{i}\n" for i in range(60)))
+    assert main(["profile", str(path), "--target", "t", "--groups", "g"]) == 2
+    assert "more than one column is named 'g'" in capsys.readouterr().err
+    assert main(["profile", str(path), "--target", "t"]) == 0
+    assert "warning: more than one column is named 'g'" in capsys.readouterr().err
 
 
 # --- the options of fit, predict and report
@@ -624,7 +708,7 @@ def test_the_final_fit_can_be_chosen(folder, tmp_path, word, is_refit):
 
 def test_saving_on_the_command_line_replaces_fold_models(tmp_path):
     """Whatever happens in the fits on all rows, a first file is there."""
-    from autoimb._cli.commands import _save
+    from autoimb._cli.results import _save
 
     X, y = make_classification(200, 5, weights=[0.85], random_state=0)
     model = AutoImbalance(

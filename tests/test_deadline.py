@@ -61,8 +61,8 @@ def test_limits_are_read_as_seconds(time_budget, n_trials, seconds):
     ("time_budget", "n_trials", "message"),
     [
         (None, None, "both None, so the search would never end"),
-        (0, None, "time_budget=0 must be a positive, finite"),
-        (-1.0, 5, "time_budget=-1.0 must be a positive, finite"),
+        (0, None, "time_budget=0 must be a positive number"),
+        (-1.0, 5, "time_budget=-1.0 must be a positive number"),
         ("fast", None, "time_budget='fast' must be"),
         (float("nan"), None, "time_budget=nan must be"),
         (float("inf"), None, "time_budget=inf must be"),

@@ -17,6 +17,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from autoimb._evaluate.few_rows import MOST_ROWS, few_rows_proba, use_one_thread
 from autoimb._models.ensembles import SelfPacedEnsembleClassifier
+from autoimb._models.neighbours import ExactNeighboursClassifier
 from autoimb._models.vote import soft_vote
 
 
@@ -50,6 +51,26 @@ def test_probabilities_are_those_of_the_model_to_the_last_bit(name, table):
             few_rows_proba(model, X[:n_rows]), model.predict_proba(X[:n_rows])
         )
     assert few_rows_proba(model, X[: MOST_ROWS + 1]) is None
+
+
+@pytest.mark.parametrize("weights", ["uniform", "distance"])
+def test_neighbours_of_one_row_are_those_of_the_table(weights):
+    """Also where a row is equal to one that the model was fitted on."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(900, 40)) * 10 ** rng.uniform(-3, 3, 40)
+    y = rng.random(900) < 0.2
+    model = ExactNeighboursClassifier(25, weights=weights).fit(X, y)
+    new = np.vstack([X[:300], X[:200] + 1e-9, rng.normal(size=(200, 40))])
+    proba = model.predict_proba(new)
+    for row in range(0, 700, 9):
+        alone = model.predict_proba(new[row : row + 1])
+        np.testing.assert_array_equal(alone[0], proba[row])
+    if weights == "distance":
+        np.testing.assert_array_equal(proba[:300, 1], y[:300])
+        usual = KNeighborsClassifier(25, weights=weights).fit(X, y)
+        np.testing.assert_allclose(
+            proba[500:], usual.predict_proba(new)[500:], atol=1e-7
+        )
 
 
 @pytest.mark.parametrize("n_gaps", [0, 40])

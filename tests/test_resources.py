@@ -27,7 +27,7 @@ def test_n_jobs_counts_cpus_as_joblib_does():
     assert resolve_n_jobs(-2) == max(1, cpus - 1)
     assert resolve_n_jobs(-1000) == 1
     assert multiprocessing.parent_process() is not None or resolve_n_jobs(None) == cpus
-    with pytest.raises(BadInputError, match="n_jobs=0 means nothing"):
+    with pytest.raises(BadInputError, match="n_jobs=0 is no number"):
         resolve_n_jobs(0)
 
 

@@ -15,7 +15,7 @@ from tables import BROKEN, DIAL, numeric
 
 from autoimb import AutoImbalance
 from autoimb._execution.executors import SequentialExecutor
-from autoimb._search.study import Storage
+from autoimb._search.study import Storage, opened_study
 from autoimb._search.trial_files import TrialFiles
 from autoimb.exceptions import StorageMismatchError
 
@@ -268,6 +268,24 @@ def test_a_search_that_ctrl_c_broke_off_ends_as_if_it_had_not(url, n_until, whol
     resumed = racing(url)
     assert_same(resumed, whole)
     assert not known & searched(resumed)
+
+
+def test_a_trial_that_waited_to_begin_is_tried_once(url, whole, monkeypatch):
+    """The process ended between the two steps by which Optuna proposes a trial."""
+    ask, n_left = optuna.Study.ask, [2]
+
+    def ask_or_end(study):
+        n_left[0] -= 1
+        if not n_left[0]:
+            press_ctrl_c()
+        return ask(study)
+
+    monkeypatch.setattr(optuna.Study, "ask", ask_or_end)
+    with pytest.raises(KeyboardInterrupt):
+        racing(url)
+    states = [trial.state for trial in opened_study(Storage(url)).trials]
+    assert optuna.trial.TrialState.WAITING in states
+    assert_same(racing(url), whole)
 
 
 KILLED = """

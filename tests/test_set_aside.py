@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score, make_scorer
 from sklearn.model_selection import StratifiedKFold
 
 from autoimb import AutoImbalance, BadInputError, Cost, LeftOutWarning, load, profile
 from autoimb._metrics.metrics import METRICS
+from autoimb._metrics.scorers import UserLabels, resolve_metric
 from autoimb._table.set_aside import SetAside
 from autoimb._table.table import check_table
 
@@ -223,6 +225,34 @@ def test_the_exported_script_predicts_the_same(weight):
     proba = script["predict_proba"](pipelines, X)
     assert proba == pytest.approx(model.predict_proba(X), abs=1e-9)
     assert (script["predict"](pipelines, X) == model.predict(X)).all()
+
+
+def test_the_script_tells_the_others_apart_where_the_share_rounds_to_one(model):
+    model.set_prior({"a": 1e-17, "b": 1.0, "c": 2e-17, "d": 1e-17})
+    script = {}
+    exec(model.export_code(), script)
+    expected = model.predict(X)
+    proba = model.predict_proba(X)
+    model.set_prior(None)
+    pipelines = script["fit"](X, Y)
+    assert len(set(expected)) > 1
+    assert (script["predict"](pipelines, X) == expected).all()
+    assert script["predict_proba"](pipelines, X) == pytest.approx(proba, abs=1e-9)
+
+
+def test_scorers_of_two_classes_take_the_rarer_of_the_two_for_positive():
+    """As they do in a table without the row of the third."""
+    kept = np.isin(Y, ["a", "c"])
+    both = kept | (Y == "b")
+    options = {**SMALL, "n_trials": 1, "metric": "neg_brier_score"}
+    with_it = AutoImbalance(**options).fit(X[both], Y[both])
+    without = AutoImbalance(**options).fit(X[kept], Y[kept])
+    assert with_it.best_score_ == pytest.approx(without.best_score_, abs=0.05)
+    labels = UserLabels(np.array(["a", "c"], dtype=object), None, rarer=1)
+    metric = resolve_metric(make_scorer(f1_score), 3, labels)
+    y, y_pred = np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 1, 1, 1, 0])
+    score = metric.score_many(y, np.eye(2)[y_pred], np.ones((1, 6)), pos=None)
+    assert score[0] == pytest.approx(f1_score(y, y_pred))
 
 
 def test_a_refit_may_bring_more_of_its_rows():

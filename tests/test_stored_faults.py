@@ -11,13 +11,18 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
-from tables import DIAL, numeric
+from tables import BROKEN, DIAL, numeric
 
 from autoimb import AutoImbalance
 from autoimb._execution.executors import SequentialExecutor
 from autoimb._search import study_lock
 from autoimb._search.study import Storage, opened_study, quiet_optuna
-from autoimb.exceptions import BadInputError, StorageMismatchError, StudyInUseError
+from autoimb.exceptions import (
+    AutoImbWarning,
+    BadInputError,
+    StorageMismatchError,
+    StudyInUseError,
+)
 
 X, Y = numeric(120, 30)
 
@@ -93,25 +98,78 @@ def test_a_database_that_was_cut_is_one_line(url, tmp_path):
         fit(url)
 
 
-def test_a_database_that_fails_in_mid_search_is_named_and_nothing_is_lost(
-    url, tmp_path
-):
-    """It goes away: what was complete by then is not fitted again."""
-    path = tmp_path / "search.db"
+def lost(path):
+    """Return what takes a database away, and what puts it back."""
 
     def lose():
-        path.rename(tmp_path / "away.db")
+        path.rename(path.with_name("away.db"))
         path.mkdir()
 
-    with pytest.raises(BadInputError, match=r"search\.db' cannot be read or written"):
-        fit(url, executor=Inner(lose))
-    path.rmdir()
-    (tmp_path / "away.db").rename(path)
+    def put_back():
+        path.rmdir()
+        path.with_name("away.db").rename(path)
+
+    return lose, put_back
+
+
+def full_disk(path):
+    """Return what leaves no room for the files of trials, and what makes some."""
+    folder = path.with_name("search.db.oof")
+
+    def fill():
+        folder.rename(path.with_name("away"))
+        folder.symlink_to("/dev/full")
+
+    def make_room():
+        folder.unlink()
+        path.with_name("away").rename(folder)
+
+    return fill, make_room
+
+
+FAULTS = {"database": lost, "files": full_disk}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_storage_that_fails_in_mid_search_ends_it_with_what_is_complete(
+    fault, url, tmp_path
+):
+    """What was complete by then is neither lost nor fitted again."""
+    fail, mend = fault(tmp_path / "search.db")
+    with pytest.warns(
+        AutoImbWarning, match=r"search\.db' cannot be read or written"
+    ) as caught:
+        model = fit(url, executor=Inner(fail, at=7))
+    assert len([w for w in caught if w.category is AutoImbWarning]) == 1
+    status = model.leaderboard_["status"]
+    assert status.eq("complete").sum() >= 1
+    reasons = model.leaderboard_["reason"][status == "timeout"]
+    assert all(reason.startswith("the storage failed after") for reason in reasons)
+    assert model.predict_proba(X).shape == (len(X), 2)
+    mend()
     resumed, whole = Inner(int), Inner(int)
-    model = fit(url, executor=resumed)
-    assert model.leaderboard_["status"].eq("complete").all()
-    fit(None, executor=whole)
+    again = fit(url, executor=resumed)
+    assert again.leaderboard_["status"].eq("complete").all()
+    assert_same_scores(again, fit(None, executor=whole))
     assert resumed.n <= whole.n - 3
+
+
+def test_a_storage_that_fails_before_anything_is_complete_is_an_error(url, tmp_path):
+    fail, _ = lost(tmp_path / "search.db")
+    with pytest.raises(BadInputError, match=r"search\.db' cannot be read or written"):
+        fit(url, executor=Inner(fail, at=1), families=BROKEN)
+
+
+def test_a_folder_that_cannot_be_written_is_named(url, tmp_path):
+    (tmp_path / "search.db.oof").write_text("a file")
+    with pytest.raises(BadInputError, match=r"search\.db' cannot be read or written"):
+        fit(url)
+
+
+def assert_same_scores(model, other):
+    np.testing.assert_array_equal(
+        model.leaderboard_["mean"].to_numpy(), other.leaderboard_["mean"].to_numpy()
+    )
 
 
 # --- files beside it
@@ -173,12 +231,12 @@ def test_files_of_other_names_are_left_alone(url, folder):
 class Inner(SequentialExecutor):
     """Evaluate in this process, and do something else in the middle of it."""
 
-    def __init__(self, action):
-        self.n, self.action = 0, action
+    def __init__(self, action, at=4):
+        self.n, self.action, self.at = 0, action, at
 
     def submit_within(self, seconds, fn, /, *args, **kwargs):
         self.n += 1
-        if self.n == 4:
+        if self.n == self.at:
             self.action()
         return super().submit_within(seconds, fn, *args, **kwargs)
 

@@ -14,11 +14,10 @@ from autoimb._catalogue.entry import Float
 from autoimb._evaluate.out_of_fold import FoldResult
 from autoimb._metrics.bootstrap import Score
 from autoimb._metrics.scorers import resolve_metric
+from autoimb._search.fingerprint import _content_of, fingerprint_of
 from autoimb._search.study import (
     Storage,
     StudyRecords,
-    _content_of,
-    fingerprint_of,
     quiet_optuna,
     resolve_storage,
 )
@@ -336,7 +335,7 @@ def test_whatever_a_score_depends_on_changes_the_fingerprint(part, options):
 
 def test_the_version_is_part_of_the_fingerprint(monkeypatch):
     plain = print_of()
-    monkeypatch.setattr("autoimb._search.study.version", lambda _: "9.9")
+    monkeypatch.setattr("autoimb._search.fingerprint.version", lambda _: "9.9")
     assert print_of() == {**plain, "autoimb version": "9.9"}
 
 

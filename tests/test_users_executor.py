@@ -23,6 +23,7 @@ from contracts import ExecutorContract
 from tables import DIAL, numeric
 
 from autoimb import AutoImbalance, NoCandidateError
+from autoimb._evaluate.out_of_fold import FoldResult
 from autoimb._execution import users_executor
 from autoimb._execution.executors import WorkerPool, describe_failure
 from autoimb._execution.users_executor import WatchedExecutor
@@ -134,6 +135,57 @@ class TestWatchedThreads(ExecutorContract):
         assert not any(task.cancel() for task in running)
         assert [task.result(30) for task in running] == [None, None]
         assert not executor.closed
+
+
+class Odd(Executor):
+    """Answer every third task with something else than its result."""
+
+    def __init__(self, answer):
+        self.answer, self.n = answer, 0
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = Future()
+        self.n += fn is not int
+        is_odd = fn is not int and self.n > 2 * FOLDS and self.n % 3 == 0
+        future.set_result(self.answer if is_odd else fn(*args, **kwargs))
+        return future
+
+
+class FailsToTell(Future):
+    def exception(self, timeout=None):
+        raise OSError("the network is gone")
+
+
+ANSWERS = [None, 3, "done", [], np.zeros(3), FoldResult(99, "ok")]
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: type(answer).__name__)
+def test_a_wrong_answer_is_a_failed_candidate(answer):
+    board = fit(Odd(answer), n_trials=6).leaderboard_
+    assert set(board["status"]) == {"complete", "failed"}
+    reasons = board["reason"][board["status"] == "failed"]
+    assert reasons.str.contains("the executor returned").all()
+
+
+def test_a_future_that_fails_to_tell_is_a_failed_candidate():
+    class Lost(Executor):
+        def submit(self, fn, /, *args, **kwargs):
+            future = Future() if fn is int else FailsToTell()
+            future.set_result(None)
+            return future
+
+    with pytest.raises(NoCandidateError, match="the network is gone"):
+        fit(Lost(), n_trials=2)
+
+
+@pytest.mark.parametrize("answer", [None, 3, object()], ids=type)
+def test_an_executor_without_futures_is_refused_at_once(answer):
+    class Without(Executor):
+        def submit(self, fn, /, *args, **kwargs):
+            return answer
+
+    with pytest.raises(BadInputError, match=r"submit returned a \w+, not a future"):
+        fit(Without())
 
 
 def test_no_two_tasks_look_alike():

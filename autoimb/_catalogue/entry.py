@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from autoimb.exceptions import BadInputError
+from autoimb.exceptions import BadInputError, is_number, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -151,10 +151,8 @@ def checked_domain(name: str, domain: Any, own: Any = None) -> Domain:
             f"params[{name!r}] is {domain!r}: give an autoimb.Float, Int or "
             "Categorical."
         )
-    if not isinstance(domain, Categorical) and domain.log and domain.low <= 0:
-        raise BadInputError(
-            f"params[{name!r}] is {domain!r}: on a log scale low must be above 0."
-        )
+    if not isinstance(domain, Categorical):
+        _check_bounds(name, domain)
     complete: Domain = domain
     if domain.default is None and None not in domain:
         default = own if own in domain else _middle(domain)
@@ -162,6 +160,22 @@ def checked_domain(name: str, domain: Any, own: Any = None) -> Domain:
     if complete.default not in complete:
         raise BadInputError(f"params[{name!r}] is {domain!r}: its default is outside.")
     return complete
+
+
+def _check_bounds(name: str, domain: Float | Int) -> None:
+    """Raise unless the bounds are numbers in order, and suit the scale."""
+    is_right = is_whole if isinstance(domain, Int) else is_number
+    if not (is_right(domain.low) and is_right(domain.high)):
+        kind = "whole" if isinstance(domain, Int) else "finite"
+        raise BadInputError(
+            f"params[{name!r}] is {domain!r}: low and high must be {kind} numbers."
+        )
+    if domain.low > domain.high:
+        raise BadInputError(f"params[{name!r}] is {domain!r}: low is above high.")
+    if domain.log and domain.low <= 0:
+        raise BadInputError(
+            f"params[{name!r}] is {domain!r}: on a log scale low must be above 0."
+        )
 
 
 def _middle(domain: Domain) -> Any:

@@ -303,7 +303,7 @@ FAMILIES = (
     Family(
         name="k_neighbours",
         label="k nearest neighbours",
-        make="sklearn.neighbors:KNeighborsClassifier",
+        make="autoimb._models.neighbours:ExactNeighboursClassifier",
         view="dense",
         params={
             "n_neighbors": Int(5, 100, default=25, log=True),

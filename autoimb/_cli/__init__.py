@@ -4,6 +4,7 @@
 ``table_files``  CSV and Parquet files as tables
 ``console``      what is printed, whatever the console can print
 ``options``      the words of the command line, and what they stand for
+``results``      what a fit writes and prints
 ``commands``     what each command does
 ``run``          `main`: parser, warnings, errors and exit status
 ===============  =======================================================

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from autoimb._cli.options import (
     label_in,
     parse_threshold,
 )
+from autoimb._cli.results import write_and_print
 from autoimb._cli.table_files import numbers_of, read_table, without_row_numbers
 from autoimb._execution.files import without_formulas, write_csv
 from autoimb.exceptions import AutoImbWarning, BadInputError, warn
@@ -69,7 +69,7 @@ def _demo(arguments: argparse.Namespace) -> None:
     model = AutoImbalance(
         time_budget=arguments.time_budget, random_state=0, verbose=1
     ).fit(digits.data, digits.target == 8)
-    _write_and_print(model, None, arguments.report)
+    write_and_print(model, None, arguments.report)
 
 
 def _fit(arguments: argparse.Namespace) -> None:
@@ -101,39 +101,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     table.pop("costs", None)
     if options["final_fit"] is False:
         table.clear()
-    _write_and_print(model, arguments.out, arguments.report, **table)
-
-
-def _write_and_print(
-    model: AutoImbalance, out: Path | None, report: Path | None, **table: Any
-) -> None:
-    """Save the model and its report, then print what it is like.
-
-    The model comes first: no trouble with the report or the console may cost it.
-    """
-    written = []
-    if out is not None:
-        _save(model, out, **table)
-        written.append(f"model: {out.resolve()}")
-    try:
-        if report is not None:
-            model.report().save(report)
-            written.append(f"report: {report.resolve()}")
-    finally:
-        for text in ("", model.profile_, "", model.report(), "", *written):
-            say(str(text))
-
-
-def _save(model: AutoImbalance, out: Path, **table: Any) -> None:
-    """Save a model; one that predicts by fold models is then fitted on the whole table.
-
-    If that fails, or is interrupted, the first file is there.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AutoImbWarning)
-        model.save(out)
-    if table and any(member.lacks_refit for member in model.ensemble_):
-        model.save(out, **table)
+    write_and_print(model, arguments.out, arguments.report, **table)
 
 
 def _predict(arguments: argparse.Namespace) -> None:
@@ -265,7 +233,7 @@ def _read_labelled(
     names += costs or []
     # A group is told by how it is written: 01 is another one than 1.
     text = [groups] if groups else []
-    table = read_table(path, form_of(arguments), text=text, target=target)
+    table = read_table(path, form_of(arguments), text=text, target=target, used=names)
     _check_has(table, names, path)
     rows_of: dict[str, Any] = {}
     if groups:

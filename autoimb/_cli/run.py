@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoimb import __version__
-from autoimb._cli.commands import COMMANDS
 from autoimb._cli.console import say_error, tolerant_console
-from autoimb._cli.options import DEBUG, GROUPS
+from autoimb._execution.files import check_writable
 from autoimb.exceptions import AutoImbError, AutoImbWarning, BadInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _MAX_SIGNS = 500  # of an error that autoimb did not write
 
@@ -38,21 +37,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         from.
     """
     with tolerant_console():
-        arguments, unknown = _make_parser().parse_known_args(argv)
-        if unknown:
-            arguments.parser.error(_about_unknown(unknown[0], arguments))
         try:
-            with _shown_warnings(shows_all=arguments.debug):
-                _check_destinations(arguments)
-                arguments.run(arguments)
+            return _run(argv)
         except KeyboardInterrupt:
             say_error("interrupted before the result was complete")
             return 130
-        except Exception as error:  # noqa: BLE001 - users of a shell read no tracebacks
-            if arguments.debug:
-                say_error(traceback.format_exc())
-            say_error(f"autoimb {arguments.command}: {_in_words(error)}")
-            return 2
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    """Run the command line, and return its exit status unless it is interrupted."""
+    # Libraries take seconds to load, in which Ctrl-C may come.
+    from autoimb._cli.commands import COMMANDS
+
+    arguments, unknown = _make_parser(COMMANDS).parse_known_args(argv)
+    if unknown:
+        options = COMMANDS[arguments.command][3]
+        arguments.parser.error(_about_unknown(unknown[0], arguments.command, options))
+    try:
+        with _shown_warnings(shows_all=arguments.debug):
+            _check_destinations(arguments)
+            arguments.run(arguments)
+    except Exception as error:  # noqa: BLE001 - users of a shell read no tracebacks
+        if arguments.debug:
+            say_error(traceback.format_exc())
+        say_error(f"autoimb {arguments.command}: {_in_words(error)}")
+        return 2
     return 0
 
 
@@ -101,6 +110,13 @@ def _check_destinations(arguments: argparse.Namespace) -> None:
                 f"--{name} {path}: there is no folder {str(path.parent)!r}, make it "
                 "first."
             )
+        try:
+            check_writable(path)
+        except OSError as error:
+            raise BadInputError(
+                f"--{name} {path} cannot be written ({error.strerror}): name a file "
+                "in another folder."
+            ) from error
         if other := taken.get(_identity(path)):
             raise BadInputError(
                 f"--{name} {path} would replace the file of {other}: name another one."
@@ -131,8 +147,10 @@ def _identity(path: Path) -> object:
     return found.st_dev, found.st_ino
 
 
-def _make_parser() -> argparse.ArgumentParser:
+def _make_parser(commands_: Mapping[str, Any]) -> argparse.ArgumentParser:
     """Return the parser, with a sub-parser for each command."""
+    from autoimb._cli.options import DEBUG, GROUPS
+
     parser = argparse.ArgumentParser(
         prog="autoimb",
         description="Find, fit and explain a classifier for a rare class.",
@@ -140,7 +158,7 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (run, summary, example, options) in COMMANDS.items():
+    for name, (run, summary, example, options) in commands_.items():
         settings_of = options | DEBUG
         command = commands.add_parser(
             name,
@@ -172,13 +190,10 @@ def _needed(options: Mapping[str, Mapping[str, Any]]) -> str:
     return words
 
 
-def _about_unknown(word: str, arguments: argparse.Namespace) -> str:
+def _about_unknown(word: str, command: str, options: Iterable[str]) -> str:
     """Return what is wrong with an argument that a command does not take."""
     name = word.partition("=")[0]
-    known = [f for f in COMMANDS[arguments.command][3] if f.startswith("-")]
+    known = [flag for flag in options if flag.startswith("-")]
     near = get_close_matches(name, known, n=1)
     advice = f"did you mean {near[0]}? " if near else ""
-    return (
-        f"there is no argument {word!r}: {advice}"
-        f"autoimb {arguments.command} --help lists all"
-    )
+    return f"there is no argument {word!r}: {advice}autoimb {command} --help lists all"

@@ -71,6 +71,7 @@ def read_table(
     *,
     text: Collection[str | int] = (),
     target: str | None = None,
+    used: Collection[str] = (),
 ) -> pd.DataFrame:
     """Return the table of a CSV or Parquet file.
 
@@ -86,6 +87,8 @@ def read_table(
     target : str, default=None
         Name of the column of labels, in which only a blank cell is missing, and not
         "NA" or "null".
+    used : collection of str, default=()
+        Names of columns that are no features, each of which must be there once.
 
     Raises
     ------
@@ -101,7 +104,7 @@ def read_table(
         if data.startswith(_PARQUET):
             table = _parquet(data)
         else:
-            table = _csv(_decoded(data, path, form), form, text, target)
+            table = _csv(_decoded(data, path, form), form, text, target, used)
     except BadInputError:
         raise
     except ImportError as error:
@@ -235,6 +238,7 @@ def _csv(
     form: TextForm,
     text: Collection[str | int],
     target: str | None,
+    used: Collection[str],
 ) -> pd.DataFrame:
     """Return the table that a text holds."""
     separator = _resolve_separator(form.separator)
@@ -247,6 +251,8 @@ def _csv(
         # Else pandas would drop cells, or shift them to other columns.
         warnings.simplefilter("error", pd.errors.ParserWarning)
         header = pd.read_csv(StringIO(content), nrows=0, **options)
+        if target is not None:
+            _check_names(content, used, options)
         dtypes: Any = {
             name: str
             for place, name in enumerate(header.columns)
@@ -264,6 +270,35 @@ def _csv(
         _warn_of_words_as_gaps(table.drop(columns=target), cells)
         table[target] = _labels_of(cells[target])
     return table
+
+
+def _check_names(content: str, used: Collection[str], options: dict[str, Any]) -> None:
+    """Raise if a column that is no feature is there twice; warn of other such names.
+
+    pandas calls the second one "name.1": a copy of the labels would be a feature.
+    """
+    names = pd.read_csv(
+        StringIO(content),
+        **{**options, "header": None, "nrows": 1},
+        dtype=str,
+        keep_default_na=False,
+    ).iloc[0]
+    twice = names[names.duplicated() & (names != "")].unique().tolist()
+    if wrong := [name for name in twice if name in used]:
+        raise BadInputError(
+            f"more than one column is named {wrong[0]!r}, and it is no feature: rename "
+            "or delete the others, which the model would learn from."
+        )
+    if twice:
+        n_more = len(twice) - _MOST_NAMED
+        listed = ", ".join(map(repr, twice[:_MOST_NAMED]))
+        warn(
+            f"more than one column is named {listed}"
+            f"{f' and {n_more} more' if n_more > 0 else ''}: the second is read as "
+            f"'{twice[0]}.1', and so on. Rename them if they are not in this order in "
+            "every file.",
+            AutoImbWarning,
+        )
 
 
 def _cells(content: str, options: dict[str, Any]) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import zip_longest
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from autoimb._catalogue.builtin import suits_users_process
 from autoimb._evaluate.evaluate import evaluate
@@ -178,12 +178,23 @@ class EvaluationContext:
         return not isinstance(self.executor, WorkerPool) and future.cancel()
 
 
+def _checked_result(number: int, result: Any) -> FoldResult:
+    """Return what a task returned, unless its executor put something else there."""
+    if isinstance(result, FoldResult) and result.number == number:
+        return result
+    what = f"a {type(result).__name__}"
+    if isinstance(result, FoldResult):
+        what = f"the result of fold {result.number}"
+    reason = f"the executor returned {what} instead of what its task did"
+    return FoldResult(number, "failed", reason=reason)
+
+
 def fold_result(number: int, future: Future[FoldResult]) -> FoldResult:
     """Return the result of a finished task; one that was lost has its reason."""
     if future.cancelled():
         return FoldResult(number, "timeout", reason="cancelled")
     error = future.exception()
     if error is None:
-        return future.result()
+        return _checked_result(number, future.result())
     status, reason = describe_failure(error)
     return FoldResult(number, status, reason=reason)

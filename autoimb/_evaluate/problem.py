@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autoimb.exceptions import BadInputError, is_whole
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from sklearn.pipeline import Pipeline
 
@@ -15,6 +18,26 @@ if TYPE_CHECKING:
     from autoimb._strategy.strategy import Strategy
     from autoimb._table.folds import Fold
     from autoimb._table.table import Table
+
+
+_SEEDS = 2**31 - 1
+
+
+def resolve_seed(random_state: Any) -> int:
+    """Return the seed that a user's `random_state` means.
+
+    None is a seed from the system: NumPy's global generator stays as it was.
+    """
+    if random_state is None or isinstance(random_state, np.random.Generator):
+        return int(np.random.default_rng(random_state).integers(_SEEDS))
+    if is_whole(random_state) and 0 <= random_state < 2**32:
+        random_state = np.random.RandomState(random_state)
+    if not isinstance(random_state, np.random.RandomState):
+        raise BadInputError(
+            f"{random_state=} is no seed: pass a whole number from 0 to {2**32 - 1}, a "
+            "generator of NumPy, or None."
+        )
+    return int(random_state.randint(_SEEDS))
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)

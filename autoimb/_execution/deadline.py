@@ -7,10 +7,9 @@ import signal
 import threading
 import time
 from dataclasses import dataclass, field
-from numbers import Integral, Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from autoimb.exceptions import BudgetError
+from autoimb.exceptions import BudgetError, is_number, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +20,7 @@ _CALLBACKS = {"_next_wrapper", "_reset_wrapper"}
 """By which compiled code of XGBoost reads rows. An error in them ends the reading half
 way, and may end the process."""
 _POSTPONED_S = 0.01
+_MOST_SECONDS = 1e9  # 30 years: the system can wait for nine times as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,21 +116,28 @@ def resolve_time_budget(
     time_budget: float | str | None, n_trials: int | None
 ) -> float | None:
     """Return the time budget in seconds, None for a search that counts trials only."""
-    if n_trials is not None and (
-        isinstance(n_trials, bool) or not isinstance(n_trials, Integral) or n_trials < 1
-    ):
+    if n_trials is not None and not (is_whole(n_trials) and n_trials >= 1):
         raise BudgetError(f"{n_trials=} must be a whole number of at least 1, or None.")
     if time_budget is None and n_trials is None:
         raise BudgetError(
             "time_budget and n_trials are both None, so the search would never "
             "end: give seconds or a number of trials."
         )
-    if time_budget in (None, "auto"):
+    if isinstance(time_budget, str) and time_budget == "auto":
         return DEFAULT_TIME_BUDGET_S if n_trials is None else None
-    is_number = isinstance(time_budget, Real) and not isinstance(time_budget, bool)
-    if not is_number or not 0 < float(time_budget) < float("inf"):
+    return check_seconds(time_budget, "'auto' or None")
+
+
+def check_seconds(time_budget: Any, other: str = "None") -> float | None:
+    """Return a time budget as a float, or None for no limit.
+
+    `other` is what else may be passed.
+    """
+    if time_budget is None:
+        return None
+    if not is_number(time_budget) or not 0 < time_budget <= _MOST_SECONDS:
         raise BudgetError(
-            f"{time_budget=} must be a positive, finite number of seconds, 'auto' or "
-            "None."
+            f"{time_budget=} must be a positive number of seconds, {_MOST_SECONDS:.0e} "
+            f"at most, or {other}."
         )
     return float(time_budget)

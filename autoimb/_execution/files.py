@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FORMULA = re.compile(r"(?:^|(?<=[;\t\r\n]))(?=[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
+_TRIED_BYTES = 2**16
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _COMPRESSIONS: dict[str, Any] = {
     ".bz2": "bz2",
@@ -44,10 +45,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         that ends in the path.
     """
     target = Path(path)
-    is_special = target.exists() and not target.is_file()
     try:
-        # /dev/stdout may lead to an ordinary file that a shell holds open.
-        if is_special or target.parent == Path("/dev"):
+        if _is_special(target):
             with target.open("wb") as file:
                 yield file
         else:
@@ -56,6 +55,30 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise OSError(error.errno or errno.EIO, reason, str(target)) from error
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise `OSError` if `replacing` could not write a small file, and leave no trace.
+
+    What is no ordinary file is not tried: it could not be taken back.
+    """
+    if _is_special(Path(path)):
+        return
+    with suppress(_NotKeptError), replacing(path) as file:
+        file.write(bytes(_TRIED_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+        raise _NotKeptError
+
+
+class _NotKeptError(Exception):
+    """Ends the writing of a file that is not to replace another one."""
+
+
+def _is_special(target: Path) -> bool:
+    """Whether a path is no ordinary file, or leads to one that a shell holds open."""
+    is_other = target.exists() and not target.is_file()
+    return is_other or target.parent == Path("/dev")  # /dev/stdout may be such a file
 
 
 @contextmanager

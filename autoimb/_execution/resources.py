@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoimb._execution.deadline import can_interrupt
-from autoimb.exceptions import BadInputError, unknown_name_error
+from autoimb.exceptions import BadInputError, is_whole, unknown_name_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,8 @@ on an idle machine; on a busy one this process evaluates until a worker is ready
 _LARGE_TABLE_CELLS = 10_000_000
 """From this size on, fits with all threads, one after the other, end sooner than fits
 with one thread each, side by side."""
+_MOST_JOBS = 4096
+"""More worker processes end the machine, not the work."""
 _DEVICES = ("auto", "cpu", "cuda")
 _IN_MEMORY = {"ramfs", "tmpfs"}
 """File systems whose files take memory."""
@@ -86,8 +88,12 @@ def resolve_n_jobs(n_jobs: int | None) -> int:
     """
     import loky
 
-    if n_jobs == 0:
-        raise BadInputError("n_jobs=0 means nothing: use None, 1 or more, or -1.")
+    is_known = is_whole(n_jobs) and n_jobs != 0 and n_jobs <= _MOST_JOBS
+    if n_jobs is not None and not is_known:
+        raise BadInputError(
+            f"{n_jobs=} is no number of worker processes: use None, 1 to "
+            f"{_MOST_JOBS:,}, or -1 for every CPU."
+        )
     if not _may_start_processes():
         return 1
     if n_jobs is None:

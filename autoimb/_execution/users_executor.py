@@ -36,6 +36,7 @@ _CHECK_S = 2.0
 """Seconds without a result after which the executor is asked to take a task."""
 _LOST = ("Cancelled", "KilledWorker")
 """Parts of the names of errors of tasks that an executor gave up: Dask has its own."""
+_OF_FUTURES = ("add_done_callback", "cancel", "cancelled", "exception", "result")
 _MAX_TRIES = 2
 """Times that a task may lose its worker before it is to blame for it."""
 
@@ -149,7 +150,9 @@ class WatchedExecutor(LimitedExecutor):
             self._under_way.add(task)
         try:
             if workers is None:
-                inner = self._executor.submit(_run, task.call, time.monotonic_ns())
+                inner = _future(
+                    self._executor.submit(_run, task.call, time.monotonic_ns())
+                )
             else:
                 inner = workers.submit_within(task.time_limit_s, task.call)
         except Exception as error:  # noqa: BLE001  a future holds every error
@@ -167,6 +170,13 @@ class WatchedExecutor(LimitedExecutor):
         self._has_news = True
         if inner is not task.inner:  # it was submitted again since
             return
+        try:
+            self._take(task, inner)
+        except Exception as error:  # noqa: BLE001  of a future that is none
+            self._settle(task, error)
+
+    def _take(self, task: _Task, inner: Future[Any]) -> None:
+        """Take the outcome of a task from its future."""
         if inner.cancelled() and task.is_given_up:
             with self._lock:
                 self._under_way.discard(task)
@@ -266,10 +276,17 @@ class WatchedExecutor(LimitedExecutor):
     def _refusal(self) -> str:
         """Return why the executor takes no tasks; empty if it does."""
         try:
-            self._probe = self._executor.submit(int, time.monotonic_ns())
+            self._probe = _future(self._executor.submit(int, time.monotonic_ns()))
         except Exception as error:  # noqa: BLE001  any executor's own
             return _named(error)
         return ""
+
+
+def _future(submitted: Any) -> Any:
+    """Return what an executor's `submit` returned, if it can be used as a future."""
+    if all(callable(getattr(submitted, name, None)) for name in _OF_FUTURES):
+        return submitted
+    raise TypeError(f"submit returned a {type(submitted).__name__}, not a future")
 
 
 def _run(call: Callable[[], Any], _moment: int) -> Any:

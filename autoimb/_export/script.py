@@ -94,7 +94,7 @@ def prediction_script(model: FittedModel, schema: Schema, decision: Decision) ->
         ),
         *makers,
         _fit(len(model.members), schema, names, decision),
-        _predict_proba(model, names, decision),
+        *_predict_proba(model, names, decision),
         _predict(model.threshold, decision),
     ]
     held = ["\n".join(of) for of in (constants, names.constants.values()) if of]
@@ -308,8 +308,14 @@ def _weighted_rows(
         yield f"weight = {relative}(weight[weight > 0])"
 
 
-def _predict_proba(model: FittedModel, names: ScriptNames, decision: Decision) -> str:
-    """Return the function that predicts probabilities."""
+def _predict_proba(
+    model: FittedModel, names: ScriptNames, decision: Decision
+) -> Iterator[str]:
+    """Yield the functions that predict probabilities.
+
+    Where classes are set aside, labels need the probabilities of the others without
+    them: they may be as good as certain.
+    """
     scores = [_calibrated_scores(i, m, names) for i, m in enumerate(model.members, 1)]
     lines: list[Code] = ["rows = read(X)"]
     proba = [scores[0]]
@@ -320,19 +326,25 @@ def _predict_proba(model: FittedModel, names: ScriptNames, decision: Decision) -
         proba.append(_calibrated("proba", model.calibration, "", names))
     if model.shift is not None:
         proba += ["proba * RATIOS", "proba / proba.sum(axis=1, keepdims=True)"]
-    if decision.set_aside:
-        proba += [
-            "proba * (1 - sum(SHARES))",
-            "np.insert(proba, SET_ASIDE - np.arange(len(SHARES)), SHARES, axis=1)",
-        ]
     *before, last = proba
-    return _function(
-        "predict_proba(pipelines: list[Any], X: Any)",
-        "Return probabilities, a column for each of CLASSES.",
+    name, columns = "predict_proba", "CLASSES"
+    if decision.set_aside:
+        name, columns = "proba_of_others", "CLASSES that is not set aside"
+    yield _function(
+        f"{name}(pipelines: list[Any], X: Any)",
+        f"Return probabilities, a column for each of {columns}.",
         *lines,
         *(prefixed("proba = ", code) for code in before),
         prefixed("return ", last),
     )
+    if decision.set_aside:
+        yield _function(
+            "predict_proba(pipelines: list[Any], X: Any)",
+            "Return probabilities, a column for each of CLASSES.",
+            "proba = proba_of_others(pipelines, X) * (1 - sum(SHARES))",
+            "places = SET_ASIDE - np.arange(len(SHARES))",
+            "return np.insert(proba, places, SHARES, axis=1)",
+        )
 
 
 def _calibrated_scores(place: int, member: FittedMember, names: ScriptNames) -> Code:
@@ -356,14 +368,12 @@ def _calibrated(scores: str, by: Calibration, suffix: str, names: ScriptNames) -
 def _predict(threshold: Threshold, decision: Decision) -> str:
     """Return the function that predicts labels."""
     _, codes = _rule(threshold)
-    others, labels = list[str](), "CLASSES"
+    proba, labels = "predict_proba", "CLASSES"
     if decision.set_aside:
-        others.append("proba = np.delete(proba, SET_ASIDE, axis=1)")
-        labels = "np.delete(CLASSES, SET_ASIDE)"
+        proba, labels = "proba_of_others", "np.delete(CLASSES, SET_ASIDE)"
     return _function(
         "predict(pipelines: list[Any], X: Any)",
         "Return labels.",
-        "proba = predict_proba(pipelines, X)",
-        *others,
+        f"proba = {proba}(pipelines, X)",
         f"return {labels}[{codes}]",
     )

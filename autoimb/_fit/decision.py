@@ -242,7 +242,7 @@ class Decision:
         )
         try:
             values = np.asarray(costs, dtype=np.float64)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise BadInputError(f"costs must be {expected}: {error}.") from error
         if values.shape not in {(n, k), (n, k, k)}:
             raise BadInputError(f"costs has shape {values.shape}: pass {expected}.")

@@ -36,7 +36,9 @@ from autoimb._metrics.confusion import (
     recall,
     weighted_counts,
 )
-from autoimb.exceptions import BadInputError
+from autoimb.exceptions import BadInputError, is_number
+
+_MOST_BETA = 1e100  # its square is a float
 
 BLOCK_BYTES = 64 * 2**20
 """Temporary arrays over many rows of weights are kept below this size."""
@@ -174,8 +176,11 @@ class FBeta(LabelMetric):
     beta: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.beta < np.inf:
-            raise BadInputError(f"beta must be positive and finite, got {self.beta!r}.")
+        if not is_number(self.beta) or not 0 < self.beta <= _MOST_BETA:
+            raise BadInputError(
+                f"beta must be positive, and {_MOST_BETA:.0e} at most; got "
+                f"{self.beta!r}."
+            )
         object.__setattr__(self, "name", f"f{self.beta:g}")
         object.__setattr__(self, "label", f"F{self.beta:g}")
 

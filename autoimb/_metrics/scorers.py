@@ -38,11 +38,15 @@ class UserLabels:
     """In the order of their codes."""
     pos: int | None
     """Code of the class of interest; None for more than two classes."""
+    rarer: int | None = None
+    """Code of the rarer of two classes that are left where others are set aside. It is
+    positive for the scorers that know two classes only."""
 
     @property
     def pos_label(self) -> Any:
-        """The class of interest."""
-        return None if self.pos is None else self.classes[self.pos]
+        """The class that scorers of two classes take for positive."""
+        code = self.rarer if self.pos is None else self.pos
+        return None if code is None else self.classes[code]
 
 
 class _StoredPredictions(ClassifierMixin, BaseEstimator):
@@ -242,8 +246,11 @@ def resolve_metric(
     name = str(getattr(function, "__name__", type(function).__name__))
     if getattr(metric, "_response_method", "") == "predict":
         return _label_metric(name, metric, labels)
+    scorer: Callable[..., float] = metric
+    if labels.rarer is not None and _lacks_pos_label(metric):
+        scorer = _with_arguments(metric, pos_label=labels.pos_label)
     return ScorerMetric(
-        name, name.replace("_", " "), metric, np.asarray(labels.classes)
+        name, name.replace("_", " "), scorer, np.asarray(labels.classes)
     )
 
 
@@ -280,7 +287,7 @@ def _label_metric(name: str, scorer: Any, labels: UserLabels) -> Metric:
         return same
     arguments = {**given}
     takes = inspect.signature(function).parameters
-    if labels.pos is not None and "pos_label" in takes and is_of_one:
+    if labels.pos_label is not None and "pos_label" in takes and is_of_one:
         arguments.setdefault("pos_label", labels.pos_label)
     if "zero_division" in takes:  # else each cut without alerts is a warning
         arguments.setdefault("zero_division", 0.0)

@@ -15,6 +15,7 @@
 ``tabm``              TabM as a classifier
 ``ensembles``         ensembles of models on under-sampled rows
 ``vote``              a soft vote of different models
+``neighbours``        nearest neighbours, the same for one row and for many
 ``catboost_model``    CatBoost with class weights by class code
 ``samplers``          imbalanced-learn's resamplers for categories and gaps
 ``time_limited_fit``  fits with a time limit

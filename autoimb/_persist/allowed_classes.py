@@ -41,6 +41,7 @@ OWN_CLASSES = {
     "autoimb._models.boosting.WeightedXGBClassifier",
     "autoimb._models.ensembles.SelfPacedEnsembleClassifier",
     "autoimb._models.ensembles.UnderBaggingClassifier",
+    "autoimb._models.neighbours.ExactNeighboursClassifier",
     "autoimb._models.net.NetClassifier",
     "autoimb._models.samplers.AttentiveADASYN",
     "autoimb._models.samplers.CategorySampler",

@@ -7,6 +7,7 @@
 ``time_estimate``    how long a candidate will take
 ``fidelity``         on how many training rows a candidate is fitted
 ``memory_estimate``  how much memory a candidate will take
+``fingerprint``      what a stored search depends on
 ``trial_files``      finished trials on disk
 ``study``            the search as an Optuna study
 ``study_lock``       one search at a time on a stored study

@@ -69,7 +69,7 @@ def affordable_folds(
         estimate.seconds(Strategy.of(catalogue, family=name), n_rows)
         for name in boosted or families
     )
-    rounds = int(SHARE * deadline.time_limit_s / seconds)
+    rounds = int(min(SHARE * deadline.time_limit_s / seconds, n_rows))
     return max(_FEWEST_FOLDS, n_workers * rounds)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from autoimb.exceptions import BadInputError, is_number
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -85,6 +87,8 @@ def stage_display(verbose: int, stage: str) -> Iterator[None]:
 
 def _console(verbose: int) -> Console | None:
     """Return where to show progress; None if it is not wanted, or cannot be shown."""
+    if not (isinstance(verbose, bool) or is_number(verbose)):
+        raise BadInputError(f"{verbose=} must be a number: 0 shows nothing, 1 does.")
     if verbose < 1:
         return None
     from rich.console import Console

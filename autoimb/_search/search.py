@@ -28,7 +28,7 @@ from autoimb._search.fidelity import Fidelity
 from autoimb._search.memory_estimate import needed_bytes
 from autoimb._search.racing import RacingRule
 from autoimb._search.running_trial import RunningTrial, Verdict
-from autoimb._search.study import quiet_optuna
+from autoimb._search.study import StorageFailedError, quiet_optuna
 from autoimb._search.time_estimate import TimeEstimate
 from autoimb._search.trials import (
     CUT_OFF,
@@ -116,9 +116,12 @@ def search(
         was_interrupted = False
         try:
             for _ in run.rounds(first):
-                if on_progress is not None and on_progress(run.progress()):
+                now = Progress.of(run.records, run.best, n_trials, deadline)
+                if on_progress is not None and on_progress(now):
                     run.abandon("stopped by a callback")
             run.abandon("the time budget ended")
+        except StorageFailedError:
+            run.abandon("the storage failed")
         except KeyboardInterrupt:
             was_interrupted = True
             run.abandon("stopped by Ctrl-C")
@@ -130,6 +133,7 @@ def search(
         ended_at_s=deadline.elapsed_s,
         cpu_seconds=run.cpu_seconds,
         cut_off_seconds=run.cut_off_s / context.n_workers,
+        storage_failure=study_records.failure,
     )
 
 
@@ -198,7 +202,7 @@ class _Search:
         """Run the search, and yield after each round."""
         params = [self.space.to_params(s) for s in first if not self._is_known(s)]
         self.study_records.enqueue(params, n_startup=len(first))
-        while not self.is_over:
+        while not self.is_over and not self.study_records.failure:
             self._promote()
             while self._may_propose():
                 self.queue.append(self._propose())
@@ -221,28 +225,23 @@ class _Search:
     def abandon(self, why: str) -> None:
         """End the search; record the trials under way as unfinished."""
         why = "the executor was closed" if self.context.closed else why
+        why = "the storage failed" if self.study_records.failure else why
         self.is_over = True
         is_next = True  # a later search must find the trials recorded in their order
         for candidate in self.queue:
             self._collect(candidate)
             is_next &= candidate.is_decided
-            if candidate.is_decided and (
-                is_next or self.study_records.trial_files is None
-            ):
+            if candidate.is_decided and (is_next or not self.study_records.is_stored):
                 self._record(candidate, self._record_of(candidate))
                 continue
             n_run = f"{len(candidate.run)} of {len(self.numbers)} folds"
             record = self._ended(candidate, Verdict("timeout", f"{why} after {n_run}"))
             # In a storage, the trial is left to a later search.
-            if self.study_records.trial_files is None:
+            if not self.study_records.is_stored:
                 self.study_records.tell(candidate.trial, record)
             self._keep(record)
             candidate.give_up(self.context.cancel)
         self.queue.clear()
-
-    def progress(self) -> Progress:
-        """Return the state of the search."""
-        return Progress.of(self.records, self.best, self.n_trials, self.fit_deadline)
 
     # --- propose
 
@@ -285,10 +284,11 @@ class _Search:
         behind = self.racing.families_behind(records, incumbent)
         self._enqueue_pair(incumbent, place)
         is_promoted = bool(self.fidelity.promoted)
-        trial = self.study_records.ask(
-            place, lambda params: is_promoted or params.get("family") not in behind
-        )
-        strategy = self.space.suggest(trial)
+        with self.study_records.using_storage():
+            trial = self.study_records.ask(
+                place, lambda params: is_promoted or params.get("family") not in behind
+            )
+            strategy = self.space.suggest(trial)
         row_sample = self.fidelity.promoted.pop(strategy, None)
         candidate = RunningTrial(
             trial,
@@ -473,8 +473,8 @@ class _Search:
         """
         verdict = candidate.verdict
         self.not_started.append(verdict is not None and verdict.could_not_start)
+        self._keep(record)  # first: a storage that fails must not lose it
         self.study_records.tell(candidate.trial, record)
-        self._keep(record)
         with_scores = [i for i, r in enumerate(self.records) if r.results]
         if len(with_scores) > _MAX_WITH_SCORES:
             worst = min(with_scores, key=lambda i: self.records[i].mean)

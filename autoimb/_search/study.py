@@ -7,40 +7,39 @@ were recorded before, so that an interrupted search goes on as it would have.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import re
 import uuid
 from collections import deque
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from importlib.metadata import version
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
 from autoimb._execution.process_settings import OPTUNA_VERBOSITY, quiet_warnings
 from autoimb._search.trial_files import TrialFiles, damaged_file
 from autoimb._search.trials import WORTH_ANOTHER_TRY
-from autoimb.exceptions import AutoImbError, BadInputError, StorageMismatchError
+from autoimb.exceptions import (
+    AutoImbError,
+    AutoImbWarning,
+    BadInputError,
+    StorageMismatchError,
+    warn,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
 
     import optuna
     from optuna.trial import FrozenTrial
 
     from autoimb._evaluate.problem import Problem
     from autoimb._search.trials import TrialRecord
-    from autoimb._strategy.search_space import SearchSpace
 
 DEFAULT_NAME = "autoimb"
 _FINGERPRINT, _SEED = "autoimb:fingerprint", "autoimb:seed"
 _FOLDER_ID = "autoimb:folder"
-_FORMAT = "3"  # of the files of trials
 _OTHER = {"data": "other data", "folds": "other folds"}
 
 
@@ -117,7 +116,8 @@ class Storage:
             reason = f"{type(error).__name__}: {first_line}"
             raise BadInputError(
                 f"storage={self.address!r} cannot be read or written ({reason}): check "
-                "its address, put back a copy if it is damaged, or pass another one."
+                "its address and the free space, put back a copy if it is damaged, or "
+                "pass another one."
             ) from error
 
 
@@ -196,6 +196,10 @@ def _database_file(backend: Any) -> Path | None:
     return Path(str(url.database)) if is_file else None
 
 
+class StorageFailedError(Exception):
+    """The storage cannot be read or written any more; the search ends."""
+
+
 @dataclass(slots=True, eq=False)
 class StudyRecords:
     """The study, and the records of its finished trials."""
@@ -211,8 +215,11 @@ class StudyRecords:
     """Parameters to propose next."""
     unfinished: deque[FrozenTrial] = field(default_factory=deque)
     """Trials that an earlier search proposed and did not finish."""
-    errors_named: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
-    """A block in which an error of the database names it."""
+    storage: Storage | None = None
+    """Where the study is stored; None if it is in memory."""
+    failure: str = ""
+    """Why the storage can no longer be read or written; empty if it can. Nothing more
+    is written then."""
 
     @classmethod
     @quiet_optuna()
@@ -254,8 +261,26 @@ class StudyRecords:
             trial_files,
             [r for r in saved.values() if r.status not in WORTH_ANOTHER_TRY],
             unfinished=deque(_tell_saved(study, saved)),
-            errors_named=storage.errors_named,
+            storage=storage,
         )
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether a later search finds what is told now."""
+        return self.storage is not None and not self.failure
+
+    @contextlib.contextmanager
+    def using_storage(self) -> Iterator[None]:
+        """Note an error of the storage in the block, and raise `StorageFailedError`."""
+        if self.storage is None:
+            yield
+            return
+        try:
+            with self.storage.errors_named():
+                yield
+        except BadInputError as error:
+            self.failure = str(error)
+            raise StorageFailedError from error
 
     def check_scores(self, problem: Problem) -> None:
         """Raise `StorageMismatchError` unless the stored scores are of these folds.
@@ -307,7 +332,10 @@ class StudyRecords:
             seed=int(seeds.generate_state(1)[0]),
         )
         if self.unfinished:
-            return optuna.trial.Trial(self.study, self.unfinished.popleft()._trial_id)
+            trial = self.unfinished.popleft()
+            if trial.state == optuna.trial.TrialState.WAITING:
+                return self.study.ask()  # which begins the first that waits
+            return optuna.trial.Trial(self.study, trial._trial_id)
         if self.enqueued:
             params = next(filter(is_preferred, self.enqueued), self.enqueued[0])
             self.enqueued.remove(params)
@@ -316,25 +344,42 @@ class StudyRecords:
 
     def tell(self, trial: optuna.Trial, record: TrialRecord) -> None:
         """Write a finished trial, and report it to Optuna for the next proposals."""
-        if self.trial_files is not None:
-            self.trial_files.write(record)
-        with self.errors_named():
+        if self.failure:
+            return
+        with contextlib.suppress(StorageFailedError), self.using_storage():
+            if self.trial_files is not None:
+                self.trial_files.write(record)
             _tell(self.study, trial, record)
 
     def forget_scores(self, record: TrialRecord) -> None:
         """Delete out-of-fold scores that no later step needs."""
+        self._write(record)
         if self.trial_files is not None:
-            self.trial_files.write(record)
-            self.trial_files.forget_scores(record.number)
+            with contextlib.suppress(OSError):
+                self.trial_files.forget_scores(record.number)
 
     def update(self, records: Sequence[TrialRecord]) -> None:
-        """Write records that were scored on more folds than before."""
+        """Write records that were scored on more folds than before.
+
+        This is the end of a search: warn if the storage failed during it.
+        """
         before = {record.number: record.n_folds for record in self.records}
         for record in records:
-            n_before = before.get(record.number, 0)
-            if self.trial_files is not None and record.n_folds > n_before:
-                every = (*record.results, *record.further)
-                self.trial_files.write(replace(record, results=every))
+            if record.n_folds > before.get(record.number, 0):
+                self._write(replace(record, results=(*record.results, *record.further)))
+        if self.failure:
+            warn(
+                f"{self.failure} The search ended with what was complete by then; the "
+                "same fit goes on from the trials that were stored.",
+                AutoImbWarning,
+            )
+
+    def _write(self, record: TrialRecord) -> None:
+        """Write a record, if the study has files and the storage has not failed."""
+        if self.trial_files is None or self.failure:
+            return
+        with contextlib.suppress(StorageFailedError), self.using_storage():
+            self.trial_files.write(record)
 
 
 def _tell(study: optuna.Study, trial: optuna.Trial, record: TrialRecord) -> None:
@@ -401,76 +446,20 @@ def _check_folder(
 def _tell_saved(
     study: optuna.Study, saved: Mapping[int, TrialRecord]
 ) -> Iterator[FrozenTrial]:
-    """Report the trials that were written but not reported; yield the unfinished."""
-    import optuna
+    """Report the trials that were written but not reported; yield the unfinished.
 
-    running = (optuna.trial.TrialState.RUNNING,)
-    for trial in study.get_trials(deepcopy=False, states=running):
+    Those are running, or wait where the process ended as they were to begin.
+    """
+    import optuna
+    from optuna.trial import TrialState
+
+    unfinished = (TrialState.RUNNING, TrialState.WAITING)
+    for trial in study.get_trials(deepcopy=False, states=unfinished):
         if trial.number in saved:
             record = saved[trial.number]
             _tell(study, optuna.trial.Trial(study, trial._trial_id), record)
         else:
             yield trial
-
-
-def fingerprint_of(problem: Problem, space: SearchSpace) -> dict[str, str]:
-    """Return what a stored search depends on, each part as a short hash."""
-    choices = {
-        axis: [
-            (
-                entry.name,
-                sorted(entry.params.items()),
-                _content_of(entry.make),
-                _content_of(getattr(entry, "fixed", {})),
-            )
-            for entry in (problem.catalogue.get(axis, name) for name in names)
-        ]
-        for axis, names in space.names.items()
-    }
-    return {
-        "data": f"{problem.table.fingerprint} {problem.table.pos}",
-        "folds": _hash(
-            b"".join(
-                part.tobytes()
-                for fold in problem.folds
-                for part in (fold.train_idx, fold.val_idx)
-            )
-        ),
-        "metric": _content_of(problem.metric),
-        "search space": _hash(repr(choices).encode()),
-        "autoimb version": version("autoimb"),
-        "stored format": _FORMAT,
-    }
-
-
-def _content_of(value: Any) -> str:
-    """Return all that an object holds as text, without addresses in memory.
-
-    The `repr` of an estimator or of an array leaves out what is long.
-    """
-    if isinstance(value, np.ndarray) and value.dtype == object:
-        value = value.tolist()  # its bytes are addresses
-    if isinstance(value, BaseEstimator):
-        return (
-            f"{type(value).__qualname__}({_content_of(value.get_params(deep=False))})"
-        )
-    if isinstance(value, dict):
-        return ", ".join(
-            f"{key}: {_content_of(value[key])}" for key in sorted(value, key=str)
-        )
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_content_of, value))}]"
-    if isinstance(value, np.ndarray):
-        return f"{value.shape} {value.dtype} {_hash(value.tobytes())}"
-    if is_dataclass(value) and not isinstance(value, type):
-        parts = {part.name: getattr(value, part.name) for part in fields(value)}
-        return f"{type(value).__qualname__}({_content_of(parts)})"
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
-
-
-def _hash(content: bytes) -> str:
-    """Return a short hash."""
-    return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 def _check_same(

@@ -63,7 +63,9 @@ def only_search(storage: Storage | None) -> Iterator[None]:
 @contextlib.contextmanager
 def _locked(path: Path, storage: Storage) -> Iterator[None]:
     """Hold the lock of a file, which names its owner."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with storage.errors_named():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a+").close()
     path = path.resolve()
     with _HELD_LOCK:
         if path in _HELD:

@@ -178,6 +178,9 @@ class SearchOutcome:
     """Processor time of the evaluations that returned a result."""
     cut_off_seconds: float = 0.0
     """Seconds, for each worker, of evaluations whose candidate was cut off."""
+    storage_failure: str = ""
+    """Why the storage could not be written any more, which ended the search; or empty.
+    """
 
 
 def keep_best_models(ranked: Sequence[TrialRecord], max_bytes: float) -> None:

@@ -13,7 +13,6 @@ therefore never depends on the rows that are predicted together with it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -21,7 +20,7 @@ import numpy as np
 
 from autoimb._evaluate.out_of_fold import OutOfFold
 from autoimb._metrics.calibration import fit_calibration
-from autoimb.exceptions import BadInputError
+from autoimb.exceptions import BadInputError, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +48,7 @@ def resolve_ensemble_size(ensemble_size: Any, *, has_estimator: bool) -> int:
     """Return the most members; "auto" is one if the user gave an estimator."""
     if isinstance(ensemble_size, str) and ensemble_size == "auto":
         return 1 if has_estimator else MAX_MEMBERS
-    is_number = isinstance(ensemble_size, Integral)
-    if isinstance(ensemble_size, bool) or not is_number or ensemble_size < 1:
+    if not is_whole(ensemble_size) or ensemble_size < 1:
         raise BadInputError(f"{ensemble_size=} must be 'auto' or a number from 1 on.")
     return int(ensemble_size)
 

@@ -9,7 +9,12 @@ from autoimb._execution.deadline import Deadline
 from autoimb._search.trials import TrialRecord, complete
 from autoimb._select.select import select
 from autoimb._select.selection import Selection
-from autoimb.exceptions import BudgetTooSmallWarning, NoCandidateError, warn
+from autoimb.exceptions import (
+    BadInputError,
+    BudgetTooSmallWarning,
+    NoCandidateError,
+    warn,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,6 +41,8 @@ def select_or_fall_back(
         complete: more time would not help.
     KeyboardInterrupt
         If the user interrupted the search before any candidate was complete.
+    BadInputError
+        If the storage failed before any candidate was complete.
     """
     candidates = complete(outcome.records)
     if candidates:
@@ -50,6 +57,8 @@ def select_or_fall_back(
             f"no candidate was complete when the executor took no further tasks "
             f"({closed}). Pass one that stays open until fit returns, or None."
         )
+    if outcome.storage_failure:
+        raise BadInputError(outcome.storage_failure)
     return _fall_back(space, outcome, reserve.deadline)
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autoimb._evaluate.fit_predict import seconds_to_read_row
-from autoimb.exceptions import BadInputError
+from autoimb.exceptions import BadInputError, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +22,7 @@ def check_max_predict_ms(max_predict_ms: Any, deadline: Deadline) -> float | Non
     """Return the limit; raise `BadInputError` if it is none, or there is no clock."""
     if max_predict_ms is None:
         return None
-    is_number = isinstance(max_predict_ms, Real) and not isinstance(
-        max_predict_ms, bool
-    )
-    if not is_number or not 0 < max_predict_ms < inf:
+    if not is_number(max_predict_ms) or max_predict_ms <= 0:
         raise BadInputError(
             f"{max_predict_ms=} must be a number of milliseconds above 0, or None."
         )

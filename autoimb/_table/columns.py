@@ -267,13 +267,16 @@ def _rows_of_array(X: Any) -> Any:
         array = np.asarray(X, dtype=object)  # mixed types stay Python objects
     if array.dtype.kind == "c":
         raise BadInputError("Complex data not supported: X holds complex numbers.")
-    return check_array(
-        array,
-        dtype=None,
-        ensure_all_finite=False,
-        ensure_min_features=1,
-        estimator="AutoImbalance",
-    )
+    try:
+        return check_array(
+            array,
+            dtype=None,
+            ensure_all_finite=False,
+            ensure_min_features=1,
+            estimator="AutoImbalance",
+        )
+    except ValueError as error:
+        raise BadInputError(f"X: {' '.join(str(error).split())}") from error
 
 
 def check_is_data(values: Any, name: str) -> None:
@@ -288,12 +291,24 @@ def check_is_data(values: Any, name: str) -> None:
     elif isinstance(values, Mapping) or (
         isinstance(values, list) and any(isinstance(v, Mapping) for v in values[:1])
     ):
-        is_wide = name in {"X", "costs"}
-        way_out = f"pass pd.DataFrame({name})" if is_wide else "pass its values"
+        way_out = "pass its values"
+        if name in {"X", "costs"}:
+            way_out = f"pass pd.DataFrame({_rows_of_dicts(values, name)})"
+    elif sparse.issparse(values) and name != "X":
+        dense = f"{name}.toarray()"
+        way_out = f"pass {dense}" if name == "costs" else f"pass {dense}.ravel()"
     elif isinstance(values, Iterator):
         way_out = f"pass list({name})"
     if way_out:
         raise BadInputError(f"{name} is a {type(values).__name__}: {way_out}.")
+
+
+def _rows_of_dicts(values: Any, name: str) -> str:
+    """Return how the rows are written that a dict, or a list of dicts, stands for."""
+    is_row = isinstance(values, Mapping) and all(
+        map(pd.api.types.is_scalar, values.values())
+    )
+    return f"[{name}]" if is_row else name
 
 
 def native_array(values: NDArray[Any]) -> NDArray[Any]:

@@ -365,7 +365,7 @@ def _checked_pair(
     """Return both parts of a user's fold as row numbers; raise if they overlap."""
     try:
         train, val = pair
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise BadInputError(
             f"fold {position} of cv is not a pair (train_rows, validation_rows)."
         ) from error

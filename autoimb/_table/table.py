@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.utils import column_or_1d, gen_batches
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, _num_samples
+from sklearn.utils.validation import _num_samples
 
 from autoimb._compat import hashable_rows
 from autoimb._table.columns import (
@@ -30,6 +30,7 @@ from autoimb._table.sparse_rows import sparse_hashes
 from autoimb.exceptions import BadInputError
 
 RowWeights: TypeAlias = Literal["none", "equal", "uneven"]
+_MOST_COST = 1e100  # sums of larger ones are infinite
 _HASHED_AT_ONCE = 65_536  # rows, of which one column fits into the cache
 
 
@@ -162,15 +163,12 @@ def check_table(
         for name, values in (("sample_weight", sample_weight), ("groups", groups))
     }
     optional["costs"] = costs
+    if groups is not None:
+        _check_hashable(optional["groups"])
     check_lengths(X=rows, y=labels, **optional)
     weights = np.ones(len(labels))
     if sample_weight is not None:
-        weights = _check_sample_weight(
-            optional["sample_weight"],
-            weights,
-            dtype=np.float64,
-            ensure_non_negative=True,
-        )
+        weights = check_weights(optional["sample_weight"])
     passed = tuple(name for name, value in optional.items() if value is not None)
     kept = np.flatnonzero(weights)
     classes, codes = _encode_labels(check_labels(labels[kept]))
@@ -211,12 +209,44 @@ def one_per_row(values: Any, name: str) -> NDArray[Any]:
     array = _plain_array(values, name)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
-    if array.ndim > 1:
+    if array.ndim != 1:
         raise BadInputError(
             f"{name} has shape {array.shape}: one value for each row is needed; to "
             f"combine columns of a frame, pass df.groupby([...]).ngroup()."
         )
     return array
+
+
+def check_weights(values: Any) -> NDArray[np.float64]:
+    """Return weights of rows as floats; raise for those that are none."""
+    array = one_per_row(values, "sample_weight")
+    try:
+        weights = array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadInputError(f"sample_weight must be numbers: {error}.") from error
+    wrong = ~((weights >= 0) & (weights < np.inf))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        flaw = "Negative values" if weights[row] < 0 else "NaN or infinity"
+        raise BadInputError(
+            f"{flaw} in data passed to `sample_weight`: {weights[row]} in row {row}, "
+            f"and {wrong.sum() - 1} more. Replace them; a weight of 0 leaves a row out."
+        )
+    if not weights.any():
+        raise BadInputError("sample_weight is zero in every row: no row is left.")
+    return np.asarray(weights)
+
+
+def _check_hashable(groups: NDArray[Any]) -> None:
+    """Raise for groups of which it cannot be told whether they are the same."""
+    for row, group in enumerate(groups if groups.dtype == object else ()):
+        try:
+            hash(group)
+        except TypeError as error:
+            raise BadInputError(
+                f"groups holds a {type(group).__name__} in row {row}: pass numbers or "
+                "text, one value for each row."
+            ) from error
 
 
 def _plain_array(values: Any, name: str) -> NDArray[Any]:
@@ -365,18 +395,18 @@ def _check_costs(
     array = _plain_array(in_order(costs, classes), "costs")
     try:
         values = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise BadInputError(f"costs must be numbers, {expected}: {error}.") from error
     if values.ndim != 2 or values.shape[1] != len(classes):
         raise BadInputError(f"costs has shape {values.shape}: pass {expected}.")
     values = values[kept]
-    infinite = ~np.isfinite(values)
+    infinite = ~(abs(values) <= _MOST_COST)
     if infinite.any():
         row, column = np.argwhere(infinite)[0].tolist()
         raise BadInputError(
             f"costs holds {values[row, column]} in row {kept[row]}, column {column} "
             f"(of {np.count_nonzero(infinite)}): fill or drop those rows, costs are "
-            "finite."
+            f"numbers up to {_MOST_COST:.0e}."
         )
     if (values == values[:, :1]).all():
         raise BadInputError(
@@ -435,7 +465,16 @@ def _positive_code(
 
 def check_lengths(**arrays: Any) -> None:
     """Raise unless all arrays that are not None have the same number of rows."""
-    lengths = {k: _num_samples(v) for k, v in arrays.items() if v is not None}
+    lengths = {}
+    for name, values in arrays.items():
+        try:
+            if values is not None:
+                lengths[name] = _num_samples(values)
+        except TypeError as error:
+            raise BadInputError(
+                f"{name} is a {type(values).__name__}: pass an array with a value, or "
+                "values, for each row."
+            ) from error
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name}: {n}" for name, n in lengths.items())
         raise BadInputError(f"inconsistent numbers of samples (rows): {listed}.")

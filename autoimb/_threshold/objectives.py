@@ -14,7 +14,10 @@ from numpy.typing import ArrayLike
 from scipy.special import betainc, betaincinv
 
 from autoimb._metrics.confusion import FloatArray, divide, precision, recall, tally_of
-from autoimb.exceptions import BadInputError
+from autoimb.exceptions import BadInputError, is_number, is_whole
+
+MOST_COST = 1e100
+"""Only ratios of costs count, and sums of larger ones are infinite."""
 
 
 @runtime_checkable
@@ -45,7 +48,7 @@ class Constraint:
 
     def __post_init__(self) -> None:
         _check_open_share(self.bounded, self.required)
-        if not 0.5 <= self.confidence < 1:
+        if not is_number(self.confidence) or not 0.5 <= self.confidence < 1:
             raise BadInputError(
                 f"confidence must lie in [0.5, 1), got {self.confidence!r}."
             )
@@ -237,8 +240,8 @@ class TopK(Capacity):
     k: int
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise BadInputError(f"k must be at least 1, got {self.k!r}.")
+        if not is_whole(self.k) or self.k < 1:
+            raise BadInputError(f"k must be a whole number from 1 on, got {self.k!r}.")
 
     @property
     def label(self) -> str:
@@ -317,9 +320,10 @@ class Cost:
     def __post_init__(self) -> None:
         fp, fn = self.fp, self.fn
         if self.matrix is None:
-            if fp is None or fn is None or not (0 < fp < np.inf and 0 < fn < np.inf):
+            if not all(is_number(c) and 0 < c <= MOST_COST for c in (fp, fn)):
                 raise BadInputError(
-                    f"Cost needs a positive fp and fn, got {fp=}, {fn=}."
+                    f"Cost needs a positive fp and fn, of {MOST_COST:.0e} at most; got "
+                    f"{fp=}, {fn=}."
                 )
         elif fp is None and fn is None:
             object.__setattr__(self, "matrix", _checked_costs(self.matrix))
@@ -362,17 +366,20 @@ class RowCosts:
 
 def _checked_costs(matrix: ArrayLike) -> tuple[tuple[float, ...], ...]:
     """Return a cost matrix as tuples, or raise."""
-    costs = np.asarray(matrix, dtype=float)
+    try:
+        costs = np.asarray(matrix, dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        costs = np.array(np.nan)
     is_square = costs.ndim == 2 and costs.shape[0] == costs.shape[1] >= 2
-    if not (is_square and np.isfinite(costs).all()):
+    if not (is_square and (abs(costs) <= MOST_COST).all()):
         raise BadInputError(
-            f"The cost matrix must be square and finite, one row and column per class; "
-            f"got {matrix!r}."
+            "The cost matrix must be square, one row and column per class, and of "
+            f"numbers up to {MOST_COST:.0e}; got {matrix!r}."
         )
     return tuple(map(tuple, costs.tolist()))
 
 
 def _check_open_share(name: str, share: float) -> None:
     """Raise if a share is not strictly between 0 and 1."""
-    if not 0 < share < 1:
+    if not is_number(share) or not 0 < share < 1:
         raise BadInputError(f"{name} must lie between 0 and 1, got {share!r}.")

@@ -11,14 +11,13 @@ Saerens, Latinne & Decaestecker 2002, doi:10.1162/089976602753284446, section 2.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoimb._metrics.confusion import FloatArray
-from autoimb.exceptions import BadInputError
+from autoimb.exceptions import BadInputError, is_number
 
 _SUM_TOLERANCE = 1e-6
 """Of the sum of the shares from one: they may have been rounded for printing."""
@@ -72,12 +71,12 @@ def resolve_prior(
     """Return the expected class shares (k,) that the user means; None undoes them."""
     if prior is None:
         return None
-    if isinstance(prior, Real) and not isinstance(prior, bool | np.bool_):
+    if isinstance(prior, float) or is_number(prior):
         return _two_shares(float(prior), classes, pos)
     values = _in_order(prior, classes) if isinstance(prior, Mapping) else prior
     try:
         shares = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         shares = np.empty(0)  # no numbers: the error below says what is needed
     if shares.shape != (len(classes),) or not (shares > 0).all():
         raise BadInputError(

@@ -1,7 +1,6 @@
 """Rules from probabilities to labels, and what the user may write for them."""
 
 from dataclasses import dataclass
-from numbers import Real
 from typing import ClassVar, TypeAlias
 
 import numpy as np
@@ -17,7 +16,7 @@ from autoimb._threshold.objectives import (
     TopK,
     TopShare,
 )
-from autoimb.exceptions import BadInputError, unknown_name_error
+from autoimb.exceptions import BadInputError, is_number, unknown_name_error
 
 COST = "cost"
 """What users write for `RowCosts`."""
@@ -109,7 +108,7 @@ def resolve_threshold(
         )
     if isinstance(threshold, str | Metric):
         return _label_metric(threshold, n_classes)
-    if isinstance(threshold, Real) and not isinstance(threshold, bool | np.bool_):
+    if isinstance(threshold, float) or is_number(threshold):
         return _fixed_cut(float(threshold), n_classes, pos)
     if isinstance(threshold, ThresholdObjective) and not isinstance(threshold, type):
         _check_classes(threshold, n_classes)
