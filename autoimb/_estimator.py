@@ -34,7 +34,7 @@ from autoimb._execution.resources import (
     resolve_device,
     resolve_n_jobs,
 )
-from autoimb._execution.shared_data import private_folder, share
+from autoimb._execution.shared_data import private_folder
 from autoimb._execution.users_executor import open_executor
 from autoimb._export import fit_code, prediction_script
 from autoimb._fit.decision import check_threshold
@@ -106,6 +106,7 @@ if TYPE_CHECKING:
 
     from autoimb._catalogue import Catalogue
     from autoimb._catalogue.entry import Domain
+    from autoimb._execution.executors import LimitedExecutor
     from autoimb._fit.decision import Decision
     from autoimb._fit.finish import FittedSelection
     from autoimb._fit.fitted_model import FittedModel
@@ -457,9 +458,11 @@ default="auto"
             for entry in space.left_out:
                 warn(entry.message, LeftOutWarning)
             recommendation = space.advise(profile)
-            most = self._most_folds(space, table, layout, deadline)
+            most = self._most_folds(
+                space, table, executor.n_workers or layout.n_workers, deadline
+            )
             problem = self._problem(
-                X, table, space.catalogue, layout, metric, most_folds=most
+                X, table, space.catalogue, executor.n_threads, metric, most_folds=most
             )
             size = affordable_size(problem, size, deadline)
             study_records = self._open_study(problem, space)
@@ -1130,7 +1133,7 @@ default="auto"
         return self.calibrate and not isinstance(metric, ScorerMetric)
 
     def _most_folds(
-        self, space: SearchSpace, table: Table, layout: Layout, deadline: Deadline
+        self, space: SearchSpace, table: Table, n_workers: int, deadline: Deadline
     ) -> int | None:
         """Return the most folds that there is time for.
 
@@ -1138,16 +1141,14 @@ default="auto"
         """
         limit = deadline if self.storage is None else Deadline(None)
         families = space.names["family"]
-        return affordable_folds(
-            space.catalogue, families, table, limit, layout.n_workers
-        )
+        return affordable_folds(space.catalogue, families, table, limit, n_workers)
 
     def _problem(
         self,
         X: Any,
         table: Table,
         catalogue: Catalogue,
-        layout: Layout,
+        n_threads: int,
         metric: Metric,
         *,
         most_folds: int | None = None,
@@ -1172,7 +1173,7 @@ default="auto"
             seed,
             device=resolve_device(self.device),
             metric=metric,
-            n_threads=layout.n_threads,
+            n_threads=n_threads,
             cache_bytes=_CACHE_BYTES,
             max_predict_ms=self.max_predict_ms,
         )
@@ -1337,12 +1338,10 @@ default="auto"
         for member in self.ensemble_:
             member.strategy.check_registered(catalogue)
         metric = self._metric_for(table)
-        problem = self._problem(X, table, catalogue, layout, metric)
-        with (
-            open_executor(self.executor, layout) as executor,
-            _evaluation_context(problem, metric, executor) as context,
-        ):
-            yield context
+        with open_executor(self.executor, layout) as executor:
+            problem = self._problem(X, table, catalogue, executor.n_threads, metric)
+            with _evaluation_context(problem, metric, executor) as context:
+                yield context
 
     def _html_repr(self) -> str:
         """Return scikit-learn's diagram for a notebook, below what was found."""
@@ -1409,12 +1408,12 @@ def _profiled(table: Table) -> DatasetProfile:
 
 @contextmanager
 def _evaluation_context(
-    problem: Problem, metric: Metric, executor: Executor
+    problem: Problem, metric: Metric, executor: LimitedExecutor
 ) -> Iterator[EvaluationContext]:
     """Yield what evaluations need beside a strategy, with the problem in workers."""
     scoring = Scoring.of(metric, problem.table, problem.folds, problem.seed)
     with ExitStack() as stack:
-        handle = stack.enter_context(share(problem, executor))
+        handle = stack.enter_context(executor.share(problem))
         models = None
         with suppress(OSError):  # where nothing can be written, no models are kept
             folder = stack.enter_context(private_folder())

@@ -26,9 +26,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autoimb._execution.deadline import can_interrupt_now, interrupt_after
 from autoimb._execution.process_settings import limited_threads
+from autoimb._execution.shared_data import Inline, share_in_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from autoimb._execution.shared_data import SharedData
 
 
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # of BLAS
@@ -44,10 +48,37 @@ class ExecutorClosedError(Exception):
 
 
 class LimitedExecutor(Executor, ABC):
-    """An executor that can limit the running time of a single task."""
+    """What candidates are evaluated on.
+
+    It limits the running time of a single task where it can, and tasks read what they
+    share from where it brought that.
+    """
 
     n_workers: int
-    """How many tasks run at once."""
+    """How many tasks run at once, now; 0 if that is not known."""
+    n_threads: int = 1
+    """Threads of a task."""
+    closed: str = ""
+    """Why it takes no further tasks; empty if it does."""
+
+    def share(self, value: Any) -> AbstractContextManager[SharedData]:
+        """Return a block with a handle whose `get` returns the value in the tasks.
+
+        Raises
+        ------
+        BadInputError
+            If there is no room for the value where the tasks run.
+        """
+        return contextlib.nullcontext(Inline(value))
+
+    @property
+    def stand_in(self) -> SequentialExecutor | None:
+        """What may run tasks in this process now; None if there is no need of it."""
+        return None
+
+    def give_up(self, future: Future[Any]) -> bool:
+        """Cancel a task if that costs nothing; return whether it will not run."""
+        return future.cancel()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Submit a task without a time limit."""
@@ -69,10 +100,8 @@ class SequentialExecutor(LimitedExecutor):
     """Run each task in this process at the moment it is submitted."""
 
     n_workers = 1
-    n_threads = 1
-    """Threads of a task: one, as n_jobs=1 means one processor."""
 
-    def __init__(self, n_threads: int = 1) -> None:
+    def __init__(self, n_threads: int = 1) -> None:  # n_jobs=1 means one processor
         self.n_threads = n_threads
 
     def submit_within(
@@ -111,7 +140,7 @@ class WorkerPool(LimitedExecutor):
     """
 
     def __init__(self, n_workers: int, n_threads: int = 1) -> None:
-        self.n_workers, self._n_threads = n_workers, n_threads
+        self.n_workers, self.n_threads = n_workers, n_threads
         self._here = SequentialExecutor(n_threads)
         self._is_shut_down = False
         self._start()
@@ -124,7 +153,7 @@ class WorkerPool(LimitedExecutor):
         self._pool = ProcessPool(
             max_workers=self.n_workers,
             initializer=_start_worker,
-            initargs=[self._n_threads, os.getpid()],
+            initargs=[self.n_threads, os.getpid()],
             context=get_context("loky"),
         )
         self._warm_ups = [self._pool.schedule(_warm_up) for _ in range(self.n_workers)]
@@ -157,6 +186,14 @@ class WorkerPool(LimitedExecutor):
         if _ALARM is not None:
             return self._pool.schedule(_run_within, args=[time_limit_s, payload])
         return self._pool.schedule(_run, args=[payload], timeout=time_limit_s)
+
+    def share(self, value: Any) -> AbstractContextManager[SharedData]:
+        """Return a block in which a file holds the value, mapped by each process."""
+        return share_in_file(value)
+
+    def give_up(self, future: Future[Any]) -> bool:
+        """Return False: Pebble would cancel by ending a worker."""
+        return False
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002  the base class's signature
         """End the workers, at once if `cancel_futures`."""
@@ -223,15 +260,16 @@ def _run(payload: bytes) -> Any:
 
 
 def submit_task(
-    executor: Executor, time_limit_s: float | None, fn: Callable[..., Any], *args: Any
+    executor: LimitedExecutor,
+    time_limit_s: float | None,
+    fn: Callable[..., Any],
+    *args: Any,
 ) -> Future[Any]:
     """Submit a task, with a time limit where the executor supports one.
 
     If the executor refuses the task, the returned future holds its error.
     """
     try:
-        if not hasattr(executor, "submit_within"):
-            return executor.submit(fn, *args)
         return executor.submit_within(time_limit_s, fn, *args)  # type: ignore[no-any-return]
     except Exception as error:  # noqa: BLE001  the candidate fails, not the search
         future: Future[Any] = Future()

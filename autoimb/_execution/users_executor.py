@@ -94,8 +94,6 @@ class WatchedExecutor(LimitedExecutor):
         self._probe: Future[Any] | None = None
         self._has_ended = False
         self._wake = threading.Event()
-        self.closed = ""
-        """Why the executor takes no further tasks; empty if it does."""
         self.broken = ""
         """Why workers of our own take its tasks; empty if they do not."""
         if reason := self._refusal():
@@ -300,7 +298,9 @@ def _check_executor(executor: Any) -> None:
 
 
 @contextlib.contextmanager
-def open_executor(executor: Executor | None, layout: Layout) -> Iterator[Executor]:
+def open_executor(
+    executor: Executor | None, layout: Layout
+) -> Iterator[LimitedExecutor]:
     """Yield the user's executor, or a new one whose tasks end with the block.
 
     Settings of this process that tasks in its threads change are put back at the end.

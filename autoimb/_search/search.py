@@ -237,7 +237,7 @@ class _Search:
             if self.study_records.trial_files is None:
                 self.study_records.tell(candidate.trial, record)
             self._keep(record)
-            candidate.give_up(self.context.cancel)
+            candidate.give_up(self.context.executor.give_up)
         self.queue.clear()
 
     def progress(self) -> Progress:
@@ -413,14 +413,14 @@ class _Search:
             candidate.decide(self.racing)
             self._began_again(candidate)
         if candidate.verdict is not None:
-            self.needless += candidate.give_up(self.context.cancel)
+            self.needless += candidate.give_up(self.context.executor.give_up)
 
     def _began_again(self, candidate: RunningTrial) -> bool:
         """Let a candidate that takes too long begin again on fewer rows, or rounds."""
         option = self.fidelity.quicker(candidate, self.deadline.remaining_s)
         if option is not None:
             self.cut_off_s += candidate.spent_s
-            self.needless += candidate.give_up(self.context.cancel)
+            self.needless += candidate.give_up(self.context.executor.give_up)
             delete_models(candidate.results.values())
             candidate.begin_again(*option)
         return option is not None
