@@ -24,18 +24,17 @@ from autoimb._evaluate.kept_models import ModelFolder
 from autoimb._evaluate.problem import Problem
 from autoimb._evaluate.scoring import Scoring
 from autoimb._execution.deadline import Deadline, resolve_time_budget
+from autoimb._execution.opening import open_executor
 from autoimb._execution.process_settings import limited_threads
 from autoimb._execution.resources import (
     SHORT_BUDGET_S,
     Layout,
     check_memory,
     choose_layout,
-    free_memory,
     resolve_device,
     resolve_n_jobs,
 )
 from autoimb._execution.shared_data import private_folder
-from autoimb._execution.users_executor import open_executor
 from autoimb._export import fit_code, prediction_script
 from autoimb._fit.decision import check_threshold
 from autoimb._fit.final_fit import check_final_fit
@@ -126,7 +125,6 @@ _FITTED_PRIVATE = {
 }
 """Fitted attributes whose names do not end in an underscore."""
 _DISK_SHARE = 0.1  # of the free disk, for fold models
-_FREE_SHARE = 0.8  # of the memory that is free, for all workers together
 
 
 class AutoImbalance(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -1218,8 +1216,6 @@ default="auto"
                 n_trials=n_trials,
                 seconds_after_search=reserve.seconds,
                 has_samples=self._calibrates(context.scoring.metric),
-                # The user's executor may run tasks on another machine.
-                memory=inf if self.executor else _FREE_SHARE * free_memory(),
                 on_progress=watch,
             )
 

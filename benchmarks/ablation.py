@@ -27,8 +27,8 @@ from autoimb._evaluate.evaluate import evaluate
 from autoimb._evaluate.problem import Problem
 from autoimb._evaluate.scoring import Scoring
 from autoimb._execution.executors import submit_task
+from autoimb._execution.opening import open_executor
 from autoimb._execution.resources import Layout
-from autoimb._execution.users_executor import open_executor
 from autoimb._metrics.scorers import resolve_metric
 from autoimb._strategy.strategy import Strategy
 from autoimb._table.folds import make_folds

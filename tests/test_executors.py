@@ -27,9 +27,9 @@ from autoimb._execution.executors import (
     WorkerPool,
     describe_failure,
 )
+from autoimb._execution.opening import open_executor
 from autoimb._execution.resources import Layout, resolve_n_jobs
 from autoimb._execution.shared_data import Inline, Mapped
-from autoimb._execution.users_executor import open_executor
 from autoimb.exceptions import BadInputError
 
 

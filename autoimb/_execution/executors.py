@@ -22,10 +22,12 @@ import time
 from abc import ABC, abstractmethod
 from concurrent.futures import BrokenExecutor, Executor, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autoimb._execution.deadline import can_interrupt_now, interrupt_after
 from autoimb._execution.process_settings import limited_threads
+from autoimb._execution.resources import FREE_SHARE, Memory, free_memory
 from autoimb._execution.shared_data import Inline, share_in_file
 
 if TYPE_CHECKING:
@@ -47,6 +49,16 @@ class ExecutorClosedError(Exception):
     """The user's executor was closed before a task ended."""
 
 
+_DIED = "its worker process died (out of memory?)"
+
+
+class WorkerDiedError(Exception):
+    """The process of a task died while it ran; the message is the reason to show."""
+
+    def __init__(self, reason: str = _DIED) -> None:
+        super().__init__(reason)
+
+
 class LimitedExecutor(Executor, ABC):
     """What candidates are evaluated on.
 
@@ -60,6 +72,8 @@ class LimitedExecutor(Executor, ABC):
     """Threads of a task."""
     closed: str = ""
     """Why it takes no further tasks; empty if it does."""
+    broken: str = ""
+    """Why workers of our own take its tasks; empty if they do not."""
 
     def share(self, value: Any) -> AbstractContextManager[SharedData]:
         """Return a block with a handle whose `get` returns the value in the tasks.
@@ -71,6 +85,12 @@ class LimitedExecutor(Executor, ABC):
         """
         return contextlib.nullcontext(Inline(value))
 
+    @cached_property
+    def memory(self) -> Memory:
+        """Bytes that one task may take, and all of them: most of what is free here."""
+        free = FREE_SHARE * free_memory()
+        return Memory(free, free)
+
     @property
     def stand_in(self) -> SequentialExecutor | None:
         """What may run tasks in this process now; None if there is no need of it."""
@@ -79,6 +99,9 @@ class LimitedExecutor(Executor, ABC):
     def give_up(self, future: Future[Any]) -> bool:
         """Cancel a task if that costs nothing; return whether it will not run."""
         return future.cancel()
+
+    def close(self) -> None:
+        """End at once what was started for its tasks; here, that is nothing."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Submit a task without a time limit."""
@@ -152,11 +175,11 @@ class WorkerPool(LimitedExecutor):
 
         self._pool = ProcessPool(
             max_workers=self.n_workers,
-            initializer=_start_worker,
+            initializer=prepare_worker,
             initargs=[self.n_threads, os.getpid()],
             context=get_context("loky"),
         )
-        self._warm_ups = [self._pool.schedule(_warm_up) for _ in range(self.n_workers)]
+        self._warm_ups = [self._pool.schedule(warm_up) for _ in range(self.n_workers)]
 
     @property
     def stand_in(self) -> SequentialExecutor | None:
@@ -164,7 +187,7 @@ class WorkerPool(LimitedExecutor):
 
         It is None as well where no timer can interrupt a task in this process.
         """
-        is_ready = any(warm_up.done() for warm_up in self._warm_ups)
+        is_ready = any(task.done() for task in self._warm_ups)
         return None if is_ready or not can_interrupt_now() else self._here
 
     def submit_within(
@@ -195,6 +218,10 @@ class WorkerPool(LimitedExecutor):
         """Return False: Pebble would cancel by ending a worker."""
         return False
 
+    def close(self) -> None:
+        """End the workers at once."""
+        self.shutdown(cancel_futures=True)
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002  the base class's signature
         """End the workers, at once if `cancel_futures`."""
         self._is_shut_down = True
@@ -208,7 +235,7 @@ class WorkerPool(LimitedExecutor):
             self._pool.join()
 
 
-def _start_worker(n_threads: int, parent: int) -> None:
+def prepare_worker(n_threads: int, parent: int) -> None:
     """Limit the threads of this process, leave Ctrl-C to its parent, and end with it.
 
     The parent's number is given: it may be dead before this process can ask for it.
@@ -231,7 +258,7 @@ def _end_with_parent(parent: int) -> None:
     os._exit(1)
 
 
-def _warm_up() -> None:
+def warm_up() -> None:
     """Import the packages that every candidate needs."""
     import imblearn.pipeline  # noqa: F401
     import sklearn.ensemble  # noqa: F401
@@ -307,6 +334,8 @@ def describe_failure(error: BaseException) -> Failure:
         )
     if isinstance(error, ExecutorClosedError):
         return Failure("timeout", f"the executor took no further tasks ({error})")
+    if isinstance(error, WorkerDiedError):
+        return Failure("killed", str(error))
     if is_expired or isinstance(error, BrokenExecutor):
-        return Failure("killed", "its worker process died (out of memory?)")
+        return Failure("killed", _DIED)
     return Failure("failed", f"{type(error).__name__}: {error}")
