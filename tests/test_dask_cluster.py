@@ -512,7 +512,7 @@ def test_the_command_line_takes_the_address(real, tmp_path, capsys):
     arguments = [*words.split(), "--families", "logistic_regression"]
     address = f"dask:{real.scheduler.address}"
     assert main([*arguments, "--executor", address]) == 0
-    assert "logistic regression" in capsys.readouterr().out
+    assert "120 rows" in capsys.readouterr().out
     with distributed_timeout("0.5s"):
         assert main([*arguments, "--executor", "dask:tcp://127.0.0.1:1"]) == 2
     assert "no Dask scheduler answers" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from autoimb._execution.executors import WorkerDiedError
-from autoimb._execution.shared_data import private_folder, write_parts
+from autoimb._execution.shared_data import owned_folder, write_parts
 from autoimb._execution.task_process import TaskProcess
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class _Session:
     def __init__(self, memory_limit: float) -> None:
         self._memory_limit = memory_limit
         self._stack = contextlib.ExitStack()
-        self._folder = self._stack.enter_context(private_folder())
+        self._folder = self._stack.enter_context(owned_folder())
         self._files: dict[str, Mapped] = {}
         self._files_lock = threading.Lock()
         self._lock = threading.Lock()
@@ -63,7 +63,7 @@ class _Session:
         """Run a task in a process that is free, or in a new one."""
         files = {key: self._file(key, fetch) for key in task.keys}
         with self._lock:
-            process = self._free.pop() if self._free else TaskProcess()
+            process = self._free.pop() if self._free else TaskProcess(self._folder)
             self._busy.append(process)
         is_alive = False
         try:

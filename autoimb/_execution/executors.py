@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import shutil
 import signal
 import threading
 import time
@@ -33,6 +34,7 @@ from autoimb._execution.shared_data import Inline, share_in_file
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from autoimb._execution.shared_data import SharedData
 
@@ -235,10 +237,11 @@ class WorkerPool(LimitedExecutor):
             self._pool.join()
 
 
-def prepare_worker(n_threads: int, parent: int) -> None:
+def prepare_worker(n_threads: int, parent: int, folder: Path | None = None) -> None:
     """Limit the threads of this process, leave Ctrl-C to its parent, and end with it.
 
-    The parent's number is given: it may be dead before this process can ask for it.
+    The parent's number is given: it may be dead before this process can ask for it. If
+    it dies, this process removes the folder of its files, if there is one.
     """
     import threadpoolctl
 
@@ -248,13 +251,18 @@ def prepare_worker(n_threads: int, parent: int) -> None:
     # The variables limit libraries that are loaded later, the call limits the others.
     os.environ.update(_ONE_THREAD | {"OMP_NUM_THREADS": str(n_threads)})
     threadpoolctl.threadpool_limits({"openmp": n_threads, "blas": 1})
-    threading.Thread(target=_end_with_parent, args=[parent], daemon=True).start()
+    ending = threading.Thread(
+        target=_end_with_parent, args=[parent, folder], daemon=True
+    )
+    ending.start()
 
 
-def _end_with_parent(parent: int) -> None:
+def _end_with_parent(parent: int, folder: Path | None) -> None:
     """End this process once its parent is dead, even in the middle of a fit."""
     while os.getppid() == parent:
         time.sleep(_PARENT_CHECK_S)
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 
 

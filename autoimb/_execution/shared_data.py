@@ -121,14 +121,28 @@ def private_folder() -> Iterator[Path]:
     """
     from loky.backend import resource_tracker
 
+    with owned_folder() as folder:
+        resource_tracker.register(str(folder), "folder")
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            resource_tracker.unregister(str(folder), "folder")
+
+
+@contextlib.contextmanager
+def owned_folder() -> Iterator[Path]:
+    """Yield a folder that only this user can read, and remove it at the end.
+
+    If this process is killed, the next one on this machine that asks for a folder
+    removes this one.
+    """
     _remove_stale_folders()
     folder, lock = _locked_folder()
-    resource_tracker.register(str(folder), "folder")
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        resource_tracker.unregister(str(folder), "folder")
         if lock is not None:
             os.close(lock)
 

@@ -16,6 +16,7 @@ import struct
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
 
 from autoimb._execution.executors import (
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 _START = (
     "import sys; sys.path[:] = {path!r}; "
-    "from autoimb._execution.task_process import serve; serve({parent})"
+    "from autoimb._execution.task_process import serve; serve({parent}, {folder!r})"
 )
 _LENGTH = struct.Struct("!Q")  # of the message that follows it
 _FILES: dict[str, SharedData] = {}
@@ -61,10 +62,16 @@ class ByKey:
 
 
 class TaskProcess:
-    """One process, from the side of the worker that started it."""
+    """One process, from the side of the worker that started it.
 
-    def __init__(self) -> None:
-        code = _START.format(path=sys.path, parent=os.getpid())
+    Parameters
+    ----------
+    folder : Path
+        The worker's folder of files: the process removes it if the worker dies.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        code = _START.format(path=sys.path, parent=os.getpid(), folder=str(folder))
         self._process = subprocess.Popen(  # noqa: S603  our own interpreter
             [sys.executable, "-c", code],
             stdin=subprocess.PIPE,
@@ -148,7 +155,7 @@ class TaskProcess:
             self._stdout.close()
 
 
-def serve(parent: int) -> None:
+def serve(parent: int, folder: str) -> None:
     """Run the tasks that arrive at the standard input until it is closed.
 
     What tasks print goes to the standard error, which the worker's log holds.
@@ -157,7 +164,7 @@ def serve(parent: int) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
-    prepare_worker(1, parent)
+    prepare_worker(1, parent, Path(folder))
     warm_up()
     while True:
         _send(stdout, b"ready")
