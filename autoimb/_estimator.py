@@ -101,6 +101,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+    from distributed import Client
     from numpy.typing import ArrayLike, NDArray
 
     from autoimb._catalogue import Catalogue
@@ -206,12 +207,15 @@ default="auto"
     device : {"auto", "cpu", "cuda"}, default="auto"
         Where XGBoost and the neural nets are fitted.
     n_jobs : int or None, default=None
-        Worker processes. None is every CPU that this process may use, 1 runs in this
-        process, -1 is every CPU.
-    executor : concurrent.futures.Executor or None, default=None
-        Where to run the fits instead, for example ``dask_client.get_executor()``. If it
-        breaks, `n_jobs` worker processes take its place; if it is closed, the search
-        ends with what is complete. A clone shares it, and a pickle leaves it out.
+        Worker processes. None is what ``joblib.parallel_config(n_jobs=...)`` says, or
+        every CPU that this process may use; 1 runs in this process, -1 is every CPU.
+    executor : dask.distributed.Client, Executor, str or None, default=None
+        Where to run the fits instead: a Dask cluster, by a client, its
+        ``get_executor()`` or ``"dask:tcp://..."`` with the address of a scheduler; or
+        any executor of `concurrent.futures`. None inside
+        ``joblib.parallel_config("dask")`` is that cluster. If an executor breaks,
+        `n_jobs` worker processes take its place; if it is closed, the search ends with
+        what is complete. A clone shares it, and a pickle leaves it out.
     storage : str, BaseStorage or None, default=None
         Where the search is kept, as an Optuna storage or its URL such as
         ``"sqlite:///search.db"``. Each finished trial is written as it ends, its
@@ -328,7 +332,7 @@ default="auto"
         max_predict_ms: float | None = None,
         device: str = "auto",
         n_jobs: int | None = None,
-        executor: Executor | None = None,
+        executor: Executor | Client | str | None = None,
         storage: Any = None,
         study_name: str | None = None,
         random_state: Any = None,
