@@ -21,9 +21,11 @@ from autoimb import AutoImbalance, NoCandidateError
 from autoimb._catalogue import CATALOGUE
 from autoimb._cli import main
 from autoimb._evaluate.evaluate import evaluate
-from autoimb._execution import dask_cluster as module
+from autoimb._execution import cluster as module
+from autoimb._execution import dask_cluster
+from autoimb._execution.cluster import SharedDataLostError
 from autoimb._execution.cluster_worker import run_task
-from autoimb._execution.dask_cluster import DaskCluster, SharedDataLostError
+from autoimb._execution.dask_cluster import DaskCluster
 from autoimb._execution.executors import describe_failure
 from autoimb._execution.opening import open_executor
 from autoimb._execution.resources import Layout, Memory
@@ -110,8 +112,8 @@ class FakeClient:
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(module, "_CHECK_S", 0.02)
-    monkeypatch.setattr(module, "_PATIENCE_S", 0.5)
+    monkeypatch.setattr(module, "CHECK_S", 0.02)
+    monkeypatch.setattr(module, "PATIENCE_S", 0.5)
 
 
 @pytest.fixture
@@ -122,7 +124,7 @@ def client(quick):
 @pytest.fixture
 def cluster(client):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_distributed", lambda: KeptNames)
+        patch.setattr(dask_cluster, "_distributed", lambda: KeptNames)
         made = DaskCluster(client, {})
         yield made
         made.close()
@@ -578,7 +580,7 @@ def test_a_worker_that_is_killed_and_one_that_comes_late_change_nothing(
 @pytest.mark.slow
 @pytest.mark.parametrize("end", ["workers", "client", "scheduler"])
 def test_what_was_complete_is_used_when_the_cluster_ends(own, monkeypatch, end):
-    monkeypatch.setattr(module, "_PATIENCE_S", 3.0)
+    monkeypatch.setattr(module, "PATIENCE_S", 3.0)
     ways = {
         "workers": lambda: own.cluster.scale(0),
         "client": own.close,

@@ -9,7 +9,8 @@
 ``executors``         worker processes; what happens when one dies
 ``task_process``      a process of a cluster's worker, which runs one task at a time
 ``cluster_worker``    what a cluster's worker does with tasks and shared data
-``dask_cluster``      a Dask cluster as an executor
+``cluster``           a cluster as an executor; what it loses runs again
+``dask_cluster``      a Dask cluster
 ``users_executor``    executors of the user's own, watched
 ``opening``           the executor of a fit: the user's, a cluster, or a new one
 ====================  ==================================================================
