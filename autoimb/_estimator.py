@@ -28,18 +28,17 @@ from autoimb._execution.deadline import (
     check_seconds,
     resolve_time_budget,
 )
+from autoimb._execution.opening import open_executor
 from autoimb._execution.process_settings import limited_threads
 from autoimb._execution.resources import (
     SHORT_BUDGET_S,
     Layout,
     check_memory,
     choose_layout,
-    free_memory,
     resolve_device,
     resolve_n_jobs,
 )
-from autoimb._execution.shared_data import private_folder, share
-from autoimb._execution.users_executor import open_executor
+from autoimb._execution.shared_data import private_folder
 from autoimb._export import fit_code, prediction_script
 from autoimb._fit.decision import check_threshold
 from autoimb._fit.final_fit import check_final_fit
@@ -107,10 +106,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+    from distributed import Client
     from numpy.typing import ArrayLike, NDArray
 
     from autoimb._catalogue import Catalogue
     from autoimb._catalogue.entry import Domain
+    from autoimb._execution.executors import LimitedExecutor
     from autoimb._fit.decision import Decision
     from autoimb._fit.finish import FittedSelection
     from autoimb._fit.fitted_model import FittedModel
@@ -130,7 +131,6 @@ _FITTED_PRIVATE = {
 }
 """Fitted attributes whose names do not end in an underscore."""
 _DISK_SHARE = 0.1  # of the free disk, for fold models
-_FREE_SHARE = 0.8  # of the memory that is free, for all workers together
 
 
 class AutoImbalance(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -212,12 +212,15 @@ default="auto"
     device : {"auto", "cpu", "cuda"}, default="auto"
         Where XGBoost and the neural nets are fitted.
     n_jobs : int or None, default=None
-        Worker processes. None is every CPU that this process may use, 1 runs in this
-        process, -1 is every CPU.
-    executor : concurrent.futures.Executor or None, default=None
-        Where to run the fits instead, for example ``dask_client.get_executor()``. If it
-        breaks, `n_jobs` worker processes take its place; if it is closed, the search
-        ends with what is complete. A clone shares it, and a pickle leaves it out.
+        Worker processes. None is what ``joblib.parallel_config(n_jobs=...)`` says, or
+        every CPU that this process may use; 1 runs in this process, -1 is every CPU.
+    executor : dask.distributed.Client, Executor, str or None, default=None
+        Where to run the fits instead: a Dask cluster, by a client, its
+        ``get_executor()`` or ``"dask:tcp://..."`` with the address of a scheduler; or
+        any executor of `concurrent.futures`. None inside
+        ``joblib.parallel_config("dask")`` is that cluster. If an executor breaks,
+        `n_jobs` worker processes take its place; if it is closed, the search ends with
+        what is complete. A clone shares it, and a pickle leaves it out.
     storage : str, BaseStorage or None, default=None
         Where the search is kept, as an Optuna storage or its URL such as
         ``"sqlite:///search.db"``. Each finished trial is written as it ends, its
@@ -335,7 +338,7 @@ default="auto"
         max_predict_ms: float | None = None,
         device: str = "auto",
         n_jobs: int | None = None,
-        executor: Executor | None = None,
+        executor: Executor | Client | str | None = None,
         storage: Any = None,
         study_name: str | None = None,
         random_state: Any = None,
@@ -463,9 +466,11 @@ default="auto"
             for entry in space.left_out:
                 warn(entry.message, LeftOutWarning)
             recommendation = space.advise(profile)
-            most = self._most_folds(space, table, layout, deadline)
+            most = self._most_folds(
+                space, table, executor.n_workers or layout.n_workers, deadline
+            )
             problem = self._problem(
-                X, table, space.catalogue, layout, metric, most_folds=most
+                X, table, space.catalogue, executor.n_threads, metric, most_folds=most
             )
             size = affordable_size(problem, size, deadline)
             study_records = self._open_study(problem, space)
@@ -1147,7 +1152,7 @@ default="auto"
         return self.calibrate and not isinstance(metric, ScorerMetric)
 
     def _most_folds(
-        self, space: SearchSpace, table: Table, layout: Layout, deadline: Deadline
+        self, space: SearchSpace, table: Table, n_workers: int, deadline: Deadline
     ) -> int | None:
         """Return the most folds that there is time for.
 
@@ -1155,16 +1160,14 @@ default="auto"
         """
         limit = deadline if self.storage is None else Deadline(None)
         families = space.names["family"]
-        return affordable_folds(
-            space.catalogue, families, table, limit, layout.n_workers
-        )
+        return affordable_folds(space.catalogue, families, table, limit, n_workers)
 
     def _problem(
         self,
         X: Any,
         table: Table,
         catalogue: Catalogue,
-        layout: Layout,
+        n_threads: int,
         metric: Metric,
         *,
         most_folds: int | None = None,
@@ -1189,7 +1192,7 @@ default="auto"
             seed,
             device=resolve_device(self.device),
             metric=metric,
-            n_threads=layout.n_threads,
+            n_threads=n_threads,
             cache_bytes=_CACHE_BYTES,
             max_predict_ms=self.max_predict_ms,
         )
@@ -1234,8 +1237,6 @@ default="auto"
                 n_trials=n_trials,
                 seconds_after_search=reserve.seconds,
                 has_samples=self._calibrates(context.scoring.metric),
-                # The user's executor may run tasks on another machine.
-                memory=inf if self.executor else _FREE_SHARE * free_memory(),
                 on_progress=watch,
             )
 
@@ -1354,12 +1355,10 @@ default="auto"
         for member in self.ensemble_:
             member.strategy.check_registered(catalogue)
         metric = self._metric_for(table)
-        problem = self._problem(X, table, catalogue, layout, metric)
-        with (
-            open_executor(self.executor, layout) as executor,
-            _evaluation_context(problem, metric, executor) as context,
-        ):
-            yield context
+        with open_executor(self.executor, layout) as executor:
+            problem = self._problem(X, table, catalogue, executor.n_threads, metric)
+            with _evaluation_context(problem, metric, executor) as context:
+                yield context
 
     def _html_repr(self) -> str:
         """Return scikit-learn's diagram for a notebook, below what was found."""
@@ -1426,12 +1425,12 @@ def _profiled(table: Table) -> DatasetProfile:
 
 @contextmanager
 def _evaluation_context(
-    problem: Problem, metric: Metric, executor: Executor
+    problem: Problem, metric: Metric, executor: LimitedExecutor
 ) -> Iterator[EvaluationContext]:
     """Yield what evaluations need beside a strategy, with the problem in workers."""
     scoring = Scoring.of(metric, problem.table, problem.folds, problem.seed)
     with ExitStack() as stack:
-        handle = stack.enter_context(share(problem, executor))
+        handle = stack.enter_context(executor.share(problem))
         models = None
         with suppress(OSError):  # where nothing can be written, no models are kept
             folder = stack.enter_context(private_folder())

@@ -27,9 +27,8 @@ from autoimb._evaluate.evaluate import evaluate
 from autoimb._evaluate.problem import Problem
 from autoimb._evaluate.scoring import Scoring
 from autoimb._execution.executors import submit_task
+from autoimb._execution.opening import open_executor
 from autoimb._execution.resources import Layout
-from autoimb._execution.shared_data import share
-from autoimb._execution.users_executor import open_executor
 from autoimb._metrics.scorers import resolve_metric
 from autoimb._strategy.strategy import Strategy
 from autoimb._table.folds import make_folds
@@ -132,7 +131,7 @@ def run_set(path, chosen, args, known):
     name = path.name.split(".")[0]
     with (
         open_executor(None, Layout(args.jobs)) as executor,
-        share(problem, executor) as handle,
+        executor.share(problem) as handle,
     ):
         pending = {}
         for arm in chosen:

@@ -62,7 +62,7 @@ def free_timer():
 @pytest.fixture
 def slow_start(monkeypatch):
     """Make new worker processes take minutes until they are ready."""
-    monkeypatch.setattr(executors, "_warm_up", partial(time.sleep, 300))
+    monkeypatch.setattr(executors, "warm_up", partial(time.sleep, 300))
 
 
 @pytest.fixture

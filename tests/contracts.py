@@ -10,7 +10,7 @@ from tables import TABLES, problem_of
 
 from autoimb._catalogue import CATALOGUE
 from autoimb._evaluate.evaluate import evaluate
-from autoimb._execution.shared_data import Inline, share
+from autoimb._execution.shared_data import Inline
 from autoimb._strategy.strategy import Strategy
 
 
@@ -38,6 +38,6 @@ class ExecutorContract:
             CATALOGUE, family="logistic_regression", resampler="smote"
         )
         here = evaluate(strategy, 1, Inline(problem))
-        with share(problem, executor) as handle:
+        with executor.share(problem) as handle:
             there = executor.submit(evaluate, strategy, 1, handle).result(60)
         np.testing.assert_allclose(there.proba, here.proba, atol=1e-9)

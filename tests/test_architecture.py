@@ -15,7 +15,8 @@ ROOT = Path(autoimb.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 HEAVY = {
-    *("catboost", "dask", "imblearn", "jinja2", "lightgbm", "loky", "matplotlib"),
+    *("catboost", "dask", "distributed", "imblearn", "jinja2", "lightgbm", "loky"),
+    "matplotlib",
     *("optuna", "pebble", "rich", "rtdl_num_embeddings", "skops", "tabm", "torch"),
     *("pytest", "xgboost"),
 }

@@ -65,7 +65,7 @@ def test_the_code_of_a_page_runs_from_top_to_bottom(page, monkeypatch, tmp_path)
 
     X, y = make_classification(200, weights=[0.9], random_state=0)
     monkeypatch.chdir(tmp_path)
-    names = {"X": X, "y": y, "X_new": X}
+    names = {"__name__": "__main__", "X": X, "y": y, "X_new": X}
     quick = "AutoImbalance(n_trials=1, n_jobs=1, families='logistic_regression')"
     for block in python_blocks(page):
         exec(block.replace("AutoImbalance()", quick), names)

@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from dataclasses import replace
 from itertools import pairwise
 
@@ -28,7 +28,8 @@ from autoimb import AutoImbalance
 from autoimb._catalogue.entry import Float
 from autoimb._evaluate import context as context_module
 from autoimb._execution.deadline import Deadline
-from autoimb._execution.executors import SequentialExecutor
+from autoimb._execution.executors import LimitedExecutor, SequentialExecutor
+from autoimb._execution.resources import Memory
 from autoimb._search.search import LAG, search
 from autoimb._search.study import StudyRecords
 from autoimb._search.trials import complete, leaderboard, with_finalists
@@ -38,7 +39,7 @@ from autoimb._table.profile import profile_table
 PLAIN = {"resampler": [], "class_weight": [], "loss": []}
 
 
-class LateExecutor(Executor):
+class LateExecutor(LimitedExecutor):
     """Results arrive after a random moment, so in an order of their own."""
 
     n_workers = 5
@@ -47,7 +48,7 @@ class LateExecutor(Executor):
         self.rng = random.Random(seed)
         self.n_submitted = 0
 
-    def submit(self, fn, /, *args, **kwargs):
+    def submit_within(self, _seconds, fn, /, *args, **kwargs):
         self.n_submitted += 1
         done, late = SequentialExecutor().submit(fn, *args, **kwargs), Future()
         timer = threading.Timer(
@@ -62,10 +63,12 @@ class LateExecutor(Executor):
             late.set_result(result)
 
 
-class StuckExecutor(Executor):
+class StuckExecutor(LimitedExecutor):
     """Nothing that is submitted ever ends."""
 
-    def submit(self, fn, /, *args, **kwargs):
+    n_workers = 64
+
+    def submit_within(self, _seconds, fn, /, *args, **kwargs):
         return Future()
 
 
@@ -290,13 +293,13 @@ def test_a_candidate_that_fails_is_a_row_with_its_reason_and_the_search_goes_on(
 
 def test_one_failed_fold_ends_the_others():
     class FirstFails(LateExecutor):
-        def submit(self, fn, /, *args, **kwargs):
+        def submit_within(self, _seconds, fn, /, *args, **kwargs):
             if self.n_submitted:
                 self.n_submitted += 1
                 self.waiting.append(Future())
                 return self.waiting[-1]
             self.waiting = []
-            return super().submit(fn, *args, **kwargs)
+            return super().submit_within(None, fn, *args, **kwargs)
 
     executor = FirstFails(0)
     outcome, _ = run(BROKEN, n_trials=1, executor=executor)
@@ -465,7 +468,8 @@ def test_other_arms_of_a_family_that_is_behind_are_put_off():
 
 def test_a_candidate_for_which_there_is_no_memory_is_not_started():
     executor = LateExecutor(0)
-    outcome, space = run(n_trials=3, executor=executor, memory=1e6)
+    executor.memory = Memory(1e6, 1e6)
+    outcome, space = run(n_trials=3, executor=executor)
     assert executor.n_submitted == 0
     rows = leaderboard(outcome.records, space.catalogue, 80)
     assert set(rows["status"]) == {"skipped"}
@@ -540,17 +544,18 @@ def test_without_memory_for_two_evaluations_there_is_one_at_a_time():
     class Watched(LateExecutor):
         n_running = n_most = 0
 
-        def submit(self, fn, /, *args, **kwargs):
+        def submit_within(self, _seconds, fn, /, *args, **kwargs):
             self.n_running += 1
             self.n_most = max(self.n_most, self.n_running)
-            return super().submit(fn, *args, **kwargs)
+            return super().submit_within(None, fn, *args, **kwargs)
 
         def deliver(self, late, result):
             self.n_running -= 1
             LateExecutor.deliver(late, result)
 
     together, alone = Watched(0), Watched(0)
+    alone.memory = Memory(150e6, 150e6)  # each asks for 100 MB or so
     run(n_trials=6, executor=together)
-    run(n_trials=6, executor=alone, memory=150e6)  # each asks for 100 MB or so
+    run(n_trials=6, executor=alone)
     assert together.n_most > 1
     assert alone.n_most == 1

@@ -14,18 +14,27 @@ from concurrent.futures import (
     ThreadPoolExecutor,
 )
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
+import loky
 import numpy as np
 import psutil
 import pytest
 from contracts import ExecutorContract
+from joblib import Parallel, delayed, parallel_config
 from tables import DIAL, numeric
 
 from autoimb import AutoImbalance, NoCandidateError
 from autoimb._evaluate.out_of_fold import FoldResult
 from autoimb._execution import users_executor
-from autoimb._execution.executors import WorkerPool, describe_failure
+from autoimb._execution.executors import (
+    SequentialExecutor,
+    WorkerPool,
+    describe_failure,
+)
+from autoimb._execution.opening import open_executor
+from autoimb._execution.resources import Layout, resolve_n_jobs
 from autoimb._execution.users_executor import WatchedExecutor
 from autoimb.exceptions import BadInputError, ExecutorWarning
 
@@ -44,12 +53,9 @@ def _often_checked(monkeypatch):
 
 
 class Client:
-    """What is like Dask's client: it submits tasks, and is no executor."""
+    """What is like Dask's client, and neither that nor an executor."""
 
     def submit(self, function, *args):
-        raise AssertionError("never called")
-
-    def get_executor(self):
         raise AssertionError("never called")
 
 
@@ -113,6 +119,50 @@ class Broken:
 
 
 CLOSINGS = {"silent": Closed, "cancelled": Cancelled, "error": CancelledByDask}
+
+
+EXECUTORS = {
+    "threads": lambda: ThreadPoolExecutor(2),
+    "processes": lambda: ProcessPoolExecutor(2, mp_context=get_context("spawn")),
+    "loky": lambda: loky.ProcessPoolExecutor(2),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", EXECUTORS)
+def test_every_executor_gives_the_leaderboard_of_this_process(kind):
+    families = [DIAL, "logistic_regression", "extra_trees"]
+    here = fit(None, families=families, n_trials=10, n_jobs=1).leaderboard_
+    with EXECUTORS[kind]() as executor:
+        there = fit(executor, families=families, n_trials=10).leaderboard_
+    assert there["strategy"].tolist() == here["strategy"].tolist()
+    np.testing.assert_allclose(there["mean"], here["mean"], atol=1e-6)
+
+
+def test_threads_of_joblibs_active_backend_run_the_tasks():
+    layout = Layout(1, in_process=True)
+    with (
+        parallel_config("threading", n_jobs=2),
+        open_executor(None, layout) as executor,
+    ):
+        assert executor.n_workers == 2
+        threads = {executor.submit(threading.get_ident).result(30) for _ in "abcd"}
+    assert threading.get_ident() not in threads
+    with parallel_config(n_jobs=3):
+        assert resolve_n_jobs(None) == 3
+        assert resolve_n_jobs(2) == 2
+
+
+def test_inside_a_task_of_joblibs_there_is_no_backend_to_follow():
+    """Its tasks would wait for the threads that wait for them."""
+
+    def kind():
+        with open_executor(None, Layout(1, in_process=True)) as executor:
+            return type(executor)
+
+    with parallel_config("threading", n_jobs=2):
+        kinds = Parallel()(delayed(kind)() for _ in range(2))
+    assert set(kinds) == {SequentialExecutor}
 
 
 class TestWatchedThreads(ExecutorContract):
@@ -216,7 +266,7 @@ def test_no_two_tasks_look_alike():
         ("dask", r"executor='dask' is no executor: pass a concurrent\.futures"),
         (object(), "is no executor: pass a concurrent"),
         (4, "executor=4 is no executor"),
-        (Client(), r"pass what its get_executor\(\) returns"),
+        (Client(), r"is no executor: pass a concurrent\.futures\.Executor, a dask"),
         (ThreadPoolExecutor, r"pass an instance, such as ThreadPoolExecutor\(\)"),
     ],
     ids=["name", "object", "number", "client", "class"],

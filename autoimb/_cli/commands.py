@@ -12,6 +12,7 @@ import pandas as pd
 from autoimb._cli.console import lacks_signs_of, say
 from autoimb._cli.options import (
     COUNT,
+    EXECUTOR,
     FINAL_FIT,
     FINAL_FITS,
     FORM,
@@ -84,6 +85,7 @@ def _fit(arguments: argparse.Namespace) -> None:
         "families": arguments.families,
         "cv": arguments.cv,
         "n_jobs": arguments.n_jobs,
+        "executor": arguments.executor,
         "storage": arguments.storage,
         "study_name": arguments.study_name,
         "final_fit": FINAL_FITS[arguments.final_fit],
@@ -367,6 +369,7 @@ COMMANDS: dict[str, tuple[Any, str, str, dict[str, dict[str, Any]]]] = {
             "--final-fit": FINAL_FIT,
             "--max-predict-ms": MAX_PREDICT_MS,
             "--n-jobs": {**NUMBER, "help": "number of worker processes"},
+            "--executor": EXECUTOR,
             "--storage": {
                 "metavar": "URL",
                 "help": "where to store the search, such as sqlite:///search.db; the "

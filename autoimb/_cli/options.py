@@ -173,6 +173,11 @@ FINAL_FIT: dict[str, Any] = {
     "the latest when the model is saved, which may then take longer than the time "
     "budget (default: %(default)s)",
 }
+EXECUTOR: dict[str, Any] = {
+    "metavar": "ADDRESS",
+    "help": "cluster that runs the fits instead of this machine, such as "
+    "dask:tcp://10.0.0.5:8786 or dask:scheduler.json",
+}
 MAX_PREDICT_MS: dict[str, Any] = {
     "type": float,
     "metavar": "MILLISECONDS",

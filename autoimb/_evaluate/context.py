@@ -14,23 +14,19 @@ from autoimb._evaluate.evaluate import evaluate
 from autoimb._evaluate.fit_predict import grace
 from autoimb._evaluate.out_of_fold import FoldResult
 from autoimb._evaluate.row_sample import ALL_ROWS
-from autoimb._execution.executors import (
-    SequentialExecutor,
-    WorkerPool,
-    describe_failure,
-    submit_task,
-)
+from autoimb._execution.executors import describe_failure, submit_task
 from autoimb._execution.shared_data import Inline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Future
 
     from autoimb._evaluate.kept_models import ModelFolder
     from autoimb._evaluate.problem import Problem
     from autoimb._evaluate.row_sample import RowSample
     from autoimb._evaluate.scoring import Scoring
     from autoimb._execution.deadline import Deadline
+    from autoimb._execution.executors import LimitedExecutor, SequentialExecutor
     from autoimb._execution.shared_data import SharedData
     from autoimb._strategy.strategy import Strategy
 
@@ -48,7 +44,7 @@ class EvaluationContext:
     problem_handle: SharedData
     """How tasks on the executor read the problem."""
     scoring: Scoring
-    executor: Executor
+    executor: LimitedExecutor
     models: ModelFolder | None = None
     """Where fitted fold models are kept; None keeps none."""
     left_to_workers: set[str] = field(default_factory=set)
@@ -57,14 +53,12 @@ class EvaluationContext:
     @property
     def n_workers(self) -> int:
         """How many evaluations run at once; a guess if the executor does not say."""
-        executor = self.executor
-        count = getattr(executor, "n_workers", getattr(executor, "_max_workers", None))
-        return int(count or _ASSUMED_WORKERS)
+        return self.executor.n_workers or _ASSUMED_WORKERS
 
     @property
     def closed(self) -> str:
         """Why the user's executor takes no further tasks; empty if it does."""
-        return getattr(self.executor, "closed", "")
+        return self.executor.closed
 
     def submit(
         self,
@@ -111,8 +105,8 @@ class EvaluationContext:
         While the workers of the pool start, this process evaluates what can neither
         harm it nor keep it busy for long once they are ready.
         """
-        family = strategy.family.name
-        if not isinstance(self.executor, WorkerPool) or family in self.left_to_workers:
+        family, stand_in = strategy.family.name, self.executor.stand_in
+        if stand_in is None or family in self.left_to_workers:
             return None
         may_run_here = prod(self.problem.table.X.shape) <= _MOST_CELLS_HERE
         may_run_here &= suits_users_process(
@@ -121,7 +115,7 @@ class EvaluationContext:
             loss=strategy.loss.name,
             resampler=strategy.resampler.name,
         )
-        return self.executor.stand_in if may_run_here else None
+        return stand_in if may_run_here else None
 
     def evaluate_all(
         self,
@@ -162,20 +156,13 @@ class EvaluationContext:
             )
             futures.append(future)
         for future in wait(futures, timeout=deadline.timeout_s).not_done:
-            self.cancel(future)
+            self.executor.give_up(future)
         return [
             fold_result(number, future)
             if future is not None and future.done()
             else FoldResult(number, "timeout", reason="the time was over")
             for (_, number, _), future in zip_longest(folds, futures)
         ]
-
-    def cancel(self, future: Future[FoldResult]) -> bool:
-        """Cancel a task if that costs nothing; return whether it will not run.
-
-        Pebble, whose pool `WorkerPool` is, cancels by ending a worker.
-        """
-        return not isinstance(self.executor, WorkerPool) and future.cancel()
 
 
 def _checked_result(number: int, result: Any) -> FoldResult:

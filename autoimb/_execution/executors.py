@@ -16,19 +16,27 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import shutil
 import signal
 import threading
 import time
 from abc import ABC, abstractmethod
 from concurrent.futures import BrokenExecutor, Executor, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autoimb._execution.deadline import can_interrupt_now, interrupt_after
 from autoimb._execution.process_settings import limited_threads
+from autoimb._execution.resources import FREE_SHARE, Memory, free_memory
+from autoimb._execution.shared_data import Inline, share_in_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from autoimb._execution.shared_data import SharedData
 
 
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # of BLAS
@@ -43,11 +51,59 @@ class ExecutorClosedError(Exception):
     """The user's executor was closed before a task ended."""
 
 
+_DIED = "its worker process died (out of memory?)"
+
+
+class WorkerDiedError(Exception):
+    """The process of a task died while it ran; the message is the reason to show."""
+
+    def __init__(self, reason: str = _DIED) -> None:
+        super().__init__(reason)
+
+
 class LimitedExecutor(Executor, ABC):
-    """An executor that can limit the running time of a single task."""
+    """What candidates are evaluated on.
+
+    It limits the running time of a single task where it can, and tasks read what they
+    share from where it brought that.
+    """
 
     n_workers: int
-    """How many tasks run at once."""
+    """How many tasks run at once, now; 0 if that is not known."""
+    n_threads: int = 1
+    """Threads of a task."""
+    closed: str = ""
+    """Why it takes no further tasks; empty if it does."""
+    broken: str = ""
+    """Why workers of our own take its tasks; empty if they do not."""
+
+    def share(self, value: Any) -> AbstractContextManager[SharedData]:
+        """Return a block with a handle whose `get` returns the value in the tasks.
+
+        Raises
+        ------
+        BadInputError
+            If there is no room for the value where the tasks run.
+        """
+        return contextlib.nullcontext(Inline(value))
+
+    @cached_property
+    def memory(self) -> Memory:
+        """Bytes that one task may take, and all of them: most of what is free here."""
+        free = FREE_SHARE * free_memory()
+        return Memory(free, free)
+
+    @property
+    def stand_in(self) -> SequentialExecutor | None:
+        """What may run tasks in this process now; None if there is no need of it."""
+        return None
+
+    def give_up(self, future: Future[Any]) -> bool:
+        """Cancel a task if that costs nothing; return whether it will not run."""
+        return future.cancel()
+
+    def close(self) -> None:
+        """End at once what was started for its tasks; here, that is nothing."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Submit a task without a time limit."""
@@ -69,10 +125,8 @@ class SequentialExecutor(LimitedExecutor):
     """Run each task in this process at the moment it is submitted."""
 
     n_workers = 1
-    n_threads = 1
-    """Threads of a task: one, as n_jobs=1 means one processor."""
 
-    def __init__(self, n_threads: int = 1) -> None:
+    def __init__(self, n_threads: int = 1) -> None:  # n_jobs=1 means one processor
         self.n_threads = n_threads
 
     def submit_within(
@@ -111,7 +165,7 @@ class WorkerPool(LimitedExecutor):
     """
 
     def __init__(self, n_workers: int, n_threads: int = 1) -> None:
-        self.n_workers, self._n_threads = n_workers, n_threads
+        self.n_workers, self.n_threads = n_workers, n_threads
         self._here = SequentialExecutor(n_threads)
         self._is_shut_down = False
         self._start()
@@ -123,11 +177,11 @@ class WorkerPool(LimitedExecutor):
 
         self._pool = ProcessPool(
             max_workers=self.n_workers,
-            initializer=_start_worker,
-            initargs=[self._n_threads, os.getpid()],
+            initializer=prepare_worker,
+            initargs=[self.n_threads, os.getpid()],
             context=get_context("loky"),
         )
-        self._warm_ups = [self._pool.schedule(_warm_up) for _ in range(self.n_workers)]
+        self._warm_ups = [self._pool.schedule(warm_up) for _ in range(self.n_workers)]
 
     @property
     def stand_in(self) -> SequentialExecutor | None:
@@ -135,7 +189,7 @@ class WorkerPool(LimitedExecutor):
 
         It is None as well where no timer can interrupt a task in this process.
         """
-        is_ready = any(warm_up.done() for warm_up in self._warm_ups)
+        is_ready = any(task.done() for task in self._warm_ups)
         return None if is_ready or not can_interrupt_now() else self._here
 
     def submit_within(
@@ -158,6 +212,18 @@ class WorkerPool(LimitedExecutor):
             return self._pool.schedule(_run_within, args=[time_limit_s, payload])
         return self._pool.schedule(_run, args=[payload], timeout=time_limit_s)
 
+    def share(self, value: Any) -> AbstractContextManager[SharedData]:
+        """Return a block in which a file holds the value, mapped by each process."""
+        return share_in_file(value)
+
+    def give_up(self, future: Future[Any]) -> bool:
+        """Return False: Pebble would cancel by ending a worker."""
+        return False
+
+    def close(self) -> None:
+        """End the workers at once."""
+        self.shutdown(cancel_futures=True)
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002  the base class's signature
         """End the workers, at once if `cancel_futures`."""
         self._is_shut_down = True
@@ -171,10 +237,11 @@ class WorkerPool(LimitedExecutor):
             self._pool.join()
 
 
-def _start_worker(n_threads: int, parent: int) -> None:
+def prepare_worker(n_threads: int, parent: int, folder: Path | None = None) -> None:
     """Limit the threads of this process, leave Ctrl-C to its parent, and end with it.
 
-    The parent's number is given: it may be dead before this process can ask for it.
+    The parent's number is given: it may be dead before this process can ask for it. If
+    it dies, this process removes the folder of its files, if there is one.
     """
     import threadpoolctl
 
@@ -184,17 +251,22 @@ def _start_worker(n_threads: int, parent: int) -> None:
     # The variables limit libraries that are loaded later, the call limits the others.
     os.environ.update(_ONE_THREAD | {"OMP_NUM_THREADS": str(n_threads)})
     threadpoolctl.threadpool_limits({"openmp": n_threads, "blas": 1})
-    threading.Thread(target=_end_with_parent, args=[parent], daemon=True).start()
+    ending = threading.Thread(
+        target=_end_with_parent, args=[parent, folder], daemon=True
+    )
+    ending.start()
 
 
-def _end_with_parent(parent: int) -> None:
+def _end_with_parent(parent: int, folder: Path | None) -> None:
     """End this process once its parent is dead, even in the middle of a fit."""
     while os.getppid() == parent:
         time.sleep(_PARENT_CHECK_S)
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 
 
-def _warm_up() -> None:
+def warm_up() -> None:
     """Import the packages that every candidate needs."""
     import imblearn.pipeline  # noqa: F401
     import sklearn.ensemble  # noqa: F401
@@ -223,15 +295,16 @@ def _run(payload: bytes) -> Any:
 
 
 def submit_task(
-    executor: Executor, time_limit_s: float | None, fn: Callable[..., Any], *args: Any
+    executor: LimitedExecutor,
+    time_limit_s: float | None,
+    fn: Callable[..., Any],
+    *args: Any,
 ) -> Future[Any]:
     """Submit a task, with a time limit where the executor supports one.
 
     If the executor refuses the task, the returned future holds its error.
     """
     try:
-        if not hasattr(executor, "submit_within"):
-            return executor.submit(fn, *args)
         return executor.submit_within(time_limit_s, fn, *args)  # type: ignore[no-any-return]
     except Exception as error:  # noqa: BLE001  the candidate fails, not the search
         future: Future[Any] = Future()
@@ -269,6 +342,8 @@ def describe_failure(error: BaseException) -> Failure:
         )
     if isinstance(error, ExecutorClosedError):
         return Failure("timeout", f"the executor took no further tasks ({error})")
+    if isinstance(error, WorkerDiedError):
+        return Failure("killed", str(error))
     if is_expired or isinstance(error, BrokenExecutor):
-        return Failure("killed", "its worker process died (out of memory?)")
+        return Failure("killed", _DIED)
     return Failure("failed", f"{type(error).__name__}: {error}")

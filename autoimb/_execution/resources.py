@@ -27,6 +27,8 @@ _LARGE_TABLE_CELLS = 10_000_000
 with one thread each, side by side."""
 _MOST_JOBS = 4096
 """More worker processes end the machine, not the work."""
+FREE_SHARE = 0.8
+"""Of the memory that is free, what tasks may take."""
 _DEVICES = ("auto", "cpu", "cuda")
 _IN_MEMORY = {"ramfs", "tmpfs"}
 """File systems whose files take memory."""
@@ -49,6 +51,18 @@ _BY_VERSION = {
     ),
     2: MemoryFiles("memory.max", "memory.current", "inactive_file"),
 }
+
+
+class Memory(NamedTuple):
+    """Bytes that tasks may take."""
+
+    largest: float
+    """One of them."""
+    total: float
+    """All that run at once."""
+
+
+UNLIMITED = Memory(float("inf"), float("inf"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +96,13 @@ def choose_layout(n_jobs: int, n_cells: int, time_budget_s: float | None) -> Lay
 def resolve_n_jobs(n_jobs: int | None) -> int:
     """Return how many workers to use.
 
-    None means every CPU that this process may use (affinity and cgroup), or one inside
-    another pool's worker; -1 is every CPU, -2 all but one. A daemon process, such as a
-    worker of `multiprocessing.Pool`, may start no others: there it is one.
+    None means what ``joblib.parallel_config(n_jobs=...)`` says, else every CPU that
+    this process may use (affinity and cgroup), or one inside another pool's worker; -1
+    is every CPU, -2 all but one. A daemon process, such as a worker of
+    `multiprocessing.Pool`, may start no others: there it is one.
     """
     import loky
+    from joblib.parallel import get_active_backend
 
     is_known = is_whole(n_jobs) and n_jobs != 0 and n_jobs <= _MOST_JOBS
     if n_jobs is not None and not is_known:
@@ -96,6 +112,9 @@ def resolve_n_jobs(n_jobs: int | None) -> int:
         )
     if not _may_start_processes():
         return 1
+    if n_jobs is None:
+        backend, n_configured = get_active_backend()
+        n_jobs = None if backend.nesting_level else n_configured
     if n_jobs is None:
         return 1 if multiprocessing.parent_process() else int(loky.cpu_count())
     return n_jobs if n_jobs > 0 else max(1, int(loky.cpu_count()) + 1 + n_jobs)

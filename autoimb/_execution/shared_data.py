@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 try:
     import fcntl
@@ -19,15 +19,20 @@ except ImportError:  # on Windows
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from concurrent.futures import Executor
+    from collections.abc import Iterator, Sequence
 
-from autoimb._execution.executors import WorkerPool
 from autoimb._execution.resources import check_disk
 
 _PAGE = mmap.ALLOCATIONGRANULARITY
 _PREFIX = "autoimb-data-"
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+
+class SharedData(Protocol):
+    """A handle that travels with a task, and by which the task reads shared data."""
+
+    def get(self) -> Any:
+        """Return the value, in the process of the task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,39 +66,50 @@ class Mapped:
         return _MAPPED[self.path]
 
 
-SharedData = Inline | Mapped
 _MAPPED: dict[str, Any] = {}
 
 
 @contextlib.contextmanager
-def share(value: Any, executor: Executor) -> Iterator[SharedData]:
-    """Yield a handle whose `get` returns the value in the tasks of this executor.
+def share_in_file(value: Any) -> Iterator[Mapped]:
+    """Yield the handle of a value that processes of this machine read from a file.
 
     Raises
     ------
     BadInputError
-        If worker processes read it from a file, and there is no room for that.
+        If there is no room for the file.
     """
-    if not isinstance(executor, WorkerPool):
-        yield Inline(value)
-        return
+    parts = pickled_parts(value)
+    with private_folder() as folder:  # what dead processes left there is gone by now
+        yield write_parts(parts, folder / "shared")
+
+
+def pickled_parts(value: Any) -> list[memoryview]:
+    """Return the pickle of a value, then the buffers of its arrays, not copied."""
     import cloudpickle
 
     buffers: list[pickle.PickleBuffer] = []
     payload = cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)
-    parts = [memoryview(payload), *(buffer.raw() for buffer in buffers)]
+    return [memoryview(payload), *(buffer.raw() for buffer in buffers)]
+
+
+def write_parts(parts: Sequence[memoryview], path: Path) -> Mapped:
+    """Write what `pickled_parts` returned, and return the handle of the file.
+
+    Raises
+    ------
+    BadInputError
+        If there is no room for the file in its private folder.
+    """
     # Each part starts at a multiple of the page size.
     whole_pages = (-(-part.nbytes // _PAGE) * _PAGE for part in parts[:-1])
     starts = list(accumulate(whole_pages, initial=0))
-    with private_folder() as folder:  # what dead processes left there is gone by now
-        check_disk(starts[-1] + parts[-1].nbytes, folder.parent)
-        path = folder / "shared"
-        with path.open("wb") as file:
-            for start, part in zip(starts, parts, strict=True):
-                file.seek(start)
-                file.write(part)
-        sizes = (part.nbytes for part in parts)
-        yield Mapped(str(path), tuple(zip(starts, sizes, strict=True)))
+    check_disk(starts[-1] + parts[-1].nbytes, path.parent.parent)
+    with path.open("wb") as file:
+        for start, part in zip(starts, parts, strict=True):
+            file.seek(start)
+            file.write(part)
+    sizes = (part.nbytes for part in parts)
+    return Mapped(str(path), tuple(zip(starts, sizes, strict=True)))
 
 
 @contextlib.contextmanager
@@ -105,14 +121,28 @@ def private_folder() -> Iterator[Path]:
     """
     from loky.backend import resource_tracker
 
+    with owned_folder() as folder:
+        resource_tracker.register(str(folder), "folder")
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            resource_tracker.unregister(str(folder), "folder")
+
+
+@contextlib.contextmanager
+def owned_folder() -> Iterator[Path]:
+    """Yield a folder that only this user can read, and remove it at the end.
+
+    If this process is killed, the next one on this machine that asks for a folder
+    removes this one.
+    """
     _remove_stale_folders()
     folder, lock = _locked_folder()
-    resource_tracker.register(str(folder), "folder")
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        resource_tracker.unregister(str(folder), "folder")
         if lock is not None:
             os.close(lock)
 

@@ -11,7 +11,6 @@ by one question: does the executor still take a task?
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
@@ -21,16 +20,13 @@ from typing import TYPE_CHECKING, Any
 from autoimb._execution.executors import (
     ExecutorClosedError,
     LimitedExecutor,
-    SequentialExecutor,
     WorkerPool,
 )
-from autoimb._execution.process_settings import kept_settings
-from autoimb.exceptions import BadInputError, ExecutorWarning, warn
+from autoimb._execution.resources import UNLIMITED
+from autoimb.exceptions import BadInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from autoimb._execution.resources import Layout
+    from collections.abc import Callable
 
 _CHECK_S = 2.0
 """Seconds without a result after which the executor is asked to take a task."""
@@ -86,6 +82,7 @@ class WatchedExecutor(LimitedExecutor):
         self, executor: Executor, start_workers: Callable[[], WorkerPool]
     ) -> None:
         self._executor, self._start_workers = executor, start_workers
+        self.memory = UNLIMITED  # it may run tasks on another machine
         self._workers: WorkerPool | None = None
         self._lock = threading.RLock()
         self._under_way: set[_Task] = set()
@@ -95,10 +92,6 @@ class WatchedExecutor(LimitedExecutor):
         self._probe: Future[Any] | None = None
         self._has_ended = False
         self._wake = threading.Event()
-        self.closed = ""
-        """Why the executor takes no further tasks; empty if it does."""
-        self.broken = ""
-        """Why workers of our own take its tasks; empty if they do not."""
         if reason := self._refusal():
             raise BadInputError(
                 f"{executor=} takes no tasks ({reason}): pass one that is open, or "
@@ -302,67 +295,3 @@ def _named(error: BaseException) -> str:
     """Return an error's name and the first sentence of its message."""
     first = str(error).partition("\n")[0].partition(". ")[0]
     return f"{type(error).__name__}: {first}".removesuffix(": ").removesuffix(".")
-
-
-def _check_executor(executor: Any) -> None:
-    """Raise `BadInputError` unless it is an executor."""
-    if isinstance(executor, Executor):
-        return
-    advice = "pass a concurrent.futures.Executor, or None for worker processes"
-    if hasattr(executor, "get_executor"):  # Dask's client
-        advice = "pass what its get_executor() returns"
-    elif isinstance(executor, type):
-        advice = f"pass an instance, such as {executor.__name__}()"
-    raise BadInputError(f"{executor=} is no executor: {advice}.")
-
-
-@contextlib.contextmanager
-def open_executor(executor: Executor | None, layout: Layout) -> Iterator[Executor]:
-    """Yield the user's executor, or a new one whose tasks end with the block.
-
-    Settings of this process that tasks in its threads change are put back at the end.
-    A user's executor that broke or was closed is warned of then.
-
-    Raises
-    ------
-    BadInputError
-        If what the user passed is no executor, or takes no tasks.
-    """
-    with kept_settings():
-        start_workers = partial(WorkerPool, layout.n_workers, layout.n_threads)
-        if executor is None and layout.in_process:
-            yield SequentialExecutor()
-        elif executor is None:
-            pool = start_workers()
-            try:
-                yield pool
-            finally:
-                pool.shutdown(cancel_futures=True)
-        elif isinstance(executor, LimitedExecutor):
-            yield executor
-        else:
-            _check_executor(executor)
-            watched = WatchedExecutor(executor, start_workers)
-            try:
-                yield watched
-            finally:
-                watched.close()
-            _warn_of(watched)
-
-
-def _warn_of(watched: WatchedExecutor) -> None:
-    """Warn of a user's executor that did not last for the whole block."""
-    if watched.closed:
-        warn(
-            f"the executor took no further tasks ({watched.closed}): what was complete "
-            "by then was used. Pass one that stays open until the call returns.",
-            ExecutorWarning,
-        )
-    elif watched.broken:
-        warn(
-            f"the executor broke ({watched.broken}): its tasks were run again in "
-            f"{watched.n_workers} worker processes of this fit's own. A candidate that "
-            "ended its worker there is 'killed' in leaderboard_. Pass a new executor "
-            "to the next call.",
-            ExecutorWarning,
-        )

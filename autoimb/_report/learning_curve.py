@@ -20,7 +20,6 @@ import numpy as np
 
 from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._evaluate.scoring import Scoring
-from autoimb._execution.shared_data import share
 from autoimb._metrics.bootstrap import Difference
 from autoimb._metrics.scorers import OF_USERS
 from autoimb._report.data import LearningCurveSection
@@ -75,7 +74,7 @@ def learning_curve(
     folds = [thinned(fold, problem, s, n) for n, fold in numbered for s in shares]
     thin = replace(problem, folds=tuple(folds))
     tasks = [(strategy, number, ALL_ROWS) for number in range(len(folds))]
-    with share(thin, context.executor) as handle:
+    with context.executor.share(thin) as handle:
         on_thin = replace(context, problem=thin, problem_handle=handle)
         results = on_thin.evaluate_all(tasks, deadline)
     by_fold = [results[i : i + len(shares)] for i in range(0, len(folds), len(shares))]

@@ -76,7 +76,6 @@ def search(
     n_trials: int | None = None,
     seconds_after_search: Callable[[Sequence[TrialRecord]], float] = lambda _: 0.0,
     has_samples: bool = True,
-    memory: float = inf,
     on_progress: Callable[[Progress], bool | None] | None = None,
 ) -> SearchOutcome:
     """Return the records of all trials up to the deadline or the number of trials.
@@ -96,8 +95,6 @@ def search(
         Number of trials, those of an earlier search in the storage included.
     has_samples : bool, default=True
         Whether candidates may be fitted on samples, whose scores must be calibrated.
-    memory : float, default=inf
-        Bytes that all evaluations together may take.
     on_progress : callable, default=None
         Called after each wait for results; True ends the search.
     """
@@ -110,7 +107,6 @@ def search(
             fit_deadline=deadline,
             n_trials=n_trials,
             seconds_after_search=seconds_after_search,
-            memory=memory,
         )
         run.fidelity.has_samples = has_samples and len(run.numbers) > 1
         was_interrupted = False
@@ -149,10 +145,9 @@ class _Search:
         fit_deadline: Deadline,
         n_trials: int | None,
         seconds_after_search: Callable[[Sequence[TrialRecord]], float],
-        memory: float,
     ) -> None:
         self.space, self.study_records, self.context = space, study_records, context
-        self.fit_deadline, self.n_trials, self.memory = fit_deadline, n_trials, memory
+        self.fit_deadline, self.n_trials = fit_deadline, n_trials
         self.seconds_after_search = seconds_after_search
         self.seconds_after = 0.0  # that the steps after the search need
         self.numbers = tuple(
@@ -240,7 +235,7 @@ class _Search:
             if not self.study_records.is_stored:
                 self.study_records.tell(candidate.trial, record)
             self._keep(record)
-            candidate.give_up(self.context.cancel)
+            candidate.give_up(self.context.executor.give_up)
         self.queue.clear()
 
     # --- propose
@@ -303,8 +298,8 @@ class _Search:
         if is_known or strategy in {c.proposed for c in self.queue}:
             # The first of them is recorded before this one.
             candidate.verdict = Verdict("duplicate", "")
-        elif candidate.needed_bytes > self.memory:
-            candidate.verdict = Verdict.too_large(candidate.needed_bytes, self.memory)
+        elif candidate.needed_bytes > (free := self.context.executor.memory.largest):
+            candidate.verdict = Verdict.too_large(candidate.needed_bytes, free)
         return candidate
 
     def _enqueue_pair(self, incumbent: TrialRecord | None, place: int) -> None:
@@ -346,10 +341,11 @@ class _Search:
         self._forget_needless()
         n_pending, n_workers = len(self._pending()), self.context.n_workers
         n_most = n_workers if n_workers == 1 else n_workers + 1
+        memory = self.context.executor.memory.total
         for is_extra, is_queued, candidate, task in sorted(tasks, key=itemgetter(0, 1)):
             n_allowed = n_workers if is_extra else n_most
             running = [c.needed_bytes for c in self.queue for _ in c.pending]
-            is_too_large = sum(running) + candidate.needed_bytes > self.memory
+            is_too_large = sum(running) + candidate.needed_bytes > memory
             is_full = n_pending >= n_allowed and (is_extra or is_queued)
             if is_full or (running and is_too_large):
                 return
@@ -413,14 +409,14 @@ class _Search:
             candidate.decide(self.racing)
             self._began_again(candidate)
         if candidate.verdict is not None:
-            self.needless += candidate.give_up(self.context.cancel)
+            self.needless += candidate.give_up(self.context.executor.give_up)
 
     def _began_again(self, candidate: RunningTrial) -> bool:
         """Let a candidate that takes too long begin again on fewer rows, or rounds."""
         option = self.fidelity.quicker(candidate, self.deadline.remaining_s)
         if option is not None:
             self.cut_off_s += candidate.spent_s
-            self.needless += candidate.give_up(self.context.cancel)
+            self.needless += candidate.give_up(self.context.executor.give_up)
             delete_models(candidate.results.values())
             candidate.begin_again(*option)
         return option is not None
