@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from autoimb._strategy.search_space import catalogue
     from autoimb._strategy.strategy import Strategy
     from autoimb._table.profile import DatasetProfile, profile
+    from autoimb._table.time_ordered import TimeOrdered
     from autoimb._threshold.objectives import (
         Cost,
         PrecisionAtLeast,
@@ -107,6 +108,7 @@ __all__ = [
     "StorageMismatchError",
     "Strategy",
     "StudyInUseError",
+    "TimeOrdered",
     "TopK",
     "TopShare",
     "UnreachableConstraintWarning",
@@ -132,6 +134,7 @@ _HOMES = (
     "_strategy.search_space",
     "_strategy.strategy",
     "_table.profile",
+    "_table.time_ordered",
     "_threshold.objectives",
 )
 """Modules of the public names. They load pandas and scikit-learn, which takes seconds,

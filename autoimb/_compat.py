@@ -43,7 +43,7 @@ class NoCallbacks:
         return self
 
     def _init_callback_context(self, **_: Any) -> NoCallbackContext:
-        """Return a context that has nobody to call."""
+        """Return a context without callbacks."""
         return NoCallbackContext()
 
 
@@ -51,10 +51,10 @@ class NoCallbackContext:
     """A context of scikit-learn's callbacks in which there are none."""
 
     def call_on_fit_task_begin(self, **_: Any) -> None:
-        """Call nobody."""
+        """Do nothing, as there are no callbacks."""
 
     def call_on_fit_task_end(self, **_: Any) -> bool:
-        """Return that nobody asks to stop."""
+        """Return False: no callback asks to stop."""
         return False
 
     def subcontext(self, **_: Any) -> Self:

@@ -22,6 +22,7 @@ from autoimb._evaluate.context import EvaluationContext
 from autoimb._evaluate.kept_models import ModelFolder
 from autoimb._evaluate.problem import Problem, resolve_seed
 from autoimb._evaluate.scoring import Scoring
+from autoimb._execution.ctrl_c import CtrlC, heard_ctrl_c
 from autoimb._execution.deadline import (
     Deadline,
     check_seconds,
@@ -431,15 +432,15 @@ default="auto"
         array([0, 1, 2])
         """
         self._forget_fit()
+        rows_of = {"sample_weight": sample_weight, "groups": groups, "costs": costs}
         try:
-            return self._fit(
-                X, y, sample_weight=sample_weight, groups=groups, costs=costs
-            )
+            with heard_ctrl_c() as ctrl_c:
+                return self._fit(X, y, ctrl_c, **rows_of)
         except BaseException:
             self._forget_fit()
             raise
 
-    def _fit(self, X: Any, y: Any, **rows_of: Any) -> AutoImbalance:
+    def _fit(self, X: Any, y: Any, ctrl_c: CtrlC, **rows_of: Any) -> AutoImbalance:
         """Run all steps of `fit`."""
         requested = requested_entries(self.get_params(deep=False))
         deadline = Deadline(resolve_time_budget(self.time_budget, self.n_trials))
@@ -472,6 +473,7 @@ default="auto"
                 first = space.first_trials(recommendation)
                 reserve = TimeReserve(context, deadline, size, refits=refits)
                 outcome = self._search(space, first, study_records, reserve)
+                ctrl_c.is_postponed = True
                 with stage_display(self.verbose, "comparing the best candidates"):
                     selection = select_or_fall_back(space, outcome, reserve)
                     study_records.update(selection.finalists)
@@ -481,7 +483,7 @@ default="auto"
                         problem,
                         threshold,
                         deadline,
-                        was_interrupted=outcome.was_interrupted,
+                        was_interrupted=outcome.was_interrupted or ctrl_c.was_pressed,
                     )
         return self._set_fitted(
             FitResults(

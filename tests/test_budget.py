@@ -104,6 +104,28 @@ def test_a_family_that_hangs_in_this_process_is_interrupted():
     assert run_script(HUNG_HERE).split() == ["logistic_regression", "True"]
 
 
+NEVER_ENDS = """
+import sys, time, warnings
+sys.path.insert(0, sys.argv[1])
+from test_budget import STILL, X, Y, AutoImbalance, Hung, family_of
+
+model = AutoImbalance(
+    families=family_of(Hung(), "hung"), time_budget=1, cv=2, n_jobs=1, **STILL
+)
+warnings.simplefilter("ignore")
+try:
+    model.fit(X, Y)
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_a_model_that_never_ends_is_given_up():
+    said = run_script(NEVER_ENDS)
+    assert "NoCandidateError none of 1 candidates" in said
+    assert "hung (it took too long). Give more time" in said
+
+
 KILLED = """
 import multiprocessing, os, signal, sys, threading, time
 sys.path.insert(0, sys.argv[1])

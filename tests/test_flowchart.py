@@ -100,7 +100,7 @@ def test_seeds_handle_the_imbalance_and_differ(ratio, minority):
     rare=st.floats(0, 1),
     outlier=st.floats(0, 1),
 )
-def test_no_seed_interpolates_where_most_of_the_minority_lies_alone(
+def test_only_the_advice_itself_interpolates_where_most_of_the_minority_lies_alone(
     ratio, minority, rare, outlier
 ):
     rest = max(1e-9, 2 - rare - outlier)
@@ -108,16 +108,17 @@ def test_no_seed_interpolates_where_most_of_the_minority_lies_alone(
     shares = {"safe": rest, "borderline": 0.0, "rare": rare, "outlier": outlier}
     types = {kind: share / total for kind, share in shares.items()}
     found = advised(ratio, minority, minority_types=types)
-    names = {seed.resampler.name for seed in found.seeds}
     usual = advised(ratio, minority).seeds
     is_unsafe = types["rare"] + types["outlier"] > 0.5
     if is_unsafe:
-        assert not names & INTERPOLATING
+        advice, *others = found.seeds
+        assert advice == usual[0]
+        assert not {seed.resampler.name for seed in others} & INTERPOLATING
     else:
         assert found.seeds == usual
     # It is a reason only where a resampler was advised at all.
     resamples = any(seed.resampler.name != "none" for seed in usual)
-    said = "before interpolation" in found.reasons[-1]
+    said = "beside interpolation" in found.reasons[-1]
     assert said == (is_unsafe and resamples)
 
 

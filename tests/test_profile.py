@@ -159,6 +159,22 @@ def shuffled(n):
     return np.random.default_rng(1).permutation(n)
 
 
+def with_dates(order):
+    """Dates of the rows, whose order is that of the classes or of chance."""
+    X, y = numbers(400, 60)
+    days = np.argsort(np.argsort(order(y), kind="stable")) // 4
+    when = pd.Timestamp("2026-01-01") + pd.to_timedelta(days, unit="D")
+    return pd.DataFrame(X, columns=list("abc")).assign(when=when), y
+
+
+def drifting(y):
+    return y + np.random.default_rng(0).normal(0, 1.5, len(y))
+
+
+def steady(y):
+    return np.random.default_rng(0).permutation(len(y))
+
+
 def third_class(n_rows):
     X, y = numbers()
     y[:n_rows] = 2
@@ -185,6 +201,7 @@ CASES = {
         (numbers()[0], np.where(numbers()[1], "yes", "no")),
     ),
     "AIM015": (third_class(1), third_class(2)),
+    "AIM016": (with_dates(drifting), with_dates(steady)),
 }
 
 
@@ -202,6 +219,20 @@ def test_every_check_has_a_case_and_a_code_of_its_own():
     known = list(profile_module._CHECKS)
     assert known == sorted(set(known))
     assert set(known) == {*CASES, "AIM010", "AIM011"}
+
+
+def test_dates_are_said_to_matter_by_chance_hardly_ever():
+    """The test has level 0.001: of 100 tables at most 2 are expected, with 99.5 %."""
+    found = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        y = (rng.random(300) < 0.2).astype(int)
+        when = pd.Timestamp("2026-01-01") + pd.to_timedelta(
+            rng.integers(0, 30, 300), unit="D"
+        )
+        frame = pd.DataFrame({"x": rng.normal(size=300), "when": when})
+        found += "AIM016" in codes(frame, y)
+    assert found <= 2
 
 
 def test_a_common_class_of_interest_is_noticed():

@@ -20,6 +20,7 @@ COUNTS = (1, 3, 7, 12)
 # What is drawn at random in every round.
 DRAWING = {
     "xgboost": {"subsample": 0.6, "colsample_bytree": 0.5},
+    "xgboost_categories": {"subsample": 0.6, "max_cat_to_onehot": 2},
     "lightgbm": {"colsample_bytree": 0.5, "min_child_samples": 3},
     "hist_gradient_boosting": {"max_features": 0.5, "min_samples_leaf": 3},
 }

@@ -21,6 +21,7 @@ SETTINGS = {
     "random_forest": FOREST,
     "extra_trees": FOREST,
     "xgboost": {**FOREST, "max_depth": 3, "subsample": 0.7},
+    "xgboost_categories": {**FOREST, "max_depth": 3, "subsample": 0.7},
     "lightgbm": {**FOREST, "subsample": 0.7, "subsample_freq": 1, "verbosity": -1},
     "catboost": {
         "iterations": 7,

@@ -254,6 +254,13 @@ def is_dense(profile: DatasetProfile) -> bool:
     return profile.stored_share is None
 
 
+def has_categories(profile: DatasetProfile) -> bool:
+    """Whether there are category codes whose order is arbitrary: of three or more."""
+    has_codes = profile.kind_counts.get("categorical", 0) > 0
+    return has_codes and profile.max_cardinality > 2
+
+
+CATEGORIES = Need(has_categories, "needs a column of three or more categories")
 DENSE = Need(
     is_dense, "reads all cells, and a sparse matrix of so many is not made dense"
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sklearn.tree import DecisionTreeClassifier
 
 from autoimb._catalogue.entry import (
+    CATEGORIES,
     DENSE,
     UNWEIGHTED_FIT,
     Categorical,
@@ -31,6 +32,16 @@ _MEMBER_PARAMS: dict[str, Domain] = {
     "min_child_weight": Float(0.1, 10.0, default=1.0, log=True),
 }
 _MIXUP = Categorical((0.0, 0.1, 0.2, 0.4, 0.8), default=0.0)
+_XGBOOST_PARAMS: dict[str, Domain] = {
+    "n_estimators": Int(50, 600, default=200, log=True),
+    "learning_rate": Float(0.02, 0.3, default=0.07, log=True),
+    "max_depth": Int(1, 9, default=6),
+    "min_child_weight": Float(0.1, 20.0, default=1.0, log=True),
+    "subsample": Float(0.5, 1.0, default=0.9),
+    "colsample_bytree": Float(0.4, 1.0, default=0.8),
+    "reg_lambda": Float(0.1, 30.0, default=1.0, log=True),
+}
+_SHALLOW = {"max_depth": 3, "learning_rate": 0.05, "subsample": 0.7}
 
 
 def _named(*parameters: str) -> dict[str, str]:
@@ -42,6 +53,8 @@ _NET_TAKES = _named(
     *("random_state", "class_weight", "device"),
     *("metric", "pos_label", "validation_fraction"),
 )
+
+_XGBOOST_TAKES = _named("random_state", "class_weight", "n_jobs", "device")
 
 FAMILIES = (
     Family(
@@ -109,22 +122,33 @@ FAMILIES = (
         make="autoimb._models.boosting:WeightedXGBClassifier",
         loss_kind="xgboost",
         fixed={"tree_method": "hist"},
-        params={
-            "n_estimators": Int(50, 600, default=200, log=True),
-            "learning_rate": Float(0.02, 0.3, default=0.07, log=True),
-            "max_depth": Int(1, 9, default=6),
-            "min_child_weight": Float(0.1, 20.0, default=1.0, log=True),
-            "subsample": Float(0.5, 1.0, default=0.9),
-            "colsample_bytree": Float(0.4, 1.0, default=0.8),
-            "reg_lambda": Float(0.1, 30.0, default=1.0, log=True),
-        },
-        portfolio=(
-            {},
-            {"max_depth": 3, "learning_rate": 0.05, "subsample": 0.7},
-        ),
-        parameter_names=_named("random_state", "class_weight", "n_jobs", "device"),
+        params=_XGBOOST_PARAMS,
+        portfolio=({}, _SHALLOW),
+        parameter_names=_XGBOOST_TAKES,
         weights_sampled_rows=True,
         cost=0.6,
+        time_limited_fit="autoimb._models.time_limited_fit:xgboost",
+        rounds_parameter="n_estimators",
+        staged_proba="autoimb._models.staged_proba:xgboost",
+        cut_rounds="autoimb._models.staged_proba:cut_xgboost",
+        reference="Chen & Guestrin 2016, arXiv:1603.02754",
+    ),
+    Family(
+        name="xgboost_categories",
+        label="XGBoost on categories",
+        make="autoimb._models.boosting:WeightedXGBClassifier",
+        loss_kind="xgboost",
+        fixed={"tree_method": "hist"},
+        # One category against all others for columns of up to so many, else sets.
+        params={
+            **_XGBOOST_PARAMS,
+            "max_cat_to_onehot": Int(2, 64, default=64, log=True),
+        },
+        portfolio=({}, _SHALLOW),
+        parameter_names={**_XGBOOST_TAKES, "n_categorical": "n_categorical"},
+        needs=(CATEGORIES,),
+        weights_sampled_rows=True,
+        cost=0.8,
         time_limited_fit="autoimb._models.time_limited_fit:xgboost",
         rounds_parameter="n_estimators",
         staged_proba="autoimb._models.staged_proba:xgboost",

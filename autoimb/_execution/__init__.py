@@ -2,6 +2,7 @@
 
 ====================  ==================================================================
 ``deadline``          time budgets and deadlines
+``ctrl_c``            Ctrl-C, which loses no result of a search
 ``files``             files written as a whole; harmless CSV
 ``resources``         processors, memory, disk space, graphics card
 ``process_settings``  settings of the process, put back when all fits are done

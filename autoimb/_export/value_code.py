@@ -108,13 +108,13 @@ def _settings(
 
 
 def _xgboost_without_autoimb(model: Any) -> Any:
-    """Return XGBoost's own classifier, unless the loss is one of ours."""
+    """Return XGBoost's own classifier, unless loss or categories are as ours reads."""
     from xgboost import XGBClassifier
 
-    if model.loss != "log_loss":
+    if model.loss != "log_loss" or model.n_categorical:
         return model
     params = model.get_params(deep=False)
-    own = {"class_weight", "loss", "loss_params"}
+    own = {"class_weight", "loss", "loss_params", "n_categorical"}
     unweighted = XGBClassifier(**{k: v for k, v in params.items() if k not in own})
     if model.class_weight is None:
         return unweighted

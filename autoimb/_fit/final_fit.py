@@ -7,14 +7,15 @@ members are left out if they have neither.
 
 from __future__ import annotations
 
-import contextlib
 import logging
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from autoimb._evaluate.fold_models import FoldModels
 from autoimb._evaluate.refit import EncodedRows, refit
 from autoimb._evaluate.row_sample import ALL_ROWS, row_samples
+from autoimb._execution.ctrl_c import interrupted_by_ctrl_c
 from autoimb._execution.deadline import Deadline
 from autoimb._search.trials import WORTH_THREADS
 from autoimb.exceptions import (
@@ -39,6 +40,7 @@ FinalFit = Literal["auto"] | bool
 """Whether candidates are fitted on all rows: if there is time, always, or never."""
 _MAX_REASONS = 3  # of refits that failed, in an error
 _LEAST_SECONDS = 1.0  # of a refit without which there would be no model
+_LATE_SECONDS = 3.0  # of the last attempt at a model, after the end of the time budget
 
 
 def check_final_fit(final_fit: object) -> FinalFit:
@@ -100,6 +102,8 @@ class RefitFailure:
 
 def _named(error: Exception | None) -> str:
     """Return an error's name and the first line of its message."""
+    if isinstance(error, TimeoutError) and not error.args:
+        return "it took too long"
     first_line = str(error).partition("\n")[0]
     return f"{type(error).__name__}: {first_line}".removesuffix(": ")
 
@@ -154,8 +158,10 @@ class _FinalFits:
                 return self._by_folds(record, self._reason(record))
             except LookupError:
                 pass  # they cannot be read
+        can_do_without = interrupted_by_ctrl_c if record.has_models else nullcontext
         try:
-            pipeline, is_whole = self.refit(record, self._limit(record))
+            with can_do_without():
+                pipeline, is_whole = self.refit(record, self._limit(record))
         except KeyboardInterrupt:
             if self.was_interrupted or not record.has_models:
                 raise
@@ -167,7 +173,7 @@ class _FinalFits:
             except LookupError:
                 raise raised from None
         if not is_whole:
-            with contextlib.suppress(LookupError):
+            with suppress(LookupError):
                 late = TimeoutError()
                 return self._by_folds(record, self._reason(record, late), late)
         return Fitted((pipeline,), is_whole=is_whole)
@@ -266,7 +272,8 @@ def fit_selection(
         if is_late and not record.has_models:
             continue
         try:
-            fitted = fits.fit(record)
+            with interrupted_by_ctrl_c():
+                fitted = fits.fit(record)
         except KeyboardInterrupt:  # the winner is there
             if was_interrupted:
                 raise
@@ -309,7 +316,7 @@ def _fit_winner(selection: Selection, fits: _FinalFits) -> FinalSelection:
 def _fit_late(
     selection: Selection, fits: _FinalFits, errors: dict[Strategy, Exception]
 ) -> FinalSelection:
-    """Return the quickest candidate with all the time that it needs.
+    """Return the quickest candidate, which is given a few seconds beyond the budget.
 
     There must be some model, and all candidates failed or were late. One that was not
     scored on any fold is fitted on the smallest sample of the rows, as time is over.
@@ -321,7 +328,8 @@ def _fit_late(
         record = replace(record, row_sample=smallest)
     if isinstance(errors.get(record.strategy, TimeoutError()), TimeoutError):
         try:
-            pipeline, _ = fits.refit(record, None)
+            limited = fits.deadline.time_limit_s is not None
+            pipeline, _ = fits.refit(record, _LATE_SECONDS if limited else None)
         except Exception as error:  # noqa: BLE001  told with the others
             errors = {**errors, record.strategy: error}
         else:
@@ -329,12 +337,22 @@ def _fit_late(
             fitted = Fitted((pipeline,), is_whole=record.row_sample == ALL_ROWS)
             failure = _failure(winner, record.strategy, fitted, late)
             return FinalSelection(quick, (fitted,), failure)
+    raise _nothing_fits(errors) from next(iter(errors.values()))
+
+
+def _nothing_fits(errors: dict[Strategy, Exception]) -> NoCandidateError:
+    """Return the error where no candidate could be fitted."""
     reasons = [f"{s} ({_named(error)})" for s, error in errors.items()]
-    raise NoCandidateError(
+    are_late = all(isinstance(error, TimeoutError) for error in errors.values())
+    advice = (
+        "Give more time, or families that take less."
+        if are_late
+        else "Leave them out of the search, or correct them."
+    )
+    return NoCandidateError(
         f"none of {len(reasons)} candidates could be fitted on all rows: "
-        f"{'; '.join(reasons[:_MAX_REASONS])}. Leave them out of the search, or "
-        "correct them."
-    ) from next(iter(errors.values()))
+        f"{'; '.join(reasons[:_MAX_REASONS])}. {advice}"
+    )
 
 
 def _failure(

@@ -1,4 +1,4 @@
-"""XGBoost with class weights and losses for rare classes."""
+"""XGBoost with class weights, losses for rare classes, and categories as such."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _TINY = 1e-16
 
 
 class WeightedXGBClassifier(XGBClassifier):
-    """`XGBClassifier` that also takes `class_weight` and `loss`.
+    """`XGBClassifier` that also takes `class_weight`, `loss` and codes of categories.
 
     Parameters
     ----------
@@ -36,6 +36,10 @@ class WeightedXGBClassifier(XGBClassifier):
         second derivative of the loss by the margins, in the shape of the margins.
     loss_params : mapping from str to value, default=None
         Parameters of the loss, such as ``{"gamma": 2.0}``.
+    n_categorical : int, default=0
+        The first so many columns hold codes of categories, 0 or above. A split sends a
+        set of categories to one side, whatever their order. Any negative code stands
+        for a missing or unknown category.
     **kwargs
         Parameters of `xgboost.XGBClassifier`.
 
@@ -68,12 +72,14 @@ class WeightedXGBClassifier(XGBClassifier):
         class_weight: Mapping[int, float] | None = None,
         loss: str | Callable[..., Any] = "log_loss",
         loss_params: Mapping[str, Any] | None = None,
+        n_categorical: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.class_weight = class_weight
         self.loss = loss
         self.loss_params = loss_params
+        self.n_categorical = n_categorical
 
     def fit(
         self,
@@ -109,22 +115,46 @@ class WeightedXGBClassifier(XGBClassifier):
             weight = compute_sample_weight(by_class, codes)
             if sample_weight is not None:
                 weight = weight * np.asarray(sample_weight)
-        if self.loss == "log_loss":
-            super().fit(X, y, sample_weight=weight, **fit_params)
-            return self
-        loss = resolve_loss(BOOSTING_LOSSES, self.loss, self.loss_params)
-        shares = class_shares(codes, weight)
-        own_params = self.objective, self.base_score
-        # XGBoost reads both from the estimator; they are restored after the fit.
-        self.objective = _Objective(loss, class_shares(codes, sample_weight))
-        self.base_score = start_logits(shares, loss.link).tolist()
-        if len(shares) == 2:  # a probability, in place of a list of margins
-            self.base_score = float(np.clip(shares[1], 1e-6, 1 - 1e-6))
+        own_params = self._own_params(codes, weight, sample_weight)
+        if self.n_categorical:
+            X = rows = self._with_gaps(X)
+            n_numeric = rows.shape[1] - self.n_categorical
+            kinds = ["c"] * self.n_categorical + ["q"] * n_numeric
+            own_params |= {"feature_types": kinds, "enable_categorical": True}
+        # XGBoost reads them from the estimator; they are restored after the fit.
+        before = {name: getattr(self, name) for name in own_params}
+        self.__dict__.update(own_params)
         try:
             super().fit(X, y, sample_weight=weight, **fit_params)
         finally:
-            self.objective, self.base_score = own_params
+            self.__dict__.update(before)
         return self
+
+    def _own_params(
+        self,
+        codes: NDArray[Any],
+        weight: ArrayLike | None,
+        sample_weight: ArrayLike | None,
+    ) -> dict[str, Any]:
+        """Return the parameters of XGBoost that a loss of ours sets."""
+        if self.loss == "log_loss":
+            return {}
+        loss = resolve_loss(BOOSTING_LOSSES, self.loss, self.loss_params)
+        shares = class_shares(codes, weight)
+        start: Any = start_logits(shares, loss.link).tolist()
+        if len(shares) == 2:  # a probability, in place of a list of margins
+            start = float(np.clip(shares[1], 1e-6, 1 - 1e-6))
+        objective = _Objective(loss, class_shares(codes, sample_weight))
+        return {"objective": objective, "base_score": start}
+
+    def _with_gaps(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the rows with NaN for missing and unknown categories."""
+        rows = np.asarray(X)
+        is_gap = rows[:, : self.n_categorical] < 0
+        if is_gap.any():
+            rows = rows.copy()
+            rows[:, : self.n_categorical][is_gap] = np.nan
+        return rows
 
     def predict_proba(  # type: ignore[override]  # its keywords are passed on
         self, X: ArrayLike, **predict_params: Any
@@ -144,6 +174,8 @@ class WeightedXGBClassifier(XGBClassifier):
             Probabilities in the order of the codes; rows sum to one.
         """
         link = resolve_loss(BOOSTING_LOSSES, self.loss, self.loss_params).link
+        if self.n_categorical:
+            X = self._with_gaps(X)
         if self.n_classes_ == 2 or link == "softmax":
             return np.asarray(super().predict_proba(X, **predict_params))
         margins = self.predict(X, output_margin=True, **predict_params)
@@ -151,7 +183,8 @@ class WeightedXGBClassifier(XGBClassifier):
 
     def _wrapper_params(self) -> set[str]:
         """Return the parameters that XGBoost does not pass to the booster."""
-        return {*super()._wrapper_params(), "class_weight", "loss", "loss_params"}
+        own = {"class_weight", "loss", "loss_params", "n_categorical"}
+        return super()._wrapper_params() | own
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,6 +56,7 @@ OWN_CLASSES = {
     "autoimb.RecallAtLeast",
     "autoimb.TopK",
     "autoimb.TopShare",
+    "autoimb.TimeOrdered",
     "autoimb.DatasetProfile",
     "autoimb._table.profile.ProfileCheck",
     "autoimb._persist.packing.PackedNumbers",

@@ -184,11 +184,7 @@ def _guide_section(results: FitResults) -> GuideSection:
             for on_path in [steps.get(question.key) == branch.target]
         ),
         reasons=results.recommendation.reasons,
-        seeds=tuple(
-            _advised(results, seed)
-            for seed in results.recommendation.seeds
-            if seed in results.space
-        ),
+        seeds=tuple(_advised(results, seed) for seed in results.recommendation.seeds),
     )
 
 
@@ -197,7 +193,8 @@ def _advised(results: FitResults, seed: Strategy) -> AdvisedStrategy:
     record = results.record_of(seed)
     name = results.space.label(seed if record is None else record.strategy)
     if record is None:
-        return AdvisedStrategy(name=name, outcome="not tried: the search ended first")
+        why = results.space.reason_left_out(seed) or "the search ended first"
+        return AdvisedStrategy(name=name, outcome=f"not tried: {why}")
     if record.status == "complete":
         return AdvisedStrategy(name=name, score=record.mean, n_folds=record.n_folds)
     return AdvisedStrategy(name=name, outcome=f"{record.status}: {record.reason}")

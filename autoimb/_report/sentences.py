@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from autoimb._fit.fitted_model import FittedModel
     from autoimb._metrics.bootstrap import Difference
     from autoimb._report.fit_results import FitResults
+    from autoimb._strategy.strategy import Strategy
 
 
 _LEVEL = 0.01  # a difference that is smaller, with its interval, is none
@@ -253,19 +254,27 @@ def _about_handling(results: FitResults) -> str:
 
 def _about_flowchart(results: FitResults) -> str:
     """Return whether the scores agree with the flowchart's advice."""
-    guide, best = results.recommendation, results.selection.winner
+    guide, space = results.recommendation, results.space
     letter, rest = guide.advice[0], guide.advice[1:]
     is_name = rest[:1].isupper()  # such as SMOTE
     advice = f"The flowchart advised: {letter if is_name else letter.lower()}{rest}"
-    wanted = [seed for seed in guide.seeds if seed in results.space]
+    wanted = [seed for seed in guide.seeds if seed in space]
     if not wanted:
         return f"{advice}; none of its strategies is part of this search."
+    why = space.reason_left_out(guide.seeds[0])
+    left_out = f" {space.label(guide.seeds[0])} was not tried: {why}." if why else ""
+    return f"{advice}{_about_advised(results, wanted)}{left_out}"
+
+
+def _about_advised(results: FitResults, wanted: Sequence[Strategy]) -> str:
+    """Return how the advised strategies of the space compare with the winner."""
+    best = results.selection.winner
     tried = [results.record_of(seed) for seed in wanted]
     scored = [r for r in tried if r is not None and r.status == "complete"]
     if not scored:
-        return f"{advice}; none of its strategies was scored on every fold."
+        return "; none of its strategies was scored on every fold."
     were = "was" if len(scored) == 1 else "were"
-    advice += f". Of its {len(wanted)} strategies {len(scored)} {were} scored"
+    advice = f". Of its {len(wanted)} strategies {len(scored)} {were} scored"
     if best.number in {record.number for record in scored}:
         return f"{advice}; the best of them is {_single(results)}."
     first = max(scored, key=lambda record: record.mean)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from autoimb._search.trials import SearchOutcome
     from autoimb._select.time_reserve import TimeReserve
     from autoimb._strategy.search_space import SearchSpace
+    from autoimb._strategy.strategy import Strategy
+
+_FAILED = {"failed", "killed"}
 
 
 def select_or_fall_back(
@@ -64,12 +67,16 @@ def _fall_back(
 ) -> Selection:
     """Return the candidate with the most folds, or the cheapest that did not fail."""
     tried = [r for r in outcome.records if r.status != "duplicate"]
-    failed = {
-        r.proposed or r.strategy: r.reason
-        for r in tried
-        if r.status in ("failed", "killed")
+    failed = {r.proposed or r.strategy: r.reason for r in tried if r.status in _FAILED}
+    # The fallback is fitted in the user's process: what ended a worker would end it.
+    ended_worker = {
+        name for r in tried if r.status == "killed" for name in _parts(r.strategy)
     }
-    not_failed = [strategy for strategy in space.portfolio() if strategy not in failed]
+    not_failed = [
+        strategy
+        for strategy in space.portfolio()
+        if strategy not in failed and not ended_worker & _parts(strategy)
+    ]
     if failed and (len(failed) == len(tried) or not not_failed):
         raise NoCandidateError(
             f"all {len(failed)} candidates failed. The commonest reasons: "
@@ -79,8 +86,9 @@ def _fall_back(
         TrialRecord(number=len(outcome.records) + i, strategy=s, status="skipped")
         for i, s in enumerate(not_failed)
     ]
-    how = "was fitted with its defaults, its threshold tuned on training rows"
-    most = max(tried, key=lambda r: len(r.results), default=None)
+    how = "is fitted with its defaults, its threshold tuned on training rows"
+    unfinished = [r for r in tried if r.status not in _FAILED]
+    most = max(unfinished, key=lambda r: len(r.results), default=None)
     if most is not None and most.results:
         records = [most, *(r for r in records if r.strategy != most.strategy)]
         how = f"was scored on {most.n_folds} folds only"
@@ -93,6 +101,12 @@ def _fall_back(
         BudgetTooSmallWarning,
     )
     return Selection.alone(record, *reserve)
+
+
+def _parts(strategy: Strategy) -> set[tuple[str, str]]:
+    """Return the names of a strategy's family and of its resampler, if it has one."""
+    parts = {("family", strategy.family.name), ("resampler", strategy.resampler.name)}
+    return parts - {("resampler", "none")}
 
 
 def _commonest(reasons: Iterable[str]) -> str:

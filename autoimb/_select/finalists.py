@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autoimb._execution.ctrl_c import interrupted_by_ctrl_c
 from autoimb._select.ensemble import best_across_families
 
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ def rescore(
         if _expected_seconds(finalists, len(numbers), context) > deadline.remaining_s:
             break
         try:
-            scored = _score_repeat(finalists, numbers, context, last_deadline)
+            with interrupted_by_ctrl_c():
+                scored = _score_repeat(finalists, numbers, context, last_deadline)
         except KeyboardInterrupt:
             break  # the repeats that are complete still count
         if scored is None:

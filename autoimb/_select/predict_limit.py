@@ -1,4 +1,4 @@
-"""`PredictLimit`: what one row may take, and which candidates keep to it."""
+"""`PredictLimit`: the longest time of a prediction of one row, and what keeps to it."""
 
 from __future__ import annotations
 

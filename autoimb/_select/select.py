@@ -44,7 +44,7 @@ def select(complete: Sequence[TrialRecord], reserve: TimeReserve) -> Selection:
     problem, usable = context.problem, [r for r in complete if r.results]
     limit = PredictLimit.of(problem)
     n_complete = len(usable)
-    if limit is not None:  # what may not serve takes no part
+    if limit is not None:  # what takes longer for one row cannot be selected
         usable = limit.within(usable)
     steps = LastSteps(problem, min(size, len(usable)), len(usable))
     last = reserve.pace * steps.total_s

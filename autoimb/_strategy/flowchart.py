@@ -187,7 +187,13 @@ def recommend(
         branch = next(b for b in node.branches if b.holds(profile))
         reasons.append(f"{node.answer(profile)} ({branch.label})")
         path.append(branch.target)
-    handling, caution = _without_interpolation(node.handling, profile)
+    entries = catalogue or CATALOGUE
+    seeds = _seeds(node.handling, entries, families)
+    safer, caution = _without_interpolation(node.handling, profile)
+    if (
+        caution
+    ):  # the data may disagree with the caution: the advice itself is tried too
+        seeds = (*seeds[:1], *_seeds(safer, entries, families))
     metric, metric_reason = next(
         (name, reason) for holds, name, reason in _METRICS if holds(profile)
     )
@@ -197,7 +203,7 @@ def recommend(
         reasons=(*reasons, *caution),
         metric=metric,
         metric_reason=metric_reason,
-        seeds=_seeds(handling, catalogue or CATALOGUE, families),
+        seeds=tuple(dict.fromkeys(seeds)),
     )
 
 
@@ -222,7 +228,7 @@ def _without_interpolation(
     )
     sentence = (
         f"{unsafe:.0%} of the minority rows have almost only neighbours of other "
-        "classes, so under-sampling and weights come before interpolation"
+        "classes, so under-sampling and weights are tried beside interpolation"
     )
     return safer, (sentence,)
 

@@ -167,6 +167,21 @@ class SearchSpace:
         """What the user asked for and does not suit the data or the model."""
         return tuple(entry for entry in self.unsuitable if entry.was_requested)
 
+    def reason_left_out(self, strategy: Strategy) -> str | None:
+        """Return why a strategy is not in the space; None if it is.
+
+        What does not suit the data has a reason of its own, and what the user did not
+        ask for has another.
+        """
+        if strategy in self:
+            return None
+        parts = {(axis, strategy.choice(axis).name) for axis in AXES}
+        for entry in self.unsuitable:
+            if (entry.axis, entry.name) in parts:
+                label = self.catalogue.get(entry.axis, entry.name).label
+                return f"{label} {entry.reason}"
+        return "it is not part of the search that was asked for"
+
     def advise(self, profile: DatasetProfile) -> Recommendation:
         """Return the flowchart's recommendation for the models of this space.
 

@@ -12,6 +12,7 @@
 ``minority_types``     safe, borderline, rare and outlier rows of the minority class
 ``column_checks``      leaks, identifiers and gaps in single columns
 ``profile``            `DatasetProfile`: what a data set is like
+``time_ordered``       `TimeOrdered`: folds in order of time
 ``folds``              cross-validation folds
 ``encoding``           canonical rows to numbers, fitted inside a fold
 ``few_rows_encoding``  the numbers of few rows, without checks

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.stats import mannwhitneyu
+from scipy.stats import chi2_contingency, mannwhitneyu
 
 from autoimb._table.columns import take
 from autoimb._table.minority_types import as_numbers, number_positions, spread_rows
@@ -26,6 +26,9 @@ _MIN_CATEGORY_ROWS = 5  # smaller categories are pooled: each would be of one cl
 _LEAK_AUC = 0.995
 _MAX_LISTED = 6  # items of a list that a message names
 _MIN_REPEATS = 10  # expected by chance: that there are none is no chance
+_MOST_BLOCKS = 10
+_FEWEST_IN_BLOCK = 10  # rows of the smallest class: for fewer the test is too rough
+_CHANCE = 1e-3  # that classes which do not change over time are said to
 _INDEX_NAME = re.compile(r"(Unnamed: \d+|level_\d+|__index_level_\d+__)")
 _IDENTIFIER_NAME = re.compile(
     r"(.*[\W_])?(id|ids|key|index|idx|rownum|row_?(nr|no|number|id))|.*[a-z]I[dD]"
@@ -44,6 +47,7 @@ def column_messages(
             [f"{c.name!r} {c.remark}" for c in table.schema.columns if c.remark], "; "
         ),
         "AIM013": _about_identifiers(table),
+        "AIM016": _about_drift(table),
     }
     return {code: message for code, message in messages.items() if message}
 
@@ -196,6 +200,37 @@ def _is_identifier(table: Table, position: int) -> bool:
     n_possible = values.max() - values.min() + 1
     is_named = _IDENTIFIER_NAME.fullmatch(column.name) is not None
     return is_named or bool(n_rows**2 / (2 * n_possible) > _MIN_REPEATS)
+
+
+def _about_drift(table: Table) -> str:
+    """Return along which dates the shares of the classes change.
+
+    The rows are cut into blocks in order of the dates. That the classes are alike in
+    all of them is tested by Pearson's chi-squared test, at a level that is divided by
+    the number of columns with dates.
+    """
+    columns = table.schema.positions("datetime")
+    n_blocks = min(_MOST_BLOCKS, int(table.class_counts.min()) // _FEWEST_IN_BLOCK)
+    if n_blocks < 2:
+        return ""
+    changing = []
+    for position in columns:
+        dates = _values(table, position)
+        block = pd.qcut(dates.rank(method="first"), n_blocks, labels=False)
+        # Rows of one date are in one block.
+        block = block.groupby(dates).transform("min")
+        counts = pd.crosstab(block, table.y).to_numpy()
+        is_cut = len(counts) > 1
+        if is_cut and chi2_contingency(counts).pvalue < _CHANCE / len(columns):
+            changing.append(position)
+    if not changing:
+        return ""
+    name = table.schema.columns[changing[0]].name
+    return (
+        f"the shares of the classes change along {_names(table, changing)}. Random "
+        "folds train on rows of the same days that they validate, and promise more "
+        f"than later rows hold: cv=TimeOrdered(by={name!r}) validates on what follows."
+    )
 
 
 def _values(table: Table, position: int) -> pd.Series:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import PredefinedSplit, StratifiedKFold, check_cv
 
 from autoimb._table.table import Table
+from autoimb._table.time_ordered import TimeOrdered, pairs_of_table
 from autoimb.exceptions import BadInputError
 
 # (limit, choice): the first choice whose limit is above the number of rows
@@ -25,13 +26,15 @@ _REPEATS_BY_MINORITY = ((60, 5), (250, 3), (np.inf, 1))
 _REPEATS_BY_ROWS = ((20_001, 5), (50_001, 3), (np.inf, 1))  # the fewer of both
 _HOLD_ROW_NUMBERS = (PredefinedSplit, type(check_cv([])))
 """Splitters that hold the numbers of rows, and look at no table."""
-Kind = Literal["stratified", "grouped", "together", "given"]
+Kind = Literal["stratified", "grouped", "together", "time ordered", "given"]
 _DESCRIPTIONS: dict[Kind, str] = {
     "stratified": "stratified folds",
     "grouped": "stratified folds of whole groups",
     "together": "stratified folds with copies of a row kept together",
+    "time ordered": "folds in order of time, each validated on what follows it",
     "given": "given folds",
 }
+_OF_THE_USER = {"time ordered", "given"}  # kinds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -293,7 +296,7 @@ def _first_flaw(folds: Iterable[Fold], table: Table) -> str | None:
     The user's own folds of many classes need to validate two of them only.
     """
     for fold in folds:
-        n_validated = 2 if fold.kind == "given" else table.n_classes
+        n_validated = 2 if fold.kind in _OF_THE_USER else table.n_classes
         parts = (
             ("training", fold.train_idx, table.n_classes),
             ("validation", fold.val_idx, n_validated),
@@ -317,13 +320,14 @@ def _first_flaw(folds: Iterable[Fold], table: Table) -> str | None:
 def _user_folds(table: Table, cv: Any) -> Iterator[Fold]:
     """Yield the user's folds; one that validates a row again starts a new repeat."""
     repeat = index = 0
+    kind: Kind = "time ordered" if isinstance(cv, TimeOrdered) else "given"
     validated = np.zeros(len(table.y), dtype=bool)
     for train_idx, val_idx in _user_pairs(table, cv):
         if validated[val_idx].any():
             repeat, index = repeat + 1, 0
             validated[:] = False
         validated[val_idx] = True
-        yield Fold(repeat, index, train_idx, val_idx)
+        yield Fold(repeat, index, train_idx, val_idx, kind)
         index += 1
 
 
@@ -333,7 +337,9 @@ def _user_pairs(
     """Yield the rows of the table in both parts of each of the user's folds."""
     n_rows, given = len(table.y), table.given
     pairs: Iterable[Any] = cv
-    if hasattr(cv, "split") and not isinstance(cv, (str, bytes, type)):
+    if isinstance(cv, TimeOrdered):
+        pairs = pairs_of_table(cv, table)
+    elif hasattr(cv, "split") and not isinstance(cv, (str, bytes, type)):
         groups = () if table.groups is None else (table.groups,)
         pairs = cv.split(table.X, table.y, *groups)
         if isinstance(cv, _HOLD_ROW_NUMBERS):

@@ -42,6 +42,7 @@ _CHECKS: dict[str, tuple[str, Severity]] = {
     "AIM013": ("identifier-like numbers", "warning"),
     "AIM014": ("labels that look alike", "warning"),
     "AIM015": ("classes set aside", "warning"),
+    "AIM016": ("classes change over time", "info"),
 }
 """Title and severity of each check, by its code."""
 
