@@ -20,6 +20,7 @@ of its package.
 ``_fit``        what predicts: refit, calibration, decision
 ``_export``     the winner as code that needs no autoimb
 ``_report``     the strategy report
+``_monitor``    whether a model still holds on new rows
 ``_persist``    saved models
 ``_estimator``  `AutoImbalance`
 ``testing``     tests that every catalogue entry must pass
@@ -38,6 +39,7 @@ from autoimb._catalogue import (
 from autoimb._estimator import AutoImbalance
 from autoimb._fit.fitted_model import FittedMember
 from autoimb._metrics.metrics import FBeta
+from autoimb._monitor.render import MonitorReport
 from autoimb._persist.saved_model import load
 from autoimb._report.render import Report
 from autoimb._select.honest_score import HonestScore
@@ -91,6 +93,7 @@ __all__ = [
     "Int",
     "LeakWarning",
     "LeftOutWarning",
+    "MonitorReport",
     "NoCandidateError",
     "PrecisionAtLeast",
     "RecallAtLeast",

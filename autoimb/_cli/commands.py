@@ -201,7 +201,7 @@ def _profile(arguments: argparse.Namespace) -> None:
 def _report(arguments: argparse.Namespace) -> None:
     """Write a saved model's report."""
     from autoimb import load
-    from autoimb._report.render import check_format
+    from autoimb._report.page import check_format
 
     check_format(arguments.out)
     model = load(arguments.model)
