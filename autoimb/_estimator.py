@@ -891,7 +891,7 @@ default="auto"
             Rows as they come to the model now, columns as in `fit`. A few hundred or
             more say most.
         y : array-like of shape (n_samples,), default=None
-            Their labels, once they are known.
+            Their labels, missing where they are not known yet.
 
         Returns
         -------

@@ -84,13 +84,15 @@ def met(model, factor, rng, **moved):
         "holds_recall": is_within(hits / max(y.sum(), 1), row.recall_span)
         if y.any()
         else None,
+        "span": row.share_span,
+        "span_confusion": row.by_confusion_span,
         "width": row.share_span[1] - row.share_span[0],
         "warns": not data.only_shares_moved,
         "doubts": len(data.doubts),
         "by_columns": any(column.is_beyond for column in data.columns),
         "by_disagreement": any("disagree" in doubt for doubt in data.doubts),
         "by_scores": any("scores" in doubt for doubt in data.doubts),
-        "score_distance": data.score_distance,
+        "score_excess": data.score_excess,
         "n_changed": sum(column.is_changed for column in data.columns),
     }
 
@@ -132,7 +134,8 @@ def summarise(path):
         last = found.get("factor", found.get("class"))
         by[found["learner"], found["positives"], found["case"], last].append(found)
     for key, found in by.items():
-        names = [n for n in found[0] if n not in {"learner", "seed", "case"}]
+        hidden = {"learner", "seed", "case", "span", "span_confusion"}
+        names = [name for name in found[0] if name not in hidden]
         means = {}
         for name in names[1:]:
             values = [f[name] for f in found if f[name] is not None]

@@ -160,7 +160,9 @@ def test_beta_never_falls(seed, power, bend):
     """A slope below nought is set to nought, and the other fitted alone."""
     y, p = simulated(seed, n=120)
     distorted = p**power if bend > 0 else 1 - (1 - p) ** power
-    fitted = calibration_module.fit_map(Beta, y, two_columns(distorted), np.ones(120), 1)
+    fitted = calibration_module.fit_map(
+        Beta, y, two_columns(distorted), np.ones(120), 1
+    )
     scores = np.linspace(0, 1, 2001)
     mapped = fitted(two_columns(scores))[:, 1]
     assert np.all(np.diff(mapped) > 0)

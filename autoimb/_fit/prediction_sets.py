@@ -50,11 +50,7 @@ def prediction_sets(
     `proba` are the model's probabilities for the class shares of the training table. A
     class that is set aside is in no set.
     """
-    if not decision.is_out_of_fold:
-        raise BadInputError(
-            "prediction sets need out-of-fold scores, and this model has none: there "
-            "was no time to cross-validate it. Fit it with a longer time_budget."
-        )
+    check_out_of_fold(decision, "predict_sets")
     errors = _errors(coverage, decision.all_classes)
     sets = np.zeros((len(proba), len(errors)), dtype=bool)
     oof, own = decision.oof, decision.calibrated.proba
@@ -69,6 +65,15 @@ def prediction_sets(
         p_values = (1 + below[reached]) / (1 + below[-1])
         sets[:, code] = p_values > errors[code] + _ROUNDING
     return sets
+
+
+def check_out_of_fold(decision: Decision, method: str) -> None:
+    """Raise unless a model has the out-of-fold scores that a method needs."""
+    if not decision.is_out_of_fold:
+        raise BadInputError(
+            f"{method} needs out-of-fold scores, and this model has none: there was no "
+            "time to cross-validate it. Fit it with a longer time_budget."
+        )
 
 
 def _errors(coverage: object, classes: NDArray[Any]) -> NDArray[np.float64]:

@@ -7,9 +7,10 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from autoimb._fit.decision import DecisionScores
-from autoimb._fit.prediction_sets import prediction_sets
+from autoimb._fit.prediction_sets import check_out_of_fold, prediction_sets
 from autoimb._metrics.confusion import divide_or_nan
 from autoimb._monitor.columns import column_rows
 from autoimb._monitor.data import ClassRow, MonitorData, QueueRow
@@ -18,7 +19,7 @@ from autoimb._monitor.label_shift import estimate_label_shift
 from autoimb._monitor.labelled import LabelledRows, labels_section
 from autoimb._monitor.render import MonitorReport
 from autoimb._monitor.sentences import doubts_about, findings_of, verdict_of
-from autoimb._table.table import check_labels, check_lengths, codes_of
+from autoimb._table.table import check_labels, check_lengths, codes_of, label_array
 
 if TYPE_CHECKING:
     from autoimb._fit.decision import Decision
@@ -54,14 +55,15 @@ class Deployed:
 def monitor(deployed: Deployed, X: Any, y: Any) -> MonitorReport:
     """Return what checked rows X, and their labels y unless None, say of a model."""
     decision = deployed.decision
+    check_out_of_fold(decision, "monitor")
     proba = replace(deployed.model, shift=None).proba(deployed.schema.canonical(X))
     labels = decision.labels_of(proba)
     independent_share = deployed.reference.independent_share
     shift = estimate_label_shift(decision, proba, labels, independent_share)
-    now = Mix(shift.estimate.shares, shift.covariance)
+    now = Mix(shift.estimate.shares, shift.covariance("shares"))
     scores, section = DecisionScores(decision), None
-    if y is not None:
-        rows = _labelled(decision, proba, labels, y)
+    rows = None if y is None else _labelled(decision, proba, labels, y)
+    if rows is not None:
         section = labels_section(rows, scores, shift, deployed.metric, deployed.honest)
     data = MonitorData(
         title="Monitoring report",
@@ -92,19 +94,23 @@ def _columns(deployed: Deployed, X: Any, now: Mix) -> tuple[ColumnRow, ...]:
 
 def _labelled(
     decision: Decision, proba: FloatArray, labels: IntArray, y: Any
-) -> LabelledRows:
-    """Return the rows with their labels, without those of classes set aside."""
+) -> LabelledRows | None:
+    """Return the rows whose labels are known; None without any.
+
+    Those of classes that are set aside are left out.
+    """
+    y = label_array(y)
     check_lengths(X=proba, y=y)
+    known = np.flatnonzero(pd.notna(y))
     all_classes = decision.all_classes
-    codes = codes_of(check_labels(y), all_classes)
+    codes = codes_of(check_labels(y[known]), all_classes)
     searched = decision.set_aside.others(len(all_classes))
-    at = np.isin(codes, searched)
-    return LabelledRows(
-        np.searchsorted(searched, codes[at]),
-        proba[at],
-        decision.moved(proba[at]),
-        labels[at],
-    )
+    is_searched = np.isin(codes, searched)
+    known, codes = known[is_searched], np.searchsorted(searched, codes[is_searched])
+    if not len(known):
+        return None
+    moved = decision.moved(proba[known])
+    return LabelledRows(codes, proba[known], moved, labels[known])
 
 
 def _prior(decision: Decision, shares: FloatArray) -> float | dict[Any, float]:
@@ -190,6 +196,7 @@ def _score_fields(
     comparison = compare(counts.astype(float), found.astype(float), now)
     return {
         "score_distance": comparison.distance,
+        "score_excess": comparison.excess,
         "score_p": comparison.p_value,
         "histogram": tuple(
             zip(ends[:-1], ends[1:], expected, found / found.sum(), strict=True)
@@ -212,10 +219,15 @@ def _score_edges(decision: Decision, score: FloatArray) -> FloatArray:
 def _queue(decision: Decision, proba: FloatArray) -> tuple[QueueRow, ...]:
     """Return how many rows have each kind of prediction set."""
     sets = prediction_sets(decision, proba, COVERAGE)
-    n_in, rows = sets.sum(axis=1), []
-    for code, label in enumerate(decision.all_classes):
-        count = int((sets[:, code] & (n_in == 1)).sum())
-        rows.append(QueueRow(answer=f"surely {label}", count=count))
-    rows.append(QueueRow(answer="could be several", count=int((n_in > 1).sum())))
-    rows.append(QueueRow(answer="unlike every class", count=int((n_in == 0).sum())))
-    return tuple(rows)
+    n_in = sets.sum(axis=1)
+    counts = {"surely of one class": n_in == 1}
+    if decision.pos is not None:
+        counts = {
+            f"surely {label}": sets[:, code] & (n_in == 1)
+            for code, label in enumerate(decision.classes)
+        }
+    counts |= {"could be several": n_in > 1, "unlike every class": n_in == 0}
+    return tuple(
+        QueueRow(answer=answer, count=int(rows.sum()))
+        for answer, rows in counts.items()
+    )

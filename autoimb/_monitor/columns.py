@@ -68,7 +68,7 @@ def _row(
     plain, beyond = (compare(counts, new, mix) for mix in mixes)
     totals = counts.sum(axis=1, keepdims=True)
     shares = mixes[0].shares @ (counts / np.maximum(totals, 1e-300))
-    may_be_beyond = column.kind not in _MOVING and beyond.distance > SLIGHT
+    may_be_beyond = column.kind not in _MOVING and beyond.excess > SLIGHT
     return ColumnRow(
         name=column.name,
         kind=column.kind,

@@ -148,6 +148,8 @@ class MonitorData(Value):
     """The classes."""
     score_distance: float
     """Share of the scores that lie elsewhere than the class shares explain."""
+    score_excess: float
+    """The same without what chance makes of it."""
     score_p: float
     """P-value of no such change."""
     histogram: tuple[tuple[float | None, ...], ...]

@@ -55,6 +55,13 @@ class Comparison:
     """Share of the rows that lie elsewhere: the total variation distance."""
     p_value: float
     """Probability of a difference as large by chance; 1 where rows are too few."""
+    by_chance: float = 0.0
+    """The mean distance where the mix is right: it is not 0 for few rows."""
+
+    @property
+    def excess(self) -> float:
+        """What is left of the distance without that of chance."""
+        return max(0.0, self.distance - self.by_chance)
 
 
 def compare(reference: FloatArray, new: FloatArray, mix: Mix) -> Comparison:
@@ -65,13 +72,16 @@ def compare(reference: FloatArray, new: FloatArray, mix: Mix) -> Comparison:
     of_class = reference / totals
     expected = mix.shares @ of_class
     distance = float(np.abs(new / new.sum() - expected).sum() / 2)
+    errors = np.sqrt(np.diag(_covariance(of_class, totals[:, 0], new.sum(), mix)))
+    # Half of the mean absolute values of normal deviations.
+    by_chance = float(errors.sum() / np.sqrt(2 * np.pi))
     groups = _bins_with_enough(expected, of_class, totals[:, 0], new.sum(), mix)
     if groups.max(initial=0) < 1:
-        return Comparison(distance, 1.0)
+        return Comparison(distance, 1.0, by_chance)
     merged = np.zeros((groups.max() + 1, len(new)))
     merged[groups, np.arange(len(new))] = 1
     counts, new = reference @ merged.T, merged @ new
-    return Comparison(distance, _p_value(counts, new, mix))
+    return Comparison(distance, _p_value(counts, new, mix), by_chance)
 
 
 def _bins_with_enough(
@@ -103,13 +113,21 @@ def _p_value(reference: FloatArray, new: FloatArray, mix: Mix) -> float:
     """Return the p-value for counts in bins that have enough rows."""
     totals, n_new = reference.sum(axis=1), new.sum()
     of_class = reference / totals[:, np.newaxis]
-    expected = mix.shares @ of_class
-    difference = (new / n_new - expected)[:-1]
-    variance = _multinomial(expected, n_new) + of_class.T @ mix.covariance @ of_class
-    for share, distribution, total in zip(mix.shares, of_class, totals, strict=True):
-        variance += share**2 * _multinomial(distribution, total)
-    solved = np.linalg.solve(variance[:-1, :-1], difference)
+    difference = (new / n_new - mix.shares @ of_class)[:-1]
+    covariance = _covariance(of_class, totals, n_new, mix)[:-1, :-1]
+    solved = np.linalg.solve(covariance, difference)
     return float(chi2.sf(difference @ solved, len(difference)))
+
+
+def _covariance(
+    of_class: FloatArray, totals: FloatArray, n_new: float, mix: Mix
+) -> FloatArray:
+    """Return the covariance of the new shares of bins, less those of the mix."""
+    total = _multinomial(mix.shares @ of_class, n_new)
+    total = total + of_class.T @ mix.covariance @ of_class
+    for share, distribution, n in zip(mix.shares, of_class, totals, strict=True):
+        total = total + share**2 * _multinomial(distribution, n)
+    return total
 
 
 def _multinomial(shares: FloatArray, n: float) -> FloatArray:

@@ -13,7 +13,8 @@ Then the shares of the classes can be estimated from the scores of new rows alon
 
 They use the same scores in different ways, and disagree where rows of a class are no
 longer as they were. The bootstrap draws the training rows, on which calibration and
-confusion matrix are determined anew, and the new rows.
+confusion matrix are determined anew, and the new rows; its deviations are widened,
+since the out-of-fold scores are of other models than the one that scores new rows.
 
 References
 ----------
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import nnls
+from scipy.stats import norm
 
 from autoimb._metrics.bootstrap import Draws
 from autoimb._metrics.calibration import Platt, TemperatureBias, fit_map
@@ -43,6 +45,11 @@ N_DRAWS = 200
 _LEAST = 1e-12  # of a share, while it is searched for
 _STEPS = 200  # of EM, each with an extrapolation
 _CONVERGED = 1e-9
+_OTHER_MODEL = 1.5
+"""Factor on deviations of draws, which know of other rows only: the out-of-fold scores
+are of other models than the one that scores new rows. It is the factor of Nadeau &
+Bengio 2003 (doi:10.1023/A:1024068626366), the square root of 1 + K / (K - 1) for K
+folds; ``benchmarks/monitoring.py`` measures the intervals."""
 _GRID = 0.02
 """Log-odds that are taken for one score: a hundredth of the odds either way."""
 _MOST_GROUPS = 5_000  # of rows of several classes, whose scores rarely coincide
@@ -116,34 +123,35 @@ class LabelShift:
         return np.array([getattr(draw, name) for draw in self.drawn])
 
     def interval(self, name: str) -> FloatArray:
-        """Return the ends (2, k) of the middle 95 % of the draws."""
-        drawn = self.stacked(name)
-        known = np.isfinite(drawn).any(axis=0)
-        ends = np.full((2, drawn.shape[1]), np.nan)
+        """Return the ends (2, k) of the 95 % interval of one of the estimates."""
+        drawn, estimate = self.stacked(name), getattr(self.estimate, name)
+        known = np.isfinite(drawn).any(axis=0) & np.isfinite(estimate)
+        ends = np.full((2, len(known)), np.nan)
         ends[:, known] = np.nanpercentile(drawn[:, known], [2.5, 97.5], axis=0)
-        return ends
+        return np.clip(estimate + _OTHER_MODEL * (ends - estimate), 0.0, 1.0)
 
-    @property
-    def covariance(self) -> FloatArray:
-        """Covariance (k, k) of the shares by maximum likelihood."""
-        return np.atleast_2d(np.cov(self.stacked("shares"), rowvar=False))
+    def covariance(self, name: str) -> FloatArray:
+        """Return the covariance of one of the estimates."""
+        drawn = np.cov(self.stacked(name), rowvar=False)
+        return np.asarray(_OTHER_MODEL**2 * np.atleast_2d(drawn))
 
     @property
     def disagreement(self) -> float:
         """P-value of the largest difference between the two ways, over the classes.
 
-        It is that of the bootstrap's percentiles, both ways on the same draws, with the
-        correction of Bonferroni. 1 where the confusion matrix says nothing.
+        The differences are normal with the variance of the draws, both ways on the same
+        draws; the p-value is corrected for the number of classes (Bonferroni). It is 1
+        where the confusion matrix says nothing.
         """
-        differences = self.stacked("shares") - self.stacked("by_confusion")
-        differences = differences[np.isfinite(differences).all(axis=1)]
-        if not len(differences):
+        drawn = self.stacked("shares") - self.stacked("by_confusion")
+        drawn = drawn[np.isfinite(drawn).all(axis=1)]
+        difference = self.estimate.shares - self.estimate.by_confusion
+        if len(drawn) < N_DRAWS // 2 or not np.isfinite(difference).all():
             return 1.0
-        below = (1 + (differences <= 0).sum(axis=0)) / (1 + len(differences))
-        above = (1 + (differences >= 0).sum(axis=0)) / (1 + len(differences))
-        k = differences.shape[1]
-        n_tests = k if k > 2 else 1  # two shares differ by as much
-        return float(min(1.0, 2 * n_tests * np.minimum(below, above).min()))
+        errors = _OTHER_MODEL * drawn.std(axis=0)
+        z = np.abs(difference) / np.maximum(errors, _LEAST)
+        n_tests = len(z) if len(z) > 2 else 1  # two shares differ by as much
+        return float(min(1.0, n_tests * 2 * norm.sf(z.max())))
 
 
 def estimate_label_shift(

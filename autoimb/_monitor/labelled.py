@@ -138,7 +138,7 @@ def _calibration(
         for draw in Draws.of(rows.y, units, _N_DRAWS, seed=decision.seed)
     ]
     covariance = np.cov(np.array(drawn), rowvar=False)
-    covariance += np.cov(shift.stacked("map_parameters"), rowvar=False)
+    covariance += shift.covariance("map_parameters")
     difference = parameters_of(found, k) - shift.estimate.map_parameters
     statistic = difference @ np.linalg.pinv(covariance) @ difference
     now, best = (log_loss(rows.y, p, weight) for p in (proba, found(proba)))
