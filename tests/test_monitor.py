@@ -110,7 +110,10 @@ def test_columns_that_moved_are_named_and_cast_doubt_on_estimates(model):
     first = report.data.columns[0]
     assert (first.name, first.is_beyond) == ("amount", True)
     assert first.change.startswith("up to ")
-    assert any("amount" in doubt for doubt in report.data.doubts)
+    assert any("amount changed" in doubt for doubt in report.data.doubts)
+    # What did not change is no change, but speaks against the shares.
+    assert [c.name for c in report.data.columns if c.is_changed] == ["amount"]
+    assert any("shop did not change" in doubt for doubt in report.data.doubts)
     assert "not to be relied on" in str(report)
     assert "to be expected" not in str(report)
 

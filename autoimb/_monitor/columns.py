@@ -48,12 +48,17 @@ def column_rows(
             row,
             p_value=p,
             p_beyond=q,
-            is_changed=bool(p < LEVEL or q < LEVEL),
+            is_changed=bool(p < LEVEL),
             is_beyond=bool(q < LEVEL and row.is_beyond),
         )
         for row, p, q in zip(rows, any_change, beyond, strict=True)
     ]
-    return tuple(sorted(judged, key=lambda row: (not row.is_changed, -row.distance)))
+    return tuple(
+        sorted(
+            judged,
+            key=lambda row: (not row.is_changed, not row.is_beyond, -row.distance),
+        )
+    )
 
 
 def _row(

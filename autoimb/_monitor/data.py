@@ -63,7 +63,10 @@ class ColumnRow(Value):
     is_changed: bool
     """Whether it changed by more than chance."""
     is_beyond: bool
-    """Whether the shares of the classes do not explain the change."""
+    """Whether it is not as the estimated shares of the classes let expect.
+
+    Where it changed, these shares do not explain it. Where it did not, it should have.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,7 +128,8 @@ class LabelShift:
         known = np.isfinite(drawn).any(axis=0) & np.isfinite(estimate)
         ends = np.full((2, len(known)), np.nan)
         ends[:, known] = np.nanpercentile(drawn[:, known], [2.5, 97.5], axis=0)
-        return np.clip(estimate + _OTHER_MODEL * (ends - estimate), 0.0, 1.0)
+        widened = estimate + _OTHER_MODEL * (ends - estimate)
+        return np.asarray(np.clip(widened, 0.0, 1.0))
 
     def covariance(self, name: str) -> FloatArray:
         """Return the covariance of one of the estimates."""

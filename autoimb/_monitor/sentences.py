@@ -32,11 +32,18 @@ _MOST_NAMES = 5
 def doubts_about(shift: LabelShift, data: MonitorData) -> tuple[str, ...]:
     """Return what a change of the class shares does not explain."""
     doubts = []
-    beyond = [column.name for column in data.columns if column.is_beyond]
-    if beyond:
+    beyond = [column for column in data.columns if column.is_beyond]
+    changed = [column.name for column in beyond if column.is_changed]
+    unchanged = [column.name for column in beyond if not column.is_changed]
+    if changed:
         doubts.append(
-            f"the distribution of {_listed(beyond)} changed by more than other shares "
+            f"the distribution of {_listed(changed)} changed by more than other shares "
             "of the classes can"
+        )
+    if unchanged:
+        doubts.append(
+            f"the distribution of {_listed(unchanged)} did not change as the estimated "
+            "shares of the classes would have it"
         )
     if shift.disagreement < LEVEL / 2:
         doubts.append(
@@ -203,10 +210,10 @@ def _about_labels(data: MonitorData) -> Iterator[str]:
         if data.pos_label in {"", row.label}:
             yield from _about_class(row)
     if labels.slope is not None:
-        state = "are wrong" if _is_off(labels) else "are as right as in training"
+        state = "wrong" if _is_off(labels) else "as right as in training"
         yield (
-            f"With the measured shares of the classes, probabilities {state}: their "
-            f"log-odds should be multiplied by {significant(labels.slope, 2)}."
+            f"At the measured shares of the classes, probabilities are {state}: "
+            f"{significant(labels.slope, 2)} times their log-odds would suit best."
         )
     yield from _about_refit(data, labels)
 
