@@ -147,6 +147,7 @@ def main():
     """Run the draws that a file lacks, or print what it says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=50)
+    parser.add_argument("--first", type=int, default=0, help="number of the first draw")
     parser.add_argument("--learners", nargs="+", default=LEARNERS)
     parser.add_argument("--positives", nargs="+", type=int, default=POSITIVES)
     parser.add_argument("--out", type=Path, default=Path("monitoring.jsonl"))
@@ -161,7 +162,7 @@ def main():
         for line in arguments.out.read_text().splitlines():
             found = json.loads(line)
             done.add((found["learner"], found["positives"], found["seed"]))
-    for seed in range(arguments.draws):
+    for seed in range(arguments.first, arguments.first + arguments.draws):
         for learner in arguments.learners:
             for n_positives in arguments.positives:
                 if (learner, n_positives, seed) in done:

@@ -36,6 +36,9 @@ _LEAST_SHARE = 1e-6
 COVERAGE = 0.9
 """Of each class by the sets that a report counts."""
 _SCORE_BINS = 20
+_N_CANDIDATES = (5, 25)
+"""Fewest and most shares of the classes that columns are compared with."""
+_MOST_TESTS = 5_000  # columns times candidates: bounds the seconds on wide tables
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -73,7 +76,7 @@ def monitor(deployed: Deployed, X: Any, y: Any) -> MonitorReport:
         n_rows_before=int(decision.class_counts.sum()),
         pos_label="" if decision.pos is None else str(decision.classes[decision.pos]),
         classes=_class_rows(scores, shift, labels),
-        columns=_columns(deployed, X, now),
+        columns=_columns(deployed, X, shift),
         queue=_queue(decision, proba),
         labels=section,
         **_score_fields(decision, proba, independent_share, now),
@@ -83,13 +86,16 @@ def monitor(deployed: Deployed, X: Any, y: Any) -> MonitorReport:
     return MonitorReport(data, _prior(decision, shift.estimate.shares))
 
 
-def _columns(deployed: Deployed, X: Any, now: Mix) -> tuple[ColumnRow, ...]:
-    """Return how the columns changed, for the shares that the classes have now."""
+def _columns(deployed: Deployed, X: Any, shift: LabelShift) -> tuple[ColumnRow, ...]:
+    """Return how the columns changed, for the shares that the classes may have now."""
     reference = deployed.reference
     n_independent = deployed.decision.class_weights * reference.independent_share
     schema = replace(deployed.schema, is_raw=False)
     counts = reference.counts_of(schema.canonical(X), schema)
-    return column_rows(reference, counts, schema, Mix.of_counts(n_independent), now)
+    n_candidates = int(np.clip(_MOST_TESTS // len(counts), *_N_CANDIDATES))
+    candidates = shift.candidates(n_candidates)
+    before = Mix.of_counts(n_independent)
+    return column_rows(reference, counts, schema, before, candidates)
 
 
 def _labelled(

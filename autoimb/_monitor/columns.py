@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from autoimb._monitor.data import ColumnRow
-from autoimb._monitor.drift import LEVEL, Mix, adjusted, compare
+from autoimb._monitor.drift import LEVEL, adjusted, compare
 from autoimb._monitor.reference import N_BINS
 from autoimb._report.formats import percent, significant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from autoimb._metrics.confusion import FloatArray
+    from autoimb._metrics.confusion import BoolArray, FloatArray
+    from autoimb._monitor.drift import Mix
     from autoimb._monitor.reference import Reference
     from autoimb._table.columns import Column, Schema
 
@@ -30,70 +30,78 @@ def column_rows(
     new: FloatArray,
     schema: Schema,
     before: Mix,
-    now: Mix,
+    candidates: Sequence[Mix],
 ) -> tuple[ColumnRow, ...]:
     """Return how columns changed, the most changed first.
 
     `new` (n_columns, n_bins + 1) counts later rows; `before` are the shares of the
-    classes in the training table, `now` those that were estimated for these rows.
+    classes in the training table, and `candidates` such as they may be now. All columns
+    are judged by the candidate that leaves the fewest of them unexplained: whatever the
+    shares are, they are the same for all columns.
     """
     tested = [i for i, c in enumerate(schema.columns) if c.kind != "constant"]
+    if not tested:
+        return ()
+    counts = reference.counts.astype(np.float64)
+    plain = [compare(counts[i], new[i], before) for i in tested]
+    any_change = adjusted(np.array([found.p_value for found in plain]))
+    beyond, is_beyond = _best_explained(
+        [(schema.columns[i], counts[i], new[i]) for i in tested],
+        any_change < LEVEL,
+        candidates,
+    )
     rows = [
-        _row(schema.columns[i], reference, i, new[i], (before, now)) for i in tested
-    ]
-    any_change = adjusted(np.array([row.p_value for row in rows]))
-    beyond = adjusted(np.array([row.p_beyond for row in rows]))
-    judged = [
-        replace(
-            row,
-            p_value=p,
-            p_beyond=q,
-            is_changed=bool(p < LEVEL),
-            is_beyond=bool(q < LEVEL and row.is_beyond),
+        ColumnRow(
+            name=schema.columns[place].name,
+            kind=schema.columns[place].kind,
+            change=_in_words(schema.columns[place], reference, place, before, new),
+            distance=plain[i].distance,
+            p_value=any_change[i],
+            p_beyond=beyond[i],
+            is_changed=bool(any_change[i] < LEVEL),
+            is_beyond=bool(is_beyond[i]),
         )
-        for row, p, q in zip(rows, any_change, beyond, strict=True)
+        for i, place in enumerate(tested)
     ]
-    return tuple(
-        sorted(
-            judged,
-            key=lambda row: (not row.is_changed, not row.is_beyond, -row.distance),
-        )
-    )
+    order = [(not row.is_changed, not row.is_beyond, -row.distance) for row in rows]
+    return tuple(rows[i] for i in sorted(range(len(rows)), key=order.__getitem__))
 
 
-def _row(
-    column: Column,
-    reference: Reference,
-    place: int,
-    new: FloatArray,
-    mixes: tuple[Mix, Mix],
-) -> ColumnRow:
-    """Return a column with p-values of its own, before it is judged with the others."""
-    counts = reference.counts[place].astype(np.float64)
-    plain, beyond = (compare(counts, new, mix) for mix in mixes)
-    totals = counts.sum(axis=1, keepdims=True)
-    shares = mixes[0].shares @ (counts / np.maximum(totals, 1e-300))
-    may_be_beyond = column.kind not in _MOVING and beyond.excess > SLIGHT
-    return ColumnRow(
-        name=column.name,
-        kind=column.kind,
-        change=_in_words(column, reference, place, shares, new / max(new.sum(), 1)),
-        distance=plain.distance,
-        p_value=plain.p_value,
-        p_beyond=beyond.p_value,
-        is_changed=False,
-        is_beyond=may_be_beyond,
-    )
+def _best_explained(
+    columns: Sequence[tuple[Column, FloatArray, FloatArray]],
+    is_changed: BoolArray,
+    candidates: Sequence[Mix],
+) -> tuple[FloatArray, BoolArray]:
+    """Return adjusted p-values of columns, and which are unexplained.
+
+    They are those of the candidate that leaves the fewest columns unexplained; of
+    several, the one that leaves the fewest so which did not change, and then the one
+    with the largest p-value of the column that it suits least.
+    """
+    moves = np.array([column.kind in _MOVING for column, *_ in columns])
+    best: tuple[tuple[float, ...], FloatArray, BoolArray] | None = None
+    for mix in candidates:
+        found = [compare(counts, new, mix) for _, counts, new in columns]
+        p_values = adjusted(np.array([f.p_value for f in found]))
+        excess = np.array([f.excess for f in found])
+        is_beyond = (p_values < LEVEL) & (excess > SLIGHT) & ~moves
+        n_unchanged = float((is_beyond & ~is_changed).sum())
+        rank = (float(is_beyond.sum()), n_unchanged, -float(p_values.min()))
+        if best is None or rank < best[0]:
+            best = rank, p_values, is_beyond
+    if best is None:
+        raise ValueError("no shares of the classes are given")
+    return best[1], best[2]
 
 
 def _in_words(
-    column: Column,
-    reference: Reference,
-    place: int,
-    before: FloatArray,
-    after: FloatArray,
+    column: Column, reference: Reference, place: int, mix: Mix, new: FloatArray
 ) -> str:
     """Return the largest change of a share, such as ``"missing: 1.0% → 18.0%"``."""
+    counts = reference.counts[place].astype(np.float64)
+    totals = counts.sum(axis=1, keepdims=True)
+    before = mix.shares @ (counts / np.maximum(totals, 1e-300))
+    after = new[place] / max(new[place].sum(), 1e-300)
     name, low, high = max(
         _shares(column, reference, place, before, after),
         key=lambda change: abs(change[2] - change[1]),

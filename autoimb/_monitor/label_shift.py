@@ -35,6 +35,7 @@ from scipy.stats import norm
 from autoimb._metrics.bootstrap import Draws
 from autoimb._metrics.calibration import Platt, TemperatureBias, fit_map
 from autoimb._metrics.confusion import divide_or_nan
+from autoimb._monitor.drift import Mix
 
 if TYPE_CHECKING:
     from autoimb._fit.decision import Decision
@@ -130,6 +131,21 @@ class LabelShift:
         ends[:, known] = np.nanpercentile(drawn[:, known], [2.5, 97.5], axis=0)
         widened = estimate + _OTHER_MODEL * (ends - estimate)
         return np.asarray(np.clip(widened, 0.0, 1.0))
+
+    def candidates(self, n_most: int) -> list[Mix]:
+        """Return so many shares that lie within the interval, evenly over the draws.
+
+        Each stands for those near it: a quarter of a standard error away.
+        """
+        estimate, drawn = self.estimate.shares, self.stacked("shares")
+        order = np.argsort(drawn[:, np.argmin(self.before)], kind="stable")
+        within = np.quantile(np.arange(len(order)), np.linspace(0.025, 0.975, n_most))
+        near = self.covariance("shares") / 16
+        widened = estimate + _OTHER_MODEL * (
+            drawn[order[within.astype(int)]] - estimate
+        )
+        shares = np.clip(widened, 0.0, 1.0)
+        return [Mix(share / share.sum(), near) for share in (estimate, *shares)]
 
     def covariance(self, name: str) -> FloatArray:
         """Return the covariance of one of the estimates."""
