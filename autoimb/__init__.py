@@ -20,6 +20,7 @@ of its package.
 ``_fit``        what predicts: refit, calibration, decision
 ``_export``     the winner as code that needs no autoimb
 ``_report``     the strategy report
+``_monitor``    whether a model still holds on new rows
 ``_persist``    saved models
 ``_estimator``  `AutoImbalance`
 ``testing``     tests that every catalogue entry must pass
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from autoimb._estimator import AutoImbalance
     from autoimb._fit.fitted_model import FittedMember
     from autoimb._metrics.metrics import FBeta
+    from autoimb._monitor.render import MonitorReport
     from autoimb._persist.saved_model import load
     from autoimb._report.render import Report
     from autoimb._select.honest_score import HonestScore
@@ -99,6 +101,7 @@ __all__ = [
     "Int",
     "LeakWarning",
     "LeftOutWarning",
+    "MonitorReport",
     "NoCandidateError",
     "PrecisionAtLeast",
     "RecallAtLeast",
@@ -127,6 +130,7 @@ _HOMES = (
     "_estimator",
     "_fit.fitted_model",
     "_metrics.metrics",
+    "_monitor.render",
     "_persist.saved_model",
     "_report.render",
     "_select.honest_score",

@@ -43,9 +43,11 @@ from autoimb._export import fit_code, prediction_script
 from autoimb._fit.decision import check_threshold
 from autoimb._fit.final_fit import check_final_fit
 from autoimb._fit.finish import finish
+from autoimb._fit.prediction_sets import prediction_sets
 from autoimb._fit.refit_on_new_rows import refit_members
 from autoimb._fit.replace_fold_models import with_refits
 from autoimb._metrics.scorers import ScorerMetric, UserLabels, resolve_metric
+from autoimb._monitor.reference import Reference
 from autoimb._report.build import (
     build_report,
     settings_of,
@@ -116,6 +118,7 @@ if TYPE_CHECKING:
     from autoimb._fit.finish import FittedSelection
     from autoimb._fit.fitted_model import FittedModel
     from autoimb._metrics.metrics import Metric
+    from autoimb._monitor.render import MonitorReport
     from autoimb._report import Report, ReportData
     from autoimb._search.trials import Progress, SearchOutcome
     from autoimb._select.selection import Selection
@@ -127,7 +130,7 @@ _FAST_COST = 1.0  # relative cost of the families that so little time is spent o
 _CACHE_BYTES = 2**27  # of encoded rows that a worker keeps
 _FITTED_PRIVATE = {
     *("_pos", "_schema", "_catalogue", "_row_arguments", "_table_marks"),
-    *("_model", "_decision", "_report_data", "_leaderboard"),
+    *("_model", "_decision", "_report_data", "_leaderboard", "_reference"),
 }
 """Fitted attributes whose names do not end in an underscore."""
 _DISK_SHARE = 0.1  # of the free disk, for fold models
@@ -316,6 +319,8 @@ default="auto"
     """Names of the arguments beside X and y: of `fit`, and of the last `refit`."""
     _table_marks: dict[str, Any]
     """By what the table of the last `fit` or `refit` is known again."""
+    _reference: Reference
+    """How its columns are distributed; models of earlier versions have none."""
 
     def __init__(
         self,
@@ -571,7 +576,7 @@ default="auto"
             table = context.problem.table
             if table.set_aside:
                 warn(table.set_aside.message, LeftOutWarning)
-            marks = marks_of(table)
+            marks, reference = marks_of(table), Reference.of(table)
             finished = refit_members(
                 self.ensemble_,
                 context,
@@ -586,6 +591,7 @@ default="auto"
         report = with_refit(self._report_data, finished, table)
         with self._as_before_on_error():
             self._schema, self._table_marks = table.schema, marks
+            self._reference = reference
             self._row_arguments = (self._row_arguments[0], table.given.arguments)
             self._set_model(finished.model, decision, table.given.n_rows)
             self._report_data = with_decision(report, decision, self._code())
@@ -884,6 +890,162 @@ default="auto"
         decision = self._decision.for_prior(prior)
         with self._as_before_on_error():
             return self._decide(decision)
+
+    def monitor(self, X: Any, y: ArrayLike | None = None) -> MonitorReport:
+        r"""Return whether the model still holds on rows that came after `fit`.
+
+        Without labels: how many rows are called positive, the shares of the classes and
+        the precision and recall to expect at them, and which columns and scores changed
+        by more than these shares explain. With labels also: the score, the calibration
+        and the threshold against what the fit promised, and whether a refit is worth
+        it.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+            Rows as they come to the model now, columns as in `fit`. A few hundred or
+            more say most.
+        y : array-like of shape (n_samples,), default=None
+            Their labels, missing where they are not known yet.
+
+        Returns
+        -------
+        MonitorReport
+            ``report.save("monitor.html")``, also ``.md`` and ``.json``; shows itself in
+            a notebook. ``model.set_prior(report.prior)`` adapts the model where only
+            the shares of the classes moved.
+
+        Raises
+        ------
+        BadInputError
+            If the rows cannot be read, if y holds labels that `fit` did not see, or if
+            the model has no out-of-fold scores or was saved by an earlier version.
+
+        Notes
+        -----
+        The shares of the classes are those of the greatest likelihood under label
+        shift, by the probabilities p at the training shares π [1]_,
+
+        .. math:: π'_k = mean_i \frac{p_{ik} π'_k / π_k}{\sum_j p_{ij} π'_j / π_j},
+
+        with bootstrap intervals, and by the confusion matrix as a check [2]_. Columns
+        are compared with the mixture of the classes of the training table, of which the
+        model keeps counts by column and class, and no row. P-values are adjusted for
+        the number of columns [3]_.
+
+        References
+        ----------
+        .. [1] Saerens, Latinne & Decaestecker 2002, doi:10.1162/089976602753284446.
+        .. [2] Lipton, Wang & Smola 2018, arXiv:1802.03916.
+        .. [3] Benjamini & Hochberg 1995, doi:10.1111/j.2517-6161.1995.tb02031.x.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import make_classification
+        >>> from autoimb import AutoImbalance
+        >>> X, y = make_classification(1500, weights=[0.9], random_state=0)
+        >>> model = AutoImbalance(
+        ...     n_trials=1, families="logistic_regression", n_jobs=1, random_state=0
+        ... ).fit(X[:900], y[:900])
+        >>> report = model.monitor(X[900:])
+        >>> report.only_shares_moved
+        True
+        >>> bool(0.05 < report.prior < 0.2)
+        True
+        """
+        from autoimb._monitor.build import Deployed, monitor
+
+        check_is_fitted(self)
+        if not hasattr(self, "_reference"):
+            raise BadInputError(
+                "an earlier version of autoimb saved this model, without the counts by "
+                "column and class that monitor needs: call refit(X, y) with the "
+                "training table, or fit again."
+            )
+        rows = as_rows(X)
+        validate_data(self, rows, skip_check_array=True, reset=False)
+        labels = UserLabels(self.classes_, self._pos)
+        outcome = self._report_data.outcome
+        deployed = Deployed(
+            model=self._model,
+            decision=self._decision,
+            schema=self._schema,
+            reference=self._reference,
+            metric=resolve_metric(self.metric, len(self.classes_), labels),
+            honest=self.honest_score_,
+            name=str(self.best_strategy_) if outcome is None else outcome.winner,
+        )
+        return monitor(deployed, rows, y)
+
+    def predict_sets(self, X: Any, coverage: Any = 0.9) -> NDArray[np.bool_]:
+        r"""Return sets of classes that hold the true one with a coverage by class.
+
+        A row whose set holds one class only is surely of it; if it holds several, or
+        none since the row is unlike each class, a person should look. Of the rows of
+        each class, the share `coverage` has it in its set, however rare the class is or
+        becomes.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+            Columns as in `fit`.
+        coverage : float or dict of label to float, default=0.9
+            The share of the rows of each class whose set holds the class, between 0 and
+            1. A class of n rows can be left out of sets only up to a coverage of n / (n
+            + 1): with nine rows and 0.95, all sets hold it.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Whether each class is in the set of each row, in the order of `classes_`. A
+            class of one row, which is set aside, is in no set.
+
+        Raises
+        ------
+        BadInputError
+            If `coverage` cannot be used, or the model has no out-of-fold scores.
+
+        Notes
+        -----
+        Class k is in the set of x if
+
+        .. math:: \frac{1 + \#\{i : y_i = k, \hat p_k(x_i) \le \hat p_k(x)\}}{1 + n_k}
+            > 1 - coverage
+
+        over the out-of-fold probabilities of its training rows: class-conditional
+        conformal prediction [1]_ [2]_. Its coverage would be exact if one model had
+        scored all rows, and new rows of the class were like those of the training
+        table. The out-of-fold rows were scored by fold models, as in cross-conformal
+        prediction, for which 1 - 2 (1 - coverage) is proven and about `coverage` is
+        observed [3]_ [4]_. The model that predicts was fitted on more rows than they
+        were, so that sets tend to hold a little more than asked. Where rows belong to
+        groups, the share is one of rows of new groups on average.
+
+        References
+        ----------
+        .. [1] Vovk 2012, arXiv:1209.2673.
+        .. [2] Ding et al. 2023, arXiv:2306.09335.
+        .. [3] Vovk 2015, doi:10.1007/s10472-013-9368-4.
+        .. [4] Barber, Candès, Ramdas & Tibshirani 2021, doi:10.1214/20-AOS1965.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import make_classification
+        >>> from autoimb import AutoImbalance
+        >>> X, y = make_classification(600, weights=[0.9], random_state=0)
+        >>> model = AutoImbalance(
+        ...     n_trials=1, families="logistic_regression", n_jobs=1, random_state=0
+        ... ).fit(X[:400], y[:400])
+        >>> sets = model.predict_sets(X[400:], coverage=0.9)
+        >>> sure = sets.sum(axis=1) == 1
+        >>> bool(sets[:, 1][y[400:] == 1].mean() > 0.8)
+        True
+        """
+        check_is_fitted(self)
+        rows = as_rows(X)
+        validate_data(self, rows, skip_check_array=True, reset=False)
+        proba = replace(self._model, shift=None).proba(self._schema.canonical(rows))
+        return prediction_sets(self._decision, proba, coverage)
 
     def report(
         self,
@@ -1287,6 +1449,7 @@ default="auto"
         self._catalogue: Catalogue | None = results.space.catalogue
         self._row_arguments = (table.given.arguments,)
         self._table_marks = marks_of(table)
+        self._reference = Reference.of(table)
         self._set_model(results.finished.model, results.decision, table.given.n_rows)
         settings = settings_of(self.get_params(deep=False), results.scoring.metric)
         self._report_data = build_report(results, settings=settings, code=self._code())

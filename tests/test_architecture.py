@@ -94,7 +94,9 @@ def test_imports_go_up_the_lists_only():
                 wrong.append((".".join(here), ".".join(there)))
     assert not wrong
     assert len(layers) <= 20
-    assert len(pairs) <= 80
+    # Of these, six are those of `_monitor`: it judges a fitted model (`_fit`) by what
+    # was promised (`_select`), on columns (`_table`), with metrics, in a report.
+    assert len(pairs) <= 86
 
 
 def loaded_by(code):

@@ -145,7 +145,7 @@ def test_ends_that_are_bent_apart_are_straightened(pos):
 def test_beta_is_logistic_regression_on_both_logarithms():
     y, p = simulated(n=800)
     weight = np.random.default_rng(1).uniform(0.2, 3, len(y))
-    fitted = calibration_module._fit(Beta, y, two_columns(p), weight, 1)
+    fitted = calibration_module.fit_map(Beta, y, two_columns(p), weight, 1)
     reference = LogisticRegression(C=1e8, tol=1e-10, max_iter=1000)
     reference.fit(np.column_stack([np.log(p), -np.log1p(-p)]), y, weight)
     assert reference.coef_.min() > 0
@@ -160,7 +160,9 @@ def test_beta_never_falls(seed, power, bend):
     """A slope below nought is set to nought, and the other fitted alone."""
     y, p = simulated(seed, n=120)
     distorted = p**power if bend > 0 else 1 - (1 - p) ** power
-    fitted = calibration_module._fit(Beta, y, two_columns(distorted), np.ones(120), 1)
+    fitted = calibration_module.fit_map(
+        Beta, y, two_columns(distorted), np.ones(120), 1
+    )
     scores = np.linspace(0, 1, 2001)
     mapped = fitted(two_columns(scores))[:, 1]
     assert np.all(np.diff(mapped) > 0)
@@ -220,7 +222,7 @@ def test_a_known_temperature_and_bias_are_found():
 def test_platt_is_logistic_regression_on_the_logit():
     y, p = simulated(n=500)
     weight = np.random.default_rng(1).uniform(0.2, 3, len(y))
-    fitted = calibration_module._fit(Platt, y, two_columns(p), weight, 1)
+    fitted = calibration_module.fit_map(Platt, y, two_columns(p), weight, 1)
     reference = LogisticRegression(C=1e8, tol=1e-8)
     reference.fit(logit(p)[:, np.newaxis], y, weight)
     expected = (reference.coef_[0, 0], reference.intercept_[0])
@@ -427,7 +429,7 @@ def test_a_start_near_the_fit_saves_steps_and_changes_nothing(near, far, monkeyp
         (y, p), pos = simulated(n=600), 1
         proba = two_columns(p)
     data = y, np.sqrt(proba), np.ones(600), folds(600), pos
-    near = calibration_module._fit(type(near), *data[:3], pos)
+    near = calibration_module.fit_map(type(near), *data[:3], pos)
     name = "_softmax_loss" if type(near) is not Beta else "_binary_loss"
     loss, n_losses = getattr(calibration_module, name), []
 

@@ -730,3 +730,36 @@ def test_a_limit_of_milliseconds_needs_a_clock(folder, capsys):
     data = str(folder / "data.csv")
     assert main(["fit", data, *FIT, "--max-predict-ms", "20"]) == 2
     assert "time_budget" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["page.html", "page.md", "page.json"])
+def test_monitor_says_whether_a_model_still_holds(
+    folder, model, tmp_path, capsys, name
+):
+    out = tmp_path / name
+    arguments = [str(model), str(folder / "data.csv"), "--target", "fraud"]
+    assert main(["monitor", *arguments, "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "PR-AUC on 200 labelled rows" in printed
+    assert str(out.resolve()) in printed
+    assert "labelled rows" in out.read_text(encoding="utf-8")
+
+
+def test_monitor_reads_labels_that_are_partly_there(folder, model, tmp_path, capsys):
+    table = pd.read_csv(folder / "data.csv").drop(columns="weight")
+    table.loc[50:, "fraud"] = None
+    table.to_csv(tmp_path / "new.csv", index=False)
+    data = str(tmp_path / "new.csv")
+    assert main(["monitor", str(model), data, "--target", "fraud"]) == 2
+    assert "weight" in capsys.readouterr().err  # the model was fitted on it
+    table.assign(weight=1).to_csv(tmp_path / "new.csv", index=False)
+    assert main(["monitor", str(model), data, "--target", "fraud"]) == 0
+    assert "on 50 labelled rows" in capsys.readouterr().out
+    assert main(["monitor", str(model), data]) == 0
+    assert "labelled rows" not in capsys.readouterr().out
+
+
+def test_monitor_refuses_a_format_before_the_work(folder, model, tmp_path, capsys):
+    out = str(tmp_path / "page.pdf")
+    assert main(["monitor", str(model), str(folder / "data.csv"), "--out", out]) == 2
+    assert "let it end in" in capsys.readouterr().err

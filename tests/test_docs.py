@@ -19,7 +19,8 @@ METHODS = [
     f"AutoImbalance.{name}"
     for name in (
         *("fit", "predict", "predict_proba", "score", "report", "save"),
-        *("export_code", "set_prior", "set_threshold", "top"),
+        *("export_code", "monitor", "predict_sets", "set_prior", "set_threshold"),
+        "top",
     )
 ]
 

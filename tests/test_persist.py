@@ -32,6 +32,7 @@ import autoimb
 from autoimb import AutoImbalance
 from autoimb._catalogue import CATALOGUE
 from autoimb._cli import main
+from autoimb._persist import saved_model
 from autoimb._persist.allowed_classes import OWN_CLASSES
 from autoimb._persist.saved_model import FORMAT
 from autoimb._search.study import without_password
@@ -331,7 +332,8 @@ def test_other_files_are_told_apart(tmp_path):
     skops.io.dump({"format": FORMAT + 1, "model": 0}, tmp_path / "newer.skops")
     with pytest.raises(StorageMismatchError, match="Upgrade autoimb"):
         autoimb.load(tmp_path / "newer.skops")
-    skops.io.dump({"format": FORMAT - 1, "model": 0}, tmp_path / "older.skops")
+    older = {"format": saved_model._OLDEST_FORMAT - 1, "model": 0}
+    skops.io.dump(older, tmp_path / "older.skops")
     with pytest.raises(StorageMismatchError, match="save it with this version"):
         autoimb.load(tmp_path / "older.skops")
 

@@ -10,6 +10,13 @@ import numpy as np
 import pandas as pd
 
 from autoimb._cli.console import lacks_signs_of, say
+from autoimb._cli.model_tables import (
+    check_has,
+    columns_of,
+    known_labels,
+    read_labelled,
+    text_columns,
+)
 from autoimb._cli.options import (
     COUNT,
     EXECUTOR,
@@ -31,13 +38,12 @@ from autoimb._cli.options import (
     parse_threshold,
 )
 from autoimb._cli.results import write_and_print
-from autoimb._cli.table_files import numbers_of, read_table, without_row_numbers
+from autoimb._cli.table_files import numbers_of, read_table
 from autoimb._execution.files import without_formulas, write_csv
 from autoimb.exceptions import AutoImbWarning, BadInputError, warn
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
@@ -50,7 +56,6 @@ _AXIS_TITLES = {
     "resampler": "Resamplers",
     "class_weight": "Class weights",
 }
-_MOST_NAMES = 20  # of columns in a message
 
 
 def _demo(arguments: argparse.Namespace) -> None:
@@ -78,7 +83,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     from autoimb import AutoImbalance
 
     threshold = parse_threshold(arguments.threshold)
-    X, y, rows_of = _read_labelled(arguments)
+    X, y, rows_of = read_labelled(arguments)
     options = {
         "time_budget": arguments.time_budget,
         "n_trials": arguments.n_trials,
@@ -116,8 +121,8 @@ def _predict(arguments: argparse.Namespace) -> None:
     model = load(arguments.model)
     if arguments.threshold is not None:
         model.set_threshold(parse_threshold(arguments.threshold))
-    table = read_table(arguments.data, form_of(arguments), text=_text_columns(model))
-    rows = _columns_of(model, table, arguments.data)
+    table = read_table(arguments.data, form_of(arguments), text=text_columns(model))
+    rows = columns_of(model, table, arguments.data)
     proba = pd.DataFrame(
         model.predict_proba(rows),
         columns=[f"probability_{label}" for label in model.classes_],
@@ -146,7 +151,7 @@ def _labels(
 ) -> NDArray[Any]:
     """Return the label of each row, by the rule that the arguments ask for."""
     if arguments.costs is not None:
-        _check_has(table, arguments.costs, arguments.data)
+        check_has(table, arguments.costs, arguments.data)
         costs = numbers_of(table, arguments.costs, "--costs")
         return model.predict(rows, costs=costs)
     if arguments.top is None:
@@ -163,7 +168,7 @@ def _profile(arguments: argparse.Namespace) -> None:
     """Print the profile and the flowchart's advice."""
     from autoimb import profile, recommend
 
-    X, y, _ = _read_labelled(arguments)
+    X, y, _ = read_labelled(arguments)
     described = profile(X, y, pos_label=label_in(y, arguments.pos_label))
     say(f"{described}\n\n{recommend(described)}")
 
@@ -171,22 +176,42 @@ def _profile(arguments: argparse.Namespace) -> None:
 def _report(arguments: argparse.Namespace) -> None:
     """Write a saved model's report."""
     from autoimb import load
-    from autoimb._report.render import check_format
+    from autoimb._report.page import check_format
 
     check_format(arguments.out)
     model = load(arguments.model)
     if arguments.threshold is not None:
         model.set_threshold(parse_threshold(arguments.threshold))
     if arguments.data is not None:
-        X, y, rows_of = _read_labelled(arguments)
+        X, y, rows_of = read_labelled(arguments)
         rows_of.pop("costs", None)  # the report measures no costs
-        X = _columns_of(model, X, arguments.data)
-        # A model fitted in Python may have text where the file seems to hold numbers.
-        known = {str(label): label for label in model.classes_}
-        y = y.map(lambda label: known.get(str(label), label))
+        X = columns_of(model, X, arguments.data)
+        y = known_labels(model, y)
         model.report(X, y, time_budget=arguments.time_budget, **rows_of)
     model.report().save(arguments.out)
     say(f"report: {arguments.out.resolve()}")
+
+
+def _monitor(arguments: argparse.Namespace) -> None:
+    """Print what new rows say of a saved model, and write its report."""
+    from autoimb import load
+    from autoimb._report.page import check_format
+
+    if arguments.out is not None:
+        check_format(arguments.out)
+    model, target = load(arguments.model), arguments.target
+    form, text = form_of(arguments), text_columns(model)
+    table = read_table(arguments.data, form, text=text, target=target)
+    y = None
+    if target is not None:
+        check_has(table, [target], arguments.data)
+        y = known_labels(model, table.pop(target))
+    report = model.monitor(columns_of(model, table, arguments.data), y)
+    if arguments.out is not None:
+        report.save(arguments.out)
+    say(str(report))
+    if arguments.out is not None:
+        say(f"\nreport: {arguments.out.resolve()}")
 
 
 def _catalogue(arguments: argparse.Namespace) -> None:
@@ -199,7 +224,7 @@ def _catalogue(arguments: argparse.Namespace) -> None:
 
     described, detail, title = None, "parameters", "tuned"
     if arguments.data is not None:
-        X, y, _ = _read_labelled(arguments)
+        X, y, _ = read_labelled(arguments)
         described = profile(X, y)
         detail, title = "reason", "does not fit, as it"
     entries = catalogue(described)
@@ -218,89 +243,6 @@ def _catalogue(arguments: argparse.Namespace) -> None:
             console.print(table)
         console.print('● part of "auto"   ○ by name, or by "all"   – does not fit')
     say(printed.get(), end="")
-
-
-# --- tables
-
-
-def _read_labelled(
-    arguments: argparse.Namespace,
-) -> tuple[pd.DataFrame, pd.Series[Any], dict[str, Any]]:
-    """Return the features, the labels, and the arguments of `fit` by row."""
-    path, target = arguments.data, arguments.target
-    if target is None:
-        raise BadInputError("--data needs --target COLUMN.")
-    groups, weights, costs = arguments.groups, arguments.weights, arguments.costs
-    names = [target, *([groups] if groups else []), *([weights] if weights else [])]
-    names += costs or []
-    # A group is told by how it is written: 01 is another one than 1.
-    text = [groups] if groups else []
-    table = read_table(path, form_of(arguments), text=text, target=target, used=names)
-    _check_has(table, names, path)
-    rows_of: dict[str, Any] = {}
-    if groups:
-        rows_of["groups"] = table[groups].to_numpy()
-    if weights:
-        rows_of["sample_weight"] = numbers_of(table, [weights], "--weights")[:, 0]
-    if costs:
-        rows_of["costs"] = numbers_of(table, costs, "--costs")
-    rest = table.drop(columns=names)
-    if rest.empty:
-        raise BadInputError(
-            f"{path} has no column beside {', '.join(names)}: there is nothing to "
-            "learn from."
-        )
-    return without_row_numbers(rest, path), table[target], rows_of
-
-
-def _check_has(table: pd.DataFrame, names: Iterable[str], path: Path) -> None:
-    """Raise unless a table has all these columns."""
-    for name in names:
-        if name not in table.columns:
-            listed = ", ".join(map(str, table.columns[:_MOST_NAMES]))
-            advice = ""
-            if table.shape[1] == 1:
-                advice = " If another sign separates its cells, name it with --sep."
-            raise BadInputError(
-                f"{str(path)!r} has no column {name!r}; its columns are {listed}."
-                f"{advice}"
-            )
-
-
-def _text_columns(model: AutoImbalance) -> set[str | int]:
-    """Return the names or positions of columns that the model reads as text."""
-    has_names = hasattr(model, "feature_names_in_")
-    return {
-        column.name if has_names else place
-        for place, column in enumerate(model._schema.columns)
-        if column.kind not in {"numeric", "boolean"}
-    }
-
-
-def _columns_of(model: AutoImbalance, table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Return the columns that the model was fitted on, in its order.
-
-    A model that was fitted without column names reads them by position.
-    """
-    if not hasattr(model, "feature_names_in_"):
-        if table.shape[1] != model.n_features_in_:
-            raise BadInputError(
-                f"{str(path)!r} has {table.shape[1]} columns, and the model was fitted "
-                f"on {model.n_features_in_}, without names: pass a file of the same "
-                "columns in the same order."
-            )
-        return table.set_axis(range(table.shape[1]), axis="columns")
-    names = [str(name) for name in model.feature_names_in_]
-    missing = [name for name in names if name not in table.columns]
-    if missing:
-        advice = ""
-        if table.shape[1] == 1 < len(names):
-            advice = " If another sign separates its cells, name it with --sep."
-        raise BadInputError(
-            f"{str(path)!r} lacks {len(missing)} of the {len(names)} columns that the "
-            f"model was fitted on: {', '.join(missing[:10])}.{advice}"
-        )
-    return table[names]
 
 
 # --- the commands
@@ -449,6 +391,23 @@ COMMANDS: dict[str, tuple[Any, str, str, dict[str, dict[str, Any]]]] = {
                 "autoimb fit",
             },
             **ROWS,
+            **FORM,
+        },
+    ),
+    "monitor": (
+        _monitor,
+        "Say whether a saved model still holds on new rows, labelled or not.",
+        "autoimb monitor model.skops october.csv --target default \\\n"
+        "    --out october.html",
+        {
+            "model": MODEL,
+            "data": TABLE,
+            "--target": {
+                **TARGET,
+                "help": "column of labels, once they are known; rows without one count "
+                "as not labelled yet",
+            },
+            "--out": REPORT,
             **FORM,
         },
     ),

@@ -123,7 +123,7 @@ def _check_destinations(arguments: argparse.Namespace) -> None:
             )
         taken[_identity(path)] = f"--{name}"
     if path := getattr(arguments, "report", None):
-        from autoimb._report.render import check_format
+        from autoimb._report.page import check_format
 
         check_format(path)
 

@@ -222,6 +222,14 @@ class Decision:
         proba = shifted(self.calibrated.proba, self.shift)
         return self.oof.by_row(self.set_aside.add_columns(proba), n_rows)
 
+    def labels_of(self, proba: NDArray[np.float64]) -> NDArray[np.integer[Any]]:
+        """Return the codes (n,) of probabilities for the shares of the table."""
+        return self.rule.apply(self.moved(proba))
+
+    def moved(self, proba: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return probabilities (n, k) for the expected shares of the classes."""
+        return shifted(proba, self.shift)
+
     def cheapest(
         self, proba: NDArray[np.float64], costs: ArrayLike
     ) -> NDArray[np.integer[Any]]:

@@ -188,7 +188,7 @@ def fit_calibration(
     fits = []
     for kind in (TemperatureBias,) if pos is None else (Platt, Beta):
         at, share = _thinned(y, proba)
-        fitted = _fit(kind, y[at], proba[at], weight[at] * share, pos)
+        fitted = fit_map(kind, y[at], proba[at], weight[at] * share, pos)
         fits.append((fitted, cross_fitted(y, proba, weight, folds, pos, fitted)))
     best = fits[0]
     if len(fits) > 1:
@@ -222,7 +222,7 @@ def cross_fitted(  # noqa: PLR0917  (those of `fit_calibration`, and its result)
     few, y, weight = proba[at], y[at], weight[at] * share
     for held_out, others in folds.parts():
         rest = others[at]
-        fitted = _fit(
+        fitted = fit_map(
             type(calibration), y[rest], few[rest], weight[rest], pos, calibration
         )
         crossed[held_out] = fitted(proba[held_out])
@@ -250,7 +250,7 @@ def _thinned(y: IntArray, proba: FloatArray) -> tuple[IntArray, FloatArray]:
     return np.concatenate(places), np.concatenate(shares)
 
 
-def _fit(  # noqa: PLR0917  (those of `cross_fitted`)
+def fit_map(  # noqa: PLR0917  (those of `cross_fitted`)
     kind: type[Calibration],
     y: IntArray,
     proba: FloatArray,

@@ -27,6 +27,7 @@ OWN_CLASSES = {
     "autoimb._table.encoding.ColumnNamer",
     "autoimb._evaluate.out_of_fold.OutOfFold",
     "autoimb._fit.calibrate.CalibratedScores",
+    "autoimb._monitor.reference.Reference",
     "autoimb.FittedMember",
     "autoimb._fit.fitted_model.FittedModel",
     "autoimb.Recommendation",

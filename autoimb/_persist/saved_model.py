@@ -38,8 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from os import PathLike
 
-FORMAT = 6
+FORMAT = 7
 """Raised when an older autoimb could no longer read what is written."""
+_OLDEST_FORMAT = 6
+"""Still read; its models have no counts of columns, which `monitor` says."""
 _HOLDERS = ("_model", "_report_data")
 """Attributes that hold trees or curves."""
 _OF_MODEL = ("ensemble_", "best_pipeline_")
@@ -270,10 +272,11 @@ def _check_root(schema: Mapping[str, Any], trusted: Sequence[str], name: str) ->
             f"a newer autoimb wrote {name!r}: its format is {format_}, this one reads "
             f"up to {FORMAT}. Upgrade autoimb."
         )
-    if format_ < FORMAT:
+    if format_ < _OLDEST_FORMAT:
         raise StorageMismatchError(
             f"an older autoimb wrote {name!r}: its format is {format_}, this one reads "
-            f"{FORMAT}. Fit the model again and save it with this version."
+            f"{_OLDEST_FORMAT} to {FORMAT}. Fit the model again and save it with this "
+            "version."
         )
     model = parts["model"]
     made_by = f"{model['__module__']}.{model['__class__']}"

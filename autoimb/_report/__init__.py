@@ -18,7 +18,8 @@
 ``figures``                 figures of scores and curves
 ``bars``                    bar charts
 ``flowchart``               the decision flowchart as a figure
-``render``                  HTML, Markdown and JSON; `Report`
+``page``                    what all reports share: formats, file, notebook
+``render``                  the strategy report in three formats; `Report`
 ==========================  ============================================================
 """
 
@@ -43,7 +44,8 @@ from autoimb._report.data import (
     SearchSection,
     WinnerSection,
 )
-from autoimb._report.render import Report, render_html, render_json, render_markdown
+from autoimb._report.page import render_json
+from autoimb._report.render import Report, render_html, render_markdown
 
 __all__ = [
     "AdvisedStrategy",

@@ -6,6 +6,7 @@ colour means one thing in all of them (see `autoimb._report.svg`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,7 +41,7 @@ from autoimb._report.svg import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from autoimb._report.data import (
         LearningCurveSection,
@@ -142,7 +143,7 @@ def outcome_strip(outcome: OutcomeSection) -> str:
         ),
         Interval("Baseline, cross-validated", outcome.baseline_score, _HOLLOW),
     ]
-    return _interval_picture(
+    return interval_picture(
         "outcome-strip",
         f"{outcome.metric_label} side by side",
         rows,
@@ -166,7 +167,7 @@ def score_dots(search: SearchSection, outcome: OutcomeSection) -> str:
         )
         for i, row in enumerate(complete[:_MAX_CANDIDATES])
     ]
-    return _interval_picture(
+    return interval_picture(
         "score-dots",
         "Scores of the best candidates",
         rows,
@@ -176,7 +177,7 @@ def score_dots(search: SearchSection, outcome: OutcomeSection) -> str:
     )
 
 
-def _interval_picture(
+def interval_picture(
     key: str,
     title: str,
     intervals: Sequence[Interval],
@@ -309,29 +310,45 @@ def roc_curve(winner: WinnerSection) -> str:
 
 def calibration(winner: WinnerSection) -> str:
     """Return shares of positives over predicted probabilities, before and after."""
-    before = drawable(winner.calibration_before)
-    after = drawable(winner.calibration_after)
-    if not before and not after:
-        return ""
-    values = [v for p in (*before, *after) for v in p[:2]]
-    top = Axis.around(values, 0, 1, zero=True).high
-    plane = Plane(Axis(0, top, LEFT, RIGHT), Axis(0, top, BOTTOM, TOP))
     name = (
         f"calibrated ({winner.calibration_name})"
         if winner.calibration_name
         else "after"
     )
+    return reliability_picture(
+        (winner.calibration_before, "before", REST),
+        (winner.calibration_after, name, ACCENT),
+    )
+
+
+Bins = Sequence[Sequence[float | None]]
+"""(mean predicted probability, share of positives, rows) of each bin."""
+
+
+def reliability_picture(
+    first: tuple[Bins, str, str], last: tuple[Bins, str, str]
+) -> str:
+    """Return shares of positives over predicted probabilities, by two sets of bins.
+
+    Each comes with its name and its colour. The last hides the first if they are equal.
+    """
+    before, after = drawable(first[0]), drawable(last[0])
+    if not before and not after:
+        return ""
+    values = [v for p in (*before, *after) for v in p[:2]]
+    top = Axis.around(values, 0, 1, zero=True).high
+    plane = Plane(Axis(0, top, LEFT, RIGHT), Axis(0, top, BOTTOM, TOP))
     drawn = [
         plane.grid("predicted probability", "share of positives"),
         line(*plane([(0, 0), (top, top)]), **IDEAL),
     ]
     samples: list[Sample] = [(line(*_STROKE, **IDEAL), "ideal")]
-    for bins, label, ink in ((before, "before", REST), (after, name, ACCENT)):
+    for bins, label, ink in ((before, *first[1:]), (after, *last[1:])):
         if bins and (bins is after or before != after):  # equal bins hide each other
             drawn.append(_reliability(plane, bins, ink))
             samples.append((circle(*_SPOT, fill=ink), label))
     words = f"{len(after)} bins" + (
-        f"; {len(before)} before" if before != after else ""
+        f"; {len(before)} {first[1]}" if before != after else ""
     )
     return curve_picture("calibration", "Calibration", words, samples, *drawn)
 

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from collections import Counter
-from functools import cache
-from html import escape
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
-from autoimb._execution.files import replacing
 from autoimb._report import bars, figures, formats
 from autoimb._report.data import (
     GuideSection,
@@ -20,13 +15,10 @@ from autoimb._report.data import (
     WinnerSection,
 )
 from autoimb._report.flowchart import flowchart
-from autoimb.exceptions import BadInputError
+from autoimb._report.page import Page, environment, render_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from os import PathLike
-
-    from jinja2 import Environment
+    from collections.abc import Mapping
 
     from autoimb._report.data import ReportData
 
@@ -206,7 +198,7 @@ def render_html(data: ReportData) -> str:
     }
     # Escaped so that no label ends the script element that the numbers stand in.
     numbers = json.dumps(explorer and explorer.to_dict()).replace("<", r"\u003c")
-    template = _environment(is_html=True).get_template("report.html.j2")
+    template = environment(is_html=True).get_template("report.html.j2")
     return template.render(
         _context(data),
         figures=drawn,
@@ -216,45 +208,15 @@ def render_html(data: ReportData) -> str:
 
 def render_markdown(data: ReportData) -> str:
     """Return the report as GitHub-flavoured Markdown, without figures."""
-    template = _environment(is_html=False).get_template("report.md.j2")
+    template = environment(is_html=False).get_template("report.md.j2")
     code = data.winner.code if data.winner else ""
     return template.render(_context(data), fence=formats.fence(code))
-
-
-def render_json(data: ReportData) -> str:
-    """Return the report's values as JSON."""
-    return json.dumps(data.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-
-
-@cache
-def _environment(*, is_html: bool) -> Environment:
-    """Return an environment that escapes whatever it prints, for HTML or Markdown."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=PackageLoader("autoimb._report"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=is_html,  # noqa: S701  Markdown is escaped by `finalize`
-        finalize=None if is_html else formats.escape_markdown,
-    )
-    environment.filters |= {
-        "num": formats.significant,
-        "signed": formats.signed,
-        "percent": formats.percent,
-        "seconds": formats.seconds,
-        "thousands": formats.thousands,
-        "verbatim": Markup,  # for fenced code in Markdown, where nothing acts
-    }
-    return environment
 
 
 # --- the object a user holds
 
 
-class Report:
+class Report(Page):
     """What was tried, what was chosen, why, and what it gained.
 
     ``print`` shows its sentences.
@@ -270,79 +232,16 @@ class Report:
         As given.
     """
 
+    _renderers: ClassVar = {
+        ".html": render_html,
+        ".json": render_json,
+        ".md": render_markdown,
+    }
+
     def __init__(self, data: ReportData) -> None:
         self.data = data
-
-    def save(self, path: str | PathLike[str]) -> Path:
-        """Write the report, in the format that the file's suffix names.
-
-        Parameters
-        ----------
-        path : str or path-like
-            A file that ends in ``.html``, ``.md`` or ``.json``; it is replaced.
-
-        Returns
-        -------
-        Path
-            The file that was written.
-
-        Raises
-        ------
-        BadInputError
-            The suffix is none of the three.
-        OSError
-            The file cannot be written; an earlier one is as it was.
-        """
-        target = Path(path)
-        page = check_format(target)(self.data).encode()
-        with replacing(target) as file:
-            file.write(page)
-        return target
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return every value of the report as JSON-able Python.
-
-        Returns
-        -------
-        dict
-            What ``save("report.json")`` writes.
-        """
-        return self.data.to_dict()
-
-    def _repr_html_(self) -> str:
-        """Return the page in a frame of its own: no style leaks out or in."""
-        page = escape(render_html(self.data))
-        return (
-            f'<iframe title="{escape(self.data.title)}" srcdoc="{page}" '
-            'sandbox="allow-scripts" loading="lazy" '
-            'style="width: 100%; height: 42rem; border: 0"></iframe>'
-        )
-
-    def __str__(self) -> str:
-        return "\n".join(
-            textwrap.fill(line, 88, break_on_hyphens=False)
-            for line in self.data.sentences
-        )
 
     def __repr__(self) -> str:
         outcome = self.data.outcome
         won = f", winner={outcome.winner!r}" if outcome else ""
         return f"Report({self.data.title!r}{won})"
-
-
-def check_format(path: Path) -> Callable[[ReportData], str]:
-    """Return what writes the format of a file; raise if its suffix names none."""
-    render = _RENDERERS.get(path.suffix.lower())
-    if render is None:
-        raise BadInputError(
-            f"cannot tell the report's format from {str(path)!r}: "
-            f"let it end in {', '.join(sorted(_RENDERERS))}"
-        )
-    return render
-
-
-_RENDERERS: dict[str, Callable[[ReportData], str]] = {
-    ".html": render_html,
-    ".json": render_json,
-    ".md": render_markdown,
-}
