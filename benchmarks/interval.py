@@ -291,8 +291,8 @@ class KeptFits(pickle.Unpickler):
 def set_fields(value, state):
     """Set the fields of a frozen dataclass with slots, those not in `state` as made."""
     for field, known in zip_longest(fields(value), state, fillvalue=MISSING):
-        known = field.default if known is MISSING else known
-        object.__setattr__(value, field.name, known)
+        content = field.default if known is MISSING else known
+        object.__setattr__(value, field.name, content)
 
 
 def estimated_again(line, folder):
@@ -382,7 +382,9 @@ def main():
     real = {name: args.folder / f"{name}.csv.gz" for name in REAL if args.folder}
     jobs = [
         (seed, n, name)
-        for seed, n in product(range(max(args.seeds, args.tuning_seeds)), args.positives)
+        for seed, n in product(
+            range(max(args.seeds, args.tuning_seeds)), args.positives
+        )
         for name in (*TUNING, *TESTING, *real)
         if seed < (args.tuning_seeds if name in TUNING else args.seeds)
     ]
