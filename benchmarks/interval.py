@@ -25,7 +25,8 @@ import argparse
 import json
 import pickle
 import warnings
-from itertools import product
+from dataclasses import MISSING, fields, is_dataclass
+from itertools import product, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -210,10 +211,15 @@ def rounded(values, digits=4):
     return [None if not np.isfinite(v) else round(float(v), digits) for v in values]
 
 
-def kept(results):
-    """Return what other methods need of a fit, as bytes."""
+def kept(results, proba):
+    """Return what other methods need of a fit, as bytes.
+
+    Another estimate needs the out-of-fold scores of all candidates, another truth (of
+    another metric, say) the probabilities `proba` (n_new,) of the new rows, in order.
+    """
     return pickle.dumps(
         {
+            "proba_new": proba.astype(np.float32),
             "problem": results.problem,
             "records": results.records,
             "candidates": results.candidates,
@@ -269,13 +275,31 @@ def measured(tables, seed):
         "recall": recall_score(y_new, labels),
         "expected": {k: rounded(v) for k, v in (winner.expected or {}).items()},
     }
-    return line, kept(results)
+    return line, kept(results, proba)
+
+
+class KeptFits(pickle.Unpickler):
+    """Reads fits whose classes have got more fields since, at their end: defaults."""
+
+    def find_class(self, module, name):
+        found = super().find_class(module, name)
+        if is_dataclass(found) and "__slots__" in vars(found):
+            found.__setstate__ = set_fields
+        return found
+
+
+def set_fields(value, state):
+    """Set the fields of a frozen dataclass with slots, those not in `state` as made."""
+    for field, known in zip_longest(fields(value), state, fillvalue=MISSING):
+        content = field.default if known is MISSING else known
+        object.__setattr__(value, field.name, content)
 
 
 def estimated_again(line, folder):
     """Return a line with the estimate of a kept fit by the code as it stands."""
     name = f"{line['population']}-{line['positives']}-{line['seed']}.pickle"
-    fit = pickle.loads((folder / name).read_bytes())  # noqa: S301  ours
+    with (folder / name).open("rb") as file:
+        fit = KeptFits(file).load()
     problem = fit["problem"]
     scoring = Scoring(fit["metric"], problem.table, problem.folds, fit["counts"])
     ensemble_scoring = EnsembleScoring(problem, scoring)
@@ -330,6 +354,9 @@ def main():
     parser.add_argument(
         "--tuning-seeds", type=int, default=10, help="fits of each kind, for tuning"
     )
+    parser.add_argument(
+        "--positives", type=int, nargs="*", default=POSITIVES, help="bands to run"
+    )
     parser.add_argument("--part", default="1/1", help="which of how many programs")
     parser.add_argument("--out", type=Path, default=Path("interval.jsonl"))
     parser.add_argument("--keep", type=Path, help="folder for what other methods need")
@@ -355,7 +382,9 @@ def main():
     real = {name: args.folder / f"{name}.csv.gz" for name in REAL if args.folder}
     jobs = [
         (seed, n, name)
-        for seed, n in product(range(max(args.seeds, args.tuning_seeds)), POSITIVES)
+        for seed, n in product(
+            range(max(args.seeds, args.tuning_seeds)), args.positives
+        )
         for name in (*TUNING, *TESTING, *real)
         if seed < (args.tuning_seeds if name in TUNING else args.seeds)
     ]

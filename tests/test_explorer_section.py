@@ -147,9 +147,14 @@ def test_a_score_of_one_leaves_a_cut_for_nobody():
 
 
 def test_costs_are_those_the_threshold_was_asked_for():
-    assert explored(*rows(), requested=Cost(fp=3, fn=11)).costs == (3, 11)
-    example = explored(*rows()).costs
-    assert explored(*rows(), requested=Cost([[0, 1], [9, 0]])).costs == example
+    asked = explored(*rows(), requested=Cost(fp=3, fn=11))
+    assert asked.costs == (3, 11)
+    assert asked.has_costs
+    example = explored(*rows())
+    assert not example.has_costs
+    of_matrix = explored(*rows(), requested=Cost([[0, 1], [9, 0]]))
+    assert of_matrix.costs == example.costs
+    assert not of_matrix.has_costs
 
 
 # --- many rows

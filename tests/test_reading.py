@@ -23,8 +23,9 @@ from sklearn.metrics import (
 from tables import Broken, Dial, five_classes, numeric
 
 from autoimb import AutoImbalance, Cost
+from autoimb._metrics.metrics import METRICS
 from autoimb._report import render_html, render_markdown
-from autoimb._report.formats import significant
+from autoimb._report.formats import percent, significant
 
 LINEAR = {"families": "logistic_regression", "n_trials": 6}
 BOTH = {"families": ["logistic_regression", "k_neighbours"], "n_trials": 8}
@@ -119,6 +120,11 @@ def kind(request):
 @pytest.fixture
 def model(kind):
     return fitted(kind)[0]
+
+
+def page_of(model):
+    """Return the HTML page."""
+    return render_html(model.report().data)
 
 
 def words_of(page):
@@ -378,6 +384,61 @@ def test_the_confusion_matrix_has_every_row_once(model):
     y, labels, _ = entries(model)
     exact = confusion_matrix(y, labels, sample_weight=model._decision.oof.multiplicity)
     assert np.abs(counts - exact).max() < 1
+
+
+def test_shares_in_the_confusion_matrix_are_not_those_of_rounded_counts(model):
+    winner = model.report().data.winner
+    y, labels, _ = entries(model)
+    rows = model._decision.oof.multiplicity
+    exact = confusion_matrix(y, labels, sample_weight=rows, normalize="true")
+    np.testing.assert_allclose(winner.confusion_shares, exact)
+    shown = re.search(
+        r'<svg[^>]*data-test="confusion".*?</svg>', page_of(model), re.DOTALL
+    )[0]
+    for share in exact.ravel():
+        assert f"({percent(share)})" in unescape(shown)
+
+
+def test_each_figure_of_the_winner_s_metric_is_named(model):
+    """The same models and rows have several scores, by different means."""
+    data, decision = model.report().data, model._decision
+    rank = METRICS["average_precision"].score_many
+    weight, pos = decision.oof.weight[np.newaxis], decision.pos
+    (over_all_rows,) = rank(decision.oof.y, decision.calibrated.proba, weight, pos=pos)
+    page = words_of(page_of(model))
+    assert f"PR-AUC, all rows at once {significant(over_all_rows)}" in page
+    if data.outcome.metric_label != "PR-AUC":
+        assert "figures of the winner’s" not in page
+        return
+    assert (
+        "This page holds 3 figures of the winner’s PR-AUC: "
+        f"{significant(model.honest_score_.estimate)} to expect on new data, the "
+        f"honest estimate; {significant(data.outcome.winner_score)} cross-validated, "
+        f"the mean of small folds; {significant(over_all_rows)} over all rows at once"
+    ) in page
+
+
+def test_example_costs_are_not_shown_as_those_of_the_fit(model, kind):
+    if model.pos_label_ is None:
+        return
+    page = words_of(page_of(model))
+    is_given = kind == "costs of mistakes"
+    assert ("An example, not from this fit" in page) == (not is_given)
+    assert ("as the fit was told" in page) == is_given
+
+
+def test_the_blue_dot_is_the_winner_s_or_that_of_the_best_candidate(model):
+    data, board = model.report().data, model.leaderboard_
+    row = board[board["rank"] == data.search.best_single].iloc[0]
+    is_alone = len(model.ensemble_) == 1
+    if is_alone:
+        assert row.strategy == data.outcome.winner
+    assert row["mean"] == pytest.approx(model.best_score_)
+    what = "winner, of rank" if is_alone else "best single candidate, of rank"
+    page = page_of(model)
+    assert f"The blue dot is the {what} {row['rank']}" in words_of(page)
+    (blue,) = re.findall(r'<tr class="first".*?</tr>', page, re.DOTALL)
+    assert row.strategy in words_of(blue)
 
 
 def test_the_leaderboard_of_the_page_is_that_of_the_model(model):

@@ -25,7 +25,7 @@ from autoimb._select.ensemble import (
     typical_standard_error,
 )
 from autoimb._select.finalists import RepeatPlan, rescore, seconds_of_repeats
-from autoimb._select.honest_score import HonestScore, _logit_interval, honest_score
+from autoimb._select.honest_score import HonestScore, _score_interval, honest_score
 from autoimb._select.select import select
 from autoimb._select.selection import Selection
 from autoimb._select.time_reserve import (
@@ -454,8 +454,7 @@ def test_the_estimate_compares_candidates_on_the_folds_that_all_have_run():
     on_first = honest_score(first, alone(first[0]), ensemble_scoring, NO_LIMIT)
     winner = next(r for r in every if r.number == first[0].number)
     found = honest_score(first, alone(winner), ensemble_scoring, NO_LIMIT)
-    one = np.ones((1, 300), dtype=np.uint8)
-    level = [scoring.pooled(r.results, one)[0] for r in (first[0], winner)]
+    level = [scoring.expected(r.results) for r in (first[0], winner)]
     assert found.estimate - on_first.estimate == pytest.approx(level[1] - level[0])
 
 
@@ -791,7 +790,7 @@ def test_an_estimate_at_its_limit_lies_in_its_interval(estimate, end):
     problem = problem_of(*numeric(300, 30), cv=3)
     (one,) = informed_records(problem, [1.0])
     scoring = ensemble_scoring_of(problem)
-    low, high, margin = _logit_interval(estimate, alone(one).members, scoring)
+    low, high, margin = _score_interval(estimate, alone(one).members, scoring)
     assert end in {low, high}
     assert low <= estimate <= high
     assert 0.05 < high - low < 0.8

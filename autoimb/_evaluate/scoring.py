@@ -17,7 +17,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from autoimb._execution.process_settings import quiet_warnings
 from autoimb._metrics.confusion import mean_of_defined
-from autoimb._metrics.metrics import LabelMetric, Metric
+from autoimb._metrics.metrics import LabelMetric, Metric, RankingMetric
 from autoimb._metrics.scorers import OF_USERS
 from autoimb._threshold.search import best_labels
 
@@ -120,11 +120,8 @@ class Scoring:
         cached, but not for a metric of labels: its cut depends on the other folds.
         """
         cache = {} if isinstance(self.metric, LabelMetric) else cache
-        by_repeat: dict[int, list[FoldResult]] = {}
-        for result in results:
-            by_repeat.setdefault(self.folds[result.number].repeat, []).append(result)
         repeats = []
-        for of_repeat in by_repeat.values():
+        for of_repeat in self._repeats(results):
             for result, labels in self._labelled(of_repeat):
                 if result in cache:
                     continue
@@ -182,6 +179,61 @@ class Scoring:
             labels = np.concatenate([labels for _, labels in of_repeat])
             repeats.append(self._metric_of(rows, proba, labels, counts[:, rows]))
         return np.asarray(np.mean(repeats, axis=0))
+
+    def expected(self, results: Sequence[FoldResult]) -> float:
+        """Return the metric to expect on many rows of a model trained on all rows.
+
+        It is the pooled metric, averaged over repeats, without the bias that few rows
+        of a class give it, and the loss by training on the part of a fold.
+        """
+        table = self.table
+        n_trained = np.mean([len(self.folds[r.number].train_idx) for r in results])
+        with quiet_warnings(UndefinedMetricWarning):  # of the user's scorers
+            values = [
+                self.metric.expected(
+                    table.y[rows],
+                    proba,
+                    table.weights[rows],
+                    pos=table.pos,
+                    units=table.units[rows],
+                    trained_on=float(n_trained) / len(table.y),
+                )
+                for rows, proba in self._at_once(results)
+            ]
+        return float(np.mean(values))
+
+    def pooled_by_class(
+        self, results: Sequence[FoldResult], counts: NDArray[Any]
+    ) -> NDArray[np.float64]:
+        """Return a ranking metric as `pooled` does, for each class (c, m).
+
+        Of two classes the positive one alone counts.
+        """
+        if not isinstance(self.metric, RankingMetric):
+            raise TypeError(f"{self.metric.name} is no mean over classes.")
+        table, values = self.table, []
+        for rows, proba in self._at_once(results):
+            weights = counts[:, rows] * table.weights[rows]
+            values.append(
+                self.metric.by_class(table.y[rows], proba, weights, pos=table.pos)
+            )
+        return np.asarray(np.mean(values, axis=0))
+
+    def _at_once(
+        self, results: Sequence[FoldResult]
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float64]]]:
+        """Yield the rows of each repeat, with their scores."""
+        for of_repeat in self._repeats(results):
+            rows = [self.folds[r.number].val_idx for r in of_repeat]
+            proba = [r.scores for r in of_repeat]
+            yield np.concatenate(rows), np.concatenate(proba)
+
+    def _repeats(self, results: Sequence[FoldResult]) -> list[list[FoldResult]]:
+        """Return the results of each repeat of the folds."""
+        by_repeat: dict[int, list[FoldResult]] = {}
+        for result in results:
+            by_repeat.setdefault(self.folds[result.number].repeat, []).append(result)
+        return list(by_repeat.values())
 
     def _metric_of(
         self,

@@ -10,7 +10,7 @@ row of weights per bootstrap draw, confusion matrices (..., k, k) as [true, pred
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -36,6 +36,7 @@ from autoimb._metrics.confusion import (
     recall,
     weighted_counts,
 )
+from autoimb._metrics.expected_score import expected_average_precision, trained_on_all
 from autoimb.exceptions import BadInputError, is_number
 
 _MOST_BETA = 1e100  # its square is a float
@@ -72,6 +73,25 @@ class Metric(ABC):
         Minus infinity is where a user's scorer fails.
         """
 
+    def expected(
+        self,
+        y: IntArray,
+        proba: FloatArray,
+        weight: FloatArray,
+        *,
+        pos: int | None,
+        units: IntArray,
+        trained_on: float,
+        y_pred: IntArray | None = None,
+    ) -> float:
+        """Return the score to expect on many rows, of models trained on all of these.
+
+        The rows, of weights (n,), were scored by models that were trained on the share
+        `trained_on` of them. This is the score as it is; ranking metrics correct it.
+        """
+        weights = weight[np.newaxis]
+        return float(self.score_many(y, proba, weights, pos=pos, y_pred=y_pred)[0])
+
     def failure(
         self,
         y: IntArray,
@@ -106,16 +126,52 @@ class RankingMetric(Metric):
         y_pred: IntArray | None = None,
     ) -> FloatArray:
         """Return scores (B,); NaN without positives (ROC-AUC: or without negatives)."""
-        classes = range(proba.shape[1]) if pos is None else (pos,)
+        return mean_of_defined(self.by_class(y, proba, weights, pos=pos))
+
+    def by_class(
+        self, y: IntArray, proba: FloatArray, weights: FloatArray, *, pos: int | None
+    ) -> FloatArray:
+        """Return scores (c, B) of each class against the rest, or of one of two."""
         formula = _RANKING_FORMULAS[self.name]
-        return mean_of_defined(
-            np.array(
-                [
-                    _ranking_scores(formula, y == c, proba[:, c], weights)
-                    for c in classes
-                ]
-            )
+        return np.array(
+            [
+                _ranking_scores(formula, y == c, proba[:, c], weights)
+                for c in self.classes_of(proba, pos)
+            ]
         )
+
+    def classes_of(self, proba: FloatArray, pos: int | None) -> Sequence[int]:
+        """Return the classes that the score is the mean over."""
+        return range(proba.shape[1]) if pos is None else (pos,)
+
+    def expected(
+        self,
+        y: IntArray,
+        proba: FloatArray,
+        weight: FloatArray,
+        *,
+        pos: int | None,
+        units: IntArray,
+        trained_on: float,
+        y_pred: IntArray | None = None,
+    ) -> float:
+        """Return the score to expect on many rows, of models trained on all of these.
+
+        The mean over classes, each corrected; see `expected_score`.
+        """
+        values = self.by_class(y, proba, weight[np.newaxis], pos=pos)[:, 0]
+        if self.name == "average_precision":
+            unbiased = [
+                expected_average_precision(y == c, proba[:, c], weight, units)
+                for c in self.classes_of(proba, pos)
+            ]
+            values = np.where(np.isnan(unbiased), values, unbiased)
+        n_units = [
+            len(np.unique(units[(y == c) & (weight > 0)]))
+            for c in self.classes_of(proba, pos)
+        ]
+        values = trained_on_all(values, np.array(n_units), self.name, trained_on)
+        return float(mean_of_defined(values))
 
     def no_skill(self, class_shares: FloatArray, pos: int | None) -> float:
         """Return the mean score of random rankings of many rows."""

@@ -267,6 +267,8 @@ class SearchSection(Value):
     """Whether finalists were scored on further repeats of the folds."""
     best_so_far: tuple[Point, ...] = ()
     """(seconds since the start, best score then), at each improvement."""
+    best_single: int | None = None
+    """Rank of the winner, or of the candidate that would be it without an ensemble."""
     n_complete: int | None = None
     """Candidates scored on every fold."""
     n_failed: int | None = None
@@ -360,6 +362,8 @@ class ExplorerSection(Value):
     """Metric name -> its value; ``alerts`` and ``cost`` are per 1,000 rows."""
     costs: tuple[float, float] = (1.0, 10.0)
     """What a false alert and a miss cost until the reader changes it."""
+    has_costs: bool = False
+    """Whether the fit was given these costs; otherwise they are an example."""
     is_thinned: bool = False
     """Whether other cuts lie between these."""
 
@@ -406,7 +410,9 @@ class WinnerSection(Value):
     calibration_name: str = ""
     """The calibration that was chosen."""
     confusion: tuple[tuple[float, ...], ...] = ()
-    """Rows: true classes; columns: predicted classes; numbers of rows."""
+    """Rows: true classes; columns: predicted classes; numbers of rows, rounded."""
+    confusion_shares: tuple[tuple[float, ...], ...] = ()
+    """Shares of a true class's rows in its cells, before the numbers are rounded."""
     class_labels: tuple[str, ...] = ()
     """Names of those rows and columns."""
     per_class: tuple[PerClass, ...] = ()

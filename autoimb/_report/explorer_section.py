@@ -52,6 +52,7 @@ def explorer_of(scores: DecisionScores) -> ExplorerSection | None:
         tuned=int(np.searchsorted(shown, tuned)),
         at_tuned=_at_tuned(scores, pos, costs),
         costs=costs,
+        has_costs=not (fp is None or fn is None),
         is_thinned=len(shown) < len(counts.true_positives),
     )
 

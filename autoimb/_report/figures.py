@@ -162,10 +162,12 @@ def score_dots(search: SearchSection, outcome: OutcomeSection) -> str:
         Interval.around(
             row.strategy,
             row.mean,
-            {"fill": REST if i else ACCENT} if (row.folds or 0) == most else _HOLLOW,
+            _HOLLOW
+            if (row.folds or 0) < most
+            else {"fill": ACCENT if row.rank == search.best_single else REST},
             row.se,
         )
-        for i, row in enumerate(complete[:_MAX_CANDIDATES])
+        for row in complete[:_MAX_CANDIDATES]
     ]
     return interval_picture(
         "score-dots",
@@ -381,13 +383,14 @@ def confusion(winner: WinnerSection) -> str:
         text(0, top - 8, "true", fill=MUTED),
     ]
     descriptions = []
+    shares = winner.confusion_shares or tuple(map(_shares_of, winner.confusion))
     for i, (label, counts) in enumerate(zip(labels, winner.confusion, strict=True)):
         drawn.append(_class_names(label, i, n, side, top))
         descriptions.append(f"{label}: {', '.join(map(thousands, counts))}")
         for j, count in enumerate(counts):
             at = (_NAMES + j * side, top + i * side)
             words = f"true {label}, predicted {labels[j]}"
-            drawn.append(_cell(at, side, count, sum(counts), words, right=i == j))
+            drawn.append(_cell(at, side, count, shares[i][j], words, right=i == j))
     size = (WIDTH, top + n * side + 1)
     return picture(
         "confusion", size, "Confusion matrix", "; ".join(descriptions), *drawn
@@ -407,12 +410,18 @@ def _class_names(label: str, i: int, n: int, side: float, top: float) -> str:
     ) + text(_NAMES - 8, down, shorten(label, _NAMES - 8), text_anchor="end")
 
 
+def _shares_of(counts: Sequence[float]) -> tuple[float, ...]:
+    """Return counts as shares of their sum; 0 without any."""
+    total = sum(counts) or 1
+    return tuple(count / total for count in counts)
+
+
 def _cell(
-    at: Pair, side: float, count: float, total: float, words: str, *, right: bool
+    at: Pair, side: float, count: float, share: float, words: str, *, right: bool
 ) -> str:
     """Return one cell: count and share, the count alone, or nothing, as fits."""
     x, y = at[0] + side / 2, at[1] + side / 2 + 4
-    share, ink = count / (total or 1), ACCENT if right else RARE
+    ink = ACCENT if right else RARE
     opacity = 0.05 + 0.5 * share if count else 0
     parts = [
         tooltip(f"{words}: {thousands(count)} ({percent(share)})"),

@@ -44,9 +44,9 @@ LABEL_METRICS = {
     "accuracy": "Accuracy",
 }
 """Labels of the metrics that depend on the threshold, in the order of the tables."""
+RANKING_METRICS = {"average_precision": "PR-AUC", "roc_auc": "ROC-AUC"}
 PROBABILITY_METRICS = {
-    "average_precision": "PR-AUC",
-    "roc_auc": "ROC-AUC",
+    **{name: f"{label}, all rows at once" for name, label in RANKING_METRICS.items()},
     "brier": "Brier score (lower is better)",
     "log_loss": "Log loss (lower is better)",
 }
@@ -125,6 +125,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "default_cut": "at 0.5" if is_binary else "most probable class",
         "label_rows": label_rows,
         "probability_rows": metric_rows(winner, PROBABILITY_METRICS),
+        "three_scores": _scores_of_winner(data),
         "headlines": label_rows[:_N_HEADLINES],
         "leaderboard": shown,
         "statuses": [
@@ -166,6 +167,24 @@ _AXES = {
     "loss": "loss",
 }
 """Labels of the axes on which candidates are compared."""
+
+
+def _scores_of_winner(data: ReportData) -> list[tuple[str, float | None]]:
+    """Return each figure of the winner's metric, with what it is; empty unless several.
+
+    They differ although they are of the same models and rows.
+    """
+    o, at_threshold = data.outcome, (data.winner and data.winner.at_threshold) or {}
+    if o is None:
+        return []
+    names = {label: name for name, label in RANKING_METRICS.items()}
+    over_all_rows = at_threshold.get(names.get(o.metric_label, ""))
+    scores = [
+        ("to expect on new data, the honest estimate", o.honest_estimate),
+        ("cross-validated, the mean of small folds", o.winner_score),
+        ("over all rows at once, before any correction", over_all_rows),
+    ]
+    return [] if any(value is None for _, value in scores) else scores
 
 
 def _card(data: ReportData) -> list[tuple[str, str]]:

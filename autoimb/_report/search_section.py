@@ -16,7 +16,7 @@ from autoimb._report.data import AxisEffect, FamilyRow, LeaderboardRow, SearchSe
 from autoimb._report.fit_results import difference_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import optuna
     from numpy.typing import NDArray
@@ -41,6 +41,7 @@ def search_section(results: FitResults) -> SearchSection:
             for number in (record.score.folds if record.score else ())
         ),
         best_so_far=_best_so_far(records),
+        best_single=_rank_of(results.selection.winner, results, rows),
         n_complete=n_of["complete"],
         n_failed=n_of["failed"] + n_of["killed"],
         n_dropped=n_of["dropped"],
@@ -57,6 +58,22 @@ def search_section(results: FitResults) -> SearchSection:
         families=_families(results),
         importances=_importances(results.outcome.study),
     )
+
+
+def _rank_of(
+    record: TrialRecord, results: FitResults, rows: Sequence[Mapping[str, Any]]
+) -> int | None:
+    """Return a candidate's rank among the rows of the leaderboard, if it has one.
+
+    It need not be 1: a simpler candidate that is hardly behind is preferred.
+    """
+    name = results.space.label(record.strategy)
+    ranks = (
+        row["rank"]
+        for row in rows
+        if row["strategy"] == name and row["mean"] == record.mean
+    )
+    return next(ranks, None)
 
 
 def _best_so_far(records: Sequence[TrialRecord]) -> tuple[tuple[float, float], ...]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._fit.decision import DecisionScores
-from autoimb._metrics.confusion import f_beta, precision, recall
+from autoimb._metrics.confusion import divide, f_beta, precision, recall
 from autoimb._metrics.metrics import METRICS
 from autoimb._report.curves import Bands, bins_of, curves_of, histogram
 from autoimb._report.data import FoldRows, PerClass, WinnerSection
@@ -86,6 +86,7 @@ def decision_fields(decision: Decision) -> dict[str, Any]:
         "at_threshold": _defined(scores.at_threshold, scores.n_alerts[0]),
         "expected": scores.expected or None,
         "confusion": tuple(tuple(whole(row).tolist()) for row in scores.counts),
+        "confusion_shares": _shares(scores.counts),
         "per_class": _per_class(scores),
         "explorer": explorer_of(scores),
         "sentences": (*about_prior(decision), *about_threshold(scores)),
@@ -110,6 +111,12 @@ def whole(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     n_up = round(counts.sum() - rounded.sum())
     rounded[np.argsort(rounded - counts, kind="stable")[:n_up]] += 1
     return rounded
+
+
+def _shares(counts: NDArray[np.float64]) -> tuple[tuple[float, ...], ...]:
+    """Return counts (k, k) as shares of their row; 0 in a row without any."""
+    shares = divide(counts, counts.sum(axis=1, keepdims=True))
+    return tuple(map(tuple, shares.tolist()))
 
 
 def _curve_fields(scores: DecisionScores, pos: int) -> dict[str, Any]:

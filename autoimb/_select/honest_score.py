@@ -4,14 +4,16 @@ The best of many candidates owes part of its score to chance. The bootstrap repe
 choice on each draw of the rows and scores what is chosen on the rows left out.
 
 The interval of a ranking metric is that of a mean of as many values between 0 and 1 as
-there are rows of the smallest class: the widest that such a mean can have. What it is
-wider than the bootstrap's stands for what the rows that were drawn cannot tell, namely
-other training tables.
+there are rows of the class of interest: the widest that such a mean can have. With
+several classes it is that of the mean over the classes. What it is wider than the
+bootstrap's stands for what the rows that were drawn cannot tell, namely other training
+tables.
 
 References
 ----------
 Tsamardinos, Greasidou & Borboudakis 2018, doi:10.1007/s10994-018-5714-4 (estimate).
 Boyd, Eng & Page 2013, doi:10.1007/978-3-642-40994-3_29, section 3.2 (logit interval).
+Zou & Donner 2008, doi:10.1002/sim.3095 (interval of a sum from those of its terms).
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from scipy.special import expit, logit
 from scipy.stats import t as student_t
 
 from autoimb._metrics.bootstrap import standard_error
+from autoimb._metrics.confusion import divide
 from autoimb._metrics.metrics import LabelMetric, RankingMetric
 from autoimb._metrics.scorers import ScorerMetric
 from autoimb._select.ensemble import (
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from autoimb._evaluate.out_of_fold import FoldResult
+    from autoimb._evaluate.scoring import Scoring
     from autoimb._execution.deadline import Deadline
     from autoimb._search.trials import TrialRecord
     from autoimb._select.selection import Selection
@@ -168,7 +172,7 @@ def honest_score(
         alone = (Member(best),)
         of_baseline = _drawn_scores(baselines, alone, ensemble_scoring, deadline)
     low, high, margin = (
-        _logit_interval(estimate, selection.members, ensemble_scoring)
+        _score_interval(estimate, selection.members, ensemble_scoring)
         if isinstance(metric, RankingMetric) and len(drawn)
         else (*np.percentile(drawn if len(drawn) else [nan], [2.5, 97.5]), nan)
     )
@@ -184,34 +188,94 @@ def honest_score(
     )
 
 
-def _logit_interval(
+def _score_interval(
     estimate: float, members: Sequence[Member], ensemble_scoring: EnsembleScoring
 ) -> tuple[float, float, float]:
-    """Return the ends of the 95 % interval of an estimate, and its logit margin.
+    """Return the ends of the 95 % interval of an estimate, and half its logit width.
+
+    Each class has an interval of its own; of two classes, the one of interest alone. An
+    end of the interval of their mean is as far from the estimate as the root of the
+    mean of the covariances that the classes' ends have as errors, with the correlations
+    of the bootstrap (Zou & Donner 2008).
+    """
+    scoring, results = ensemble_scoring.scoring, ensemble_scoring.results(members)
+    drawn = scoring.pooled_by_class(results, scoring.counts)
+    on_all = scoring.pooled_by_class(results, np.ones_like(scoring.counts[:1]))[:, 0]
+    estimates = np.clip(on_all + estimate - on_all.mean(), 0, 1)
+    correlations, n_units = _correlations(drawn), _units_of_classes(scoring)
+    # A perfect score on n units does not rule out one that is wrong about half of one.
+    least = 1 / (2 * n_units + 2)
+    inside = np.clip(estimates, least, 1 - least)
+    ends = _class_intervals(inside, n_units, drawn)
+    low, high = _of_mean(inside, ends, correlations)
+    margin = (logit(high) - logit(low)) / 2
+    # Nearer to 0 or 1 than n units can tell, that may be the truth.
+    ends[0, estimates < inside], ends[1, estimates > inside] = 0.0, 1.0
+    low, high = _of_mean(estimates, ends, correlations)
+    return low, high, float(margin)
+
+
+def _class_intervals(
+    means: NDArray[np.float64], n_units: NDArray[np.intp], drawn: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the ends (2, c) of 95 % intervals of classes' scores (c,).
 
     A mean m of n independent values between 0 and 1 has a variance of m (1 - m) / n at
     most (Bhatia & Davis 2000), which Boyd takes for average precision, with the number
-    of positives for n. Here n counts the units of the smallest class, which are groups
-    where the user gave groups. With row weights the bootstrap's variance may be larger,
-    and is then taken.
+    of positives for n. Here n counts units, which are groups where the user gave
+    groups. With row weights the bootstrap's variance may be larger, and is then taken.
     """
-    scoring, table = ensemble_scoring.scoring, ensemble_scoring.problem.table
-    n_units = len(np.unique(table.units[table.y == table.minority]))
-    # A perfect score on n units does not rule out one that is wrong about half of one.
-    least = 1 / (2 * n_units + 2)
-    mean = float(np.clip(estimate, least, 1 - least))
     # With a unit more on either side, as Agresti & Coull 1998 have it for proportions.
-    shrunk = (n_units * mean + 1) / (n_units + 2)
-    drawn = scoring.pooled(ensemble_scoring.results(members), scoring.counts)
-    deviation = np.fmax(
+    shrunk = (n_units * means + 1) / (n_units + 2)
+    deviations = np.fmax(
         1 / np.sqrt(n_units * shrunk * (1 - shrunk)),
-        standard_error(drawn) / (mean * (1 - mean)),
+        np.array([standard_error(values) for values in drawn]) / (means * (1 - means)),
     )
-    margin = float(student_t.ppf(0.975, max(1, n_units - 1)) * deviation)
-    low, high = expit(logit(mean) + margin * np.array([-1.0, 1.0]))
-    # Nearer to 0 or 1 than n units can tell, that may be the truth.
-    low, high = 0.0 if estimate < mean else low, 1.0 if estimate > mean else high
-    return float(low), float(high), margin
+    margins = student_t.ppf(0.975, np.maximum(1, n_units - 1)) * deviations
+    return np.asarray(expit(logit(means) + np.outer([-1.0, 1.0], margins)))
+
+
+def _of_mean(
+    means: NDArray[np.float64],
+    ends: NDArray[np.float64],
+    correlations: NDArray[np.float64],
+) -> tuple[float, float]:
+    """Return the interval of the mean over classes, from those (2, c) of classes."""
+    inwards = []
+    for distances in np.abs(ends - means):
+        variance = max(0.0, float(distances @ correlations @ distances))
+        inwards.append(float(distances.mean()) - np.sqrt(variance) / len(means))
+    low, high = ends.mean(axis=1)
+    return float(low + inwards[0]), float(high - inwards[1])
+
+
+def _units_of_classes(scoring: Scoring) -> NDArray[np.intp]:
+    """Return how many units each class (c,) has, or all others if these are fewer."""
+    table = scoring.table
+    codes = range(len(table.class_counts)) if table.pos is None else (table.pos,)
+    return np.array(
+        [
+            min(
+                len(np.unique(table.units[is_of]))
+                for is_of in (table.y == c, table.y != c)
+            )
+            for c in codes
+        ]
+    )
+
+
+def _correlations(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the correlations (c, c) of classes' scores on draws (c, B).
+
+    A class whose score is the same on every draw is taken to have none.
+    """
+    known = drawn[:, np.isfinite(drawn).all(axis=0)]
+    deviations = known - known.mean(axis=1, keepdims=True)
+    lengths = np.linalg.norm(deviations, axis=1, keepdims=True)
+    unit = divide(deviations, lengths)
+    correlations = unit @ unit.T
+    np.fill_diagonal(correlations, 1.0)
+    return np.asarray(correlations)
 
 
 def _drawn_scores(
@@ -239,9 +303,7 @@ def _drawn_scores(
         # The draws' scores are used directly: on all rows the threshold would be tuned
         # on the rows that it is scored on.
         return selected[np.isfinite(selected)]
-    on_all = scoring.pooled(
-        winner, np.ones((1, scoring.counts.shape[1]), dtype=np.uint8)
-    )
+    on_all = scoring.expected(winner)
     by_winner = scoring.on_left_out(
         ensemble_scoring.results(on_shared), np.arange(len(scoring.counts))
     )
