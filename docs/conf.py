@@ -38,6 +38,7 @@ html_sidebars = {
         *("index", "start", "decides", "weights", "reading", "files"),
         *("report", "expect", "large", "your_model"),
         *("failures", "machines", "extending", "glossary", "design"),
+        "deployed",
     )
 }
 html_static_path: list[str] = []

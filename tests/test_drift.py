@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import t as student
 
 from autoimb._monitor.drift import Mix, adjusted, compare
 
@@ -24,20 +24,22 @@ def known(share):
 
 
 def test_one_class_in_two_bins_is_the_test_of_two_shares():
-    """Independent oracle: the z-test of two shares."""
+    """Independent oracle: the t-test of two shares, after Welch."""
     reference, new = np.array([[300.0, 700.0]]), np.array([90.0, 110.0])
     p, q = 0.3, 0.45
     z = (q - p) / np.sqrt(p * (1 - p) / 1000 + p * (1 - p) / 200)
     found = compare(reference, new, Mix(np.ones(1), np.zeros((1, 1))))
-    assert found.p_value == pytest.approx(2 * norm.sf(abs(z)))
+    freedom = (1 / 1000 + 1 / 200) ** 2 / (1 / 1000**3 + 1 / 200**3)
+    assert found.p_value == pytest.approx(2 * student.sf(abs(z), freedom))
     assert found.distance == pytest.approx(0.15)
 
 
-@pytest.mark.parametrize("share", [0.004, 0.04, 0.4])
-def test_other_shares_of_the_classes_are_no_drift_beyond_them(share):
+@pytest.mark.parametrize("n_rare", [30, 300])
+@pytest.mark.parametrize("share", [0.004, 0.04, 0.6])
+def test_other_shares_of_the_classes_are_no_drift_beyond_them(share, n_rare):
     rng = np.random.default_rng(0)
-    p = [compare(*drawn(share, rng), known(share)).p_value for _ in range(400)]
-    assert 0.02 <= np.mean(np.array(p) < 0.05) <= 0.09
+    p = [compare(*drawn(share, rng, n_rare), known(share)).p_value for _ in range(400)]
+    assert 0.01 <= np.mean(np.array(p) < 0.05) <= 0.09
 
 
 def test_uncertain_shares_are_allowed_for():

@@ -93,9 +93,14 @@ def _columns(deployed: Deployed, X: Any, shift: LabelShift) -> tuple[ColumnRow, 
     schema = replace(deployed.schema, is_raw=False)
     counts = reference.counts_of(schema.canonical(X), schema)
     n_candidates = int(np.clip(_MOST_TESTS // len(counts), *_N_CANDIDATES))
-    candidates = shift.candidates(n_candidates)
-    before = Mix.of_counts(n_independent)
-    return column_rows(reference, counts, schema, before, candidates)
+    return column_rows(
+        reference,
+        counts,
+        schema,
+        Mix.of_counts(n_independent),
+        shift.candidates(n_candidates),
+        shift.other_shares(n_candidates),
+    )
 
 
 def _labelled(

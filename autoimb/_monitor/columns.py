@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,19 +26,22 @@ _MOVING = {"datetime"}
 """Kinds that move on by themselves: later rows have later dates."""
 
 
-def column_rows(
+def column_rows(  # noqa: PLR0917  (counts before and after, and what shares may be)
     reference: Reference,
     new: FloatArray,
     schema: Schema,
     before: Mix,
     candidates: Sequence[Mix],
+    others: Sequence[Mix] = (),
 ) -> tuple[ColumnRow, ...]:
     """Return how columns changed, the most changed first.
 
     `new` (n_columns, n_bins + 1) counts later rows; `before` are the shares of the
     classes in the training table, and `candidates` such as they may be now. All columns
     are judged by the candidate that leaves the fewest of them unexplained: whatever the
-    shares are, they are the same for all columns.
+    shares are, they are the same for all columns. Where each candidate leaves some, a
+    column that moved may have led the estimate astray: `others`, over the whole range,
+    then help to find out which.
     """
     tested = [i for i, c in enumerate(schema.columns) if c.kind != "constant"]
     if not tested:
@@ -49,6 +53,7 @@ def column_rows(
         [(schema.columns[i], counts[i], new[i]) for i in tested],
         any_change < LEVEL,
         candidates,
+        others,
     )
     rows = [
         ColumnRow(
@@ -71,6 +76,7 @@ def _best_explained(
     columns: Sequence[tuple[Column, FloatArray, FloatArray]],
     is_changed: BoolArray,
     candidates: Sequence[Mix],
+    others: Sequence[Mix],
 ) -> tuple[FloatArray, BoolArray]:
     """Return adjusted p-values of columns, and which are unexplained.
 
@@ -78,20 +84,29 @@ def _best_explained(
     several, the one that leaves the fewest so which did not change, and then the one
     with the largest p-value of the column that it suits least.
     """
-    moves = np.array([column.kind in _MOVING for column, *_ in columns])
-    best: tuple[tuple[float, ...], FloatArray, BoolArray] | None = None
-    for mix in candidates:
-        found = [compare(counts, new, mix) for _, counts, new in columns]
-        p_values = adjusted(np.array([f.p_value for f in found]))
-        excess = np.array([f.excess for f in found])
-        is_beyond = (p_values < LEVEL) & (excess > SLIGHT) & ~moves
-        n_unchanged = float((is_beyond & ~is_changed).sum())
-        rank = (float(is_beyond.sum()), n_unchanged, -float(p_values.min()))
-        if best is None or rank < best[0]:
-            best = rank, p_values, is_beyond
-    if best is None:
-        raise ValueError("no shares of the classes are given")
+    judged = [_judged(columns, is_changed, mix) for mix in candidates]
+    best = min(judged, key=itemgetter(0))
+    if best[2].any():
+        judged = [_judged(columns, is_changed, mix) for mix in others]
+        # If the columns agree on shares out of the interval, none of them is to blame.
+        best = min([best, *(j for j in judged if j[2].any())], key=itemgetter(0))
     return best[1], best[2]
+
+
+def _judged(
+    columns: Sequence[tuple[Column, FloatArray, FloatArray]],
+    is_changed: BoolArray,
+    mix: Mix,
+) -> tuple[tuple[float, ...], FloatArray, BoolArray]:
+    """Return how little a mix explains, adjusted p-values, and what is unexplained."""
+    moves = np.array([column.kind in _MOVING for column, *_ in columns])
+    found = [compare(counts, new, mix) for _, counts, new in columns]
+    p_values = adjusted(np.array([f.p_value for f in found]))
+    excess = np.array([f.excess for f in found])
+    is_beyond = (p_values < LEVEL) & (excess > SLIGHT) & ~moves
+    n_unchanged = float((is_beyond & ~is_changed).sum())
+    rank = (float(is_beyond.sum()), n_unchanged, -float(p_values.min()))
+    return rank, p_values, is_beyond
 
 
 def _in_words(

@@ -11,6 +11,7 @@ of three parts: of the new rows, of the training rows of each class, and of the 
 References
 ----------
 Agresti 2013, "Categorical Data Analysis", section 1.5 (Wald and score statistics).
+Hotelling 1931, doi:10.1214/aoms/1177732979; Welch 1947, doi:10.1093/biomet/34.1-2.28.
 Benjamini & Hochberg 1995, doi:10.1111/j.2517-6161.1995.tb02031.x (many columns).
 """
 
@@ -20,7 +21,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import chi2, false_discovery_control
+from scipy.stats import f as f_distribution
+from scipy.stats import false_discovery_control
 
 if TYPE_CHECKING:
     from autoimb._metrics.confusion import FloatArray, IntArray
@@ -75,7 +77,7 @@ def compare(reference: FloatArray, new: FloatArray, mix: Mix) -> Comparison:
     errors = np.sqrt(np.diag(_covariance(of_class, totals[:, 0], new.sum(), mix)))
     # Half of the mean absolute values of normal deviations.
     by_chance = float(errors.sum() / np.sqrt(2 * np.pi))
-    groups = _bins_with_enough(expected, of_class, totals[:, 0], new.sum(), mix)
+    groups = _bins_with_enough(expected * new.sum(), _behind(reference, mix))
     if groups.max(initial=0) < 1:
         return Comparison(distance, 1.0, by_chance)
     merged = np.zeros((groups.max() + 1, len(new)))
@@ -84,39 +86,49 @@ def compare(reference: FloatArray, new: FloatArray, mix: Mix) -> Comparison:
     return Comparison(distance, _p_value(counts, new, mix), by_chance)
 
 
-def _bins_with_enough(
-    expected: FloatArray,
-    of_class: FloatArray,
-    totals: FloatArray,
-    n_new: float,
-    mix: Mix,
-) -> IntArray:
+def _behind(reference: FloatArray, mix: Mix) -> FloatArray:
+    """Return how many training rows (b,) stand behind what is expected in each bin.
+
+    A class counts by its part in the variance of what is expected.
+    """
+    parts = (mix.shares / reference.sum(axis=1)) ** 2
+    return np.asarray(parts @ reference / parts.sum())
+
+
+def _bins_with_enough(expected: FloatArray, behind: FloatArray) -> IntArray:
     """Return the number (b,) of the merged bin of each bin.
 
-    Neighbours are merged until enough rows are expected in each, and until enough rows
-    of the training table stand behind what is expected.
+    Neighbours are merged until enough rows are expected in each, and until enough
+    training rows stand behind that.
     """
-    of_training = (mix.shares**2 / totals) @ of_class
     groups = np.empty(len(expected), dtype=np.intp)
-    group, share, variance = 0, 0.0, 0.0
-    for place in range(len(expected)):
+    group, rows = 0, np.zeros(2)
+    for place, added in enumerate(np.column_stack([expected, behind])):
         groups[place] = group
-        share, variance = share + expected[place], variance + of_training[place]
-        n_behind = share**2 / variance if variance > 0 else 0.0
-        if min(n_new * share, n_behind) >= _FEWEST_EXPECTED:
-            group, share, variance = group + 1, 0.0, 0.0
+        rows = rows + added
+        if rows.min() >= _FEWEST_EXPECTED:
+            group, rows = group + 1, np.zeros(2)
     # What is left at the end goes to the last bin that has enough.
     return np.minimum(groups, max(group - 1, 0))
 
 
 def _p_value(reference: FloatArray, new: FloatArray, mix: Mix) -> float:
-    """Return the p-value for counts in bins that have enough rows."""
+    """Return the p-value for counts in bins that have enough rows.
+
+    It is that of Hotelling's T², since the variance is an estimate: where a class of
+    few training rows has a large share, from these few. The degrees of freedom are
+    those of Welch and Satterthwaite for the sum of the parts.
+    """
     totals, n_new = reference.sum(axis=1), new.sum()
     of_class = reference / totals[:, np.newaxis]
     difference = (new / n_new - mix.shares @ of_class)[:-1]
     covariance = _covariance(of_class, totals, n_new, mix)[:-1, :-1]
-    solved = np.linalg.solve(covariance, difference)
-    return float(chi2.sf(difference @ solved, len(difference)))
+    statistic = float(difference @ np.linalg.solve(covariance, difference))
+    parts = mix.shares**2 / totals
+    whole = parts.sum() + 1 / n_new
+    freedom = whole**2 / ((parts**2 / totals).sum() + 1 / n_new**3)
+    n, left = len(difference), max(1.0, freedom - len(difference) + 1)
+    return float(f_distribution.sf(statistic * left / (n * freedom), n, left))
 
 
 def _covariance(

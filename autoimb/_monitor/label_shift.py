@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import nnls
+from scipy.special import expit
 from scipy.stats import norm
 
 from autoimb._metrics.bootstrap import Draws
@@ -51,6 +52,7 @@ _OTHER_MODEL = 1.5
 are of other models than the one that scores new rows. It is the factor of Nadeau &
 Bengio 2003 (doi:10.1023/A:1024068626366), the square root of 1 + K / (K - 1) for K
 folds; ``benchmarks/monitoring.py`` measures the intervals."""
+_LOG_ODDS = (-6.0, 4.0)  # of shares over the whole range, 0.2 to 98 %
 _GRID = 0.02
 """Log-odds that are taken for one score: a hundredth of the odds either way."""
 _MOST_GROUPS = 5_000  # of rows of several classes, whose scores rarely coincide
@@ -146,6 +148,20 @@ class LabelShift:
         )
         shares = np.clip(widened, 0.0, 1.0)
         return [Mix(share / share.sum(), near) for share in (estimate, *shares)]
+
+    def other_shares(self, n: int) -> list[Mix]:
+        """Return n shares of the rarest class over the whole range, by log-odds.
+
+        Those of the other classes are to each other as in the training table.
+        """
+        rarest = np.zeros(len(self.before))
+        rarest[np.argmin(self.before)] = 1.0
+        rest = np.where(rarest > 0, 0.0, self.before)
+        near = self.covariance("shares") / 16
+        return [
+            Mix(share * rarest + (1 - share) * rest / rest.sum(), near)
+            for share in expit(np.linspace(*_LOG_ODDS, n))
+        ]
 
     def covariance(self, name: str) -> FloatArray:
         """Return the covariance of one of the estimates."""
