@@ -37,7 +37,7 @@ def ray():
         object_store_memory=100_000_000,
         log_to_driver=False,
     )
-    ray.get(ray.remote(int).remote(0))  # its first process takes long to start
+    ray.get(ray.remote(lambda: 0).remote())  # its first process takes long to start
     yield ray
     ray.shutdown()
 
