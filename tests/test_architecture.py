@@ -16,7 +16,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 HEAVY = {
     *("catboost", "dask", "distributed", "imblearn", "jinja2", "lightgbm", "loky"),
-    "matplotlib",
+    *("matplotlib", "ray"),
     *("optuna", "pebble", "rich", "rtdl_num_embeddings", "skops", "tabm", "torch"),
     *("pytest", "xgboost"),
 }

@@ -44,6 +44,8 @@ class LateExecutor(LimitedExecutor):
 
     n_workers = 5
 
+    seconds = 0.02
+
     def __init__(self, seed):
         self.rng = random.Random(seed)
         self.n_submitted = 0
@@ -52,7 +54,7 @@ class LateExecutor(LimitedExecutor):
         self.n_submitted += 1
         done, late = SequentialExecutor().submit(fn, *args, **kwargs), Future()
         timer = threading.Timer(
-            self.rng.uniform(0.0, 0.02), self.deliver, [late, done.result()]
+            self.rng.uniform(0.0, self.seconds), self.deliver, [late, done.result()]
         )
         timer.start()
         return late
@@ -140,6 +142,32 @@ def test_one_and_two_workers_give_the_same_leaderboard_and_predictions(pool):
     )
     np.testing.assert_allclose(here.predict_proba(X), there.predict_proba(X), atol=1e-6)
     assert here.threshold_ == pytest.approx(there.threshold_, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "delay_s", "least", "most"),
+    [(60.0, 2.0, 36, 41), (None, 0.1, 1, LAG * 3)],
+    ids=["budget", "no budget"],
+)
+def test_within_a_time_budget_all_workers_of_a_large_cluster_have_work(
+    seconds, delay_s, least, most
+):
+    class Large(LateExecutor):
+        n_workers, n_running, n_at_once = 40, 0, 0
+
+        def submit_within(self, _seconds, fn, /, *args, **kwargs):
+            self.n_running += 1
+            self.n_at_once = max(self.n_at_once, self.n_running)
+            return super().submit_within(None, fn, *args, **kwargs)
+
+        def deliver(self, late, result):
+            self.n_running -= 1
+            LateExecutor.deliver(late, result)
+
+    executor = Large(0)
+    executor.seconds = delay_s
+    run(n_trials=30, seconds=seconds, executor=executor)
+    assert least <= executor.n_at_once <= most
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@
 ``cluster_worker``    what a cluster's worker does with tasks and shared data
 ``cluster``           a cluster as an executor; what it loses runs again
 ``dask_cluster``      a Dask cluster
+``ray_cluster``       a Ray cluster
 ``users_executor``    executors of the user's own, watched
 ``opening``           the executor of a fit: the user's, a cluster, or a new one
 ====================  ==================================================================

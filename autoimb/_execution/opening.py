@@ -17,6 +17,7 @@ from autoimb._execution.executors import (
     WorkerPool,
 )
 from autoimb._execution.process_settings import kept_settings
+from autoimb._execution.ray_cluster import RayCluster, ray_cluster
 from autoimb._execution.users_executor import WatchedExecutor
 from autoimb.exceptions import BadInputError, ExecutorWarning, warn
 
@@ -66,9 +67,9 @@ def open_executor(executor: Any, layout: Layout) -> Iterator[LimitedExecutor]:
 
 def _of_user(executor: Any, start_workers: Callable[[], WorkerPool]) -> LimitedExecutor:
     """Return what runs tasks on the executor or cluster that the user passed."""
-    cluster = dask_cluster(executor)
-    if cluster is not None:
-        return cluster
+    for find in (dask_cluster, ray_cluster):
+        if (cluster := find(executor)) is not None:
+            return cluster
     _check_executor(executor)
     return WatchedExecutor(executor, start_workers)
 
@@ -79,7 +80,8 @@ def _check_executor(executor: Any) -> None:
         return
     advice = (
         "pass a concurrent.futures.Executor, a dask.distributed.Client, "
-        "'dask:tcp://…' with the address of a scheduler, or None for worker processes"
+        "'dask:tcp://…' with the address of a scheduler, 'ray', 'ray://…', or None for "
+        "worker processes"
     )
     if isinstance(executor, type):
         advice = f"pass an instance, such as {executor.__name__}()"
@@ -98,6 +100,8 @@ def _of_joblib(start_workers: Callable[[], WorkerPool]) -> LimitedExecutor | Non
         return None
     if kind == "DaskDistributedBackend":
         return DaskCluster(backend.client, backend.submit_kwargs)
+    if kind == "RayBackend":
+        return RayCluster()
     if kind == "ThreadingBackend":
         return _Threads(backend.effective_n_jobs(n_jobs), start_workers)
     return None

@@ -19,15 +19,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
 
+from autoimb._execution.deadline import interrupt_after
 from autoimb._execution.executors import (
     WorkerDiedError,
     exit_as_error,
     prepare_worker,
     warm_up,
 )
+from autoimb._execution.process_settings import limited_threads
+from autoimb._execution.shared_data import Inline
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from autoimb._execution.shared_data import Mapped, SharedData
 
@@ -91,7 +94,7 @@ class TaskProcess:
         files: Mapping[str, Mapped],
         time_limit_s: float | None,
     ) -> bytes:
-        """Run a task and return its pickled `Outcome`.
+        """Run a task and return its pickled outcome.
 
         Raises
         ------
@@ -176,12 +179,31 @@ def serve(parent: int, folder: str) -> None:
         _send(stdout, _outcome(payload))
 
 
-def _outcome(payload: bytes) -> bytes:
+def run_in_this_process(
+    payload: bytes,
+    keys: Sequence[str],
+    fetch: Callable[[str], Sequence[memoryview]],
+    time_limit_s: float | None,
+) -> bytes:
+    """Run a task in a process that runs one at a time; return its pickled outcome.
+
+    Shared data are kept until a task reads others.
+    """
+    for key in keys:
+        if key not in _FILES:
+            payload_of, *buffers = fetch(key)
+            _FILES.clear()
+            _FILES[key] = Inline(pickle.loads(payload_of, buffers=buffers))  # noqa: S301  from the user's fit
+    with limited_threads(1):
+        return _outcome(payload, time_limit_s)
+
+
+def _outcome(payload: bytes, time_limit_s: float | None = None) -> bytes:
     """Run a task; return its pickled result or its error, and which of them it is."""
     import cloudpickle
 
     try:
-        with exit_as_error():
+        with exit_as_error(), interrupt_after(time_limit_s):
             fn, args, kwargs = pickle.loads(payload)  # noqa: S301  from the user's fit
             return bytes(cloudpickle.dumps((True, fn(*args, **kwargs))))
     except Exception as error:  # noqa: BLE001  the future of the task holds it

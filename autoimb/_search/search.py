@@ -7,8 +7,8 @@ records the oldest trial if it is decided. If no candidate finishes,
 Trial t is proposed, and dropped by the racing rule, with the records of the trials up
 to t - `LAG` only, and trials are recorded in their order. So the leaderboard depends on
 data, seed and number of trials, never on the number of workers or on which of them
-finishes first. A deadline adds two things: what cannot end in time is not started, and
-what takes too long is stopped.
+finishes first. A deadline adds three things: what cannot end in time is not started,
+what takes too long is stopped, and many workers have more trials under way than `LAG`.
 """
 
 from __future__ import annotations
@@ -246,7 +246,7 @@ class _Search:
         It may not if there was no time for the last ones, if the space is exhausted,
         or if everything failed so far.
         """
-        if len(self.queue) >= LAG or self.deadline.is_over or self.is_over:
+        if len(self.queue) >= self._lag() or self.deadline.is_over or self.is_over:
             return False
         if sum(self.not_started) >= _MAX_NOT_STARTED:
             return False
@@ -256,6 +256,11 @@ class _Search:
                 return False
         n_proposed = len(self.records) + len(self.queue)
         return self.n_trials is None or n_proposed < self.n_trials
+
+    def _lag(self) -> int:
+        """Return how many trials may be under way; with a deadline, no worker waits."""
+        n_wanted = 1 + ceil(self.context.n_workers / len(self.numbers))
+        return LAG if self.fit_deadline.time_limit_s is None else max(LAG, n_wanted)
 
     def _promote(self, *, is_last: bool = False) -> bool:
         """Let one of the best that were fitted on a sample be tried on more rows next.
@@ -274,7 +279,7 @@ class _Search:
         """Return the next trial, with its verdict if it need not be evaluated."""
         place, problem = len(self.records) + len(self.queue), self.context.problem
         # A resumed search may hold more records than an uninterrupted one.
-        records = self.records[: max(0, place - LAG + 1)]
+        records = self.records[: max(0, place - self._lag() + 1)]
         incumbent = next(iter(complete(records)), None)
         behind = self.racing.families_behind(records, incumbent)
         self._enqueue_pair(incumbent, place)
@@ -340,8 +345,7 @@ class _Search:
         ]
         self._forget_needless()
         n_pending, n_workers = len(self._pending()), self.context.n_workers
-        n_most = n_workers if n_workers == 1 else n_workers + 1
-        memory = self.context.executor.memory.total
+        n_most, memory = n_workers + (n_workers > 1), self.context.executor.memory.total
         for is_extra, is_queued, candidate, task in sorted(tasks, key=itemgetter(0, 1)):
             n_allowed = n_workers if is_extra else n_most
             running = [c.needed_bytes for c in self.queue for _ in c.pending]
