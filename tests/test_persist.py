@@ -274,6 +274,7 @@ def test_the_list_of_classes_is_what_saving_leads_to(table, tmp_path):
         fit(table, families="logistic_regression"),
         fit(table, estimator=GaussianNB()),
         fit(table, estimator=LogisticRegression(), search_params=searched),
+        fit(table, families="logistic_regression", cv=autoimb.TimeOrdered(by=0)),
     ]
     fits[0].report(*mixed_table(), time_budget=3)
     fits[1].set_prior([0.2, 0.3, 0.5])

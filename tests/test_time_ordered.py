@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
 from sklearn.model_selection import cross_val_score
 
 import autoimb
@@ -214,3 +215,31 @@ def test_a_model_with_it_is_saved_and_its_code_fits_again(tmp_path):
     by_dates.fit(X, y).save(tmp_path / "m.skops")
     loaded = autoimb.load(tmp_path / "m.skops")
     np.testing.assert_array_equal(loaded.get_params()["cv"].by, X["when"])
+
+
+@pytest.mark.parametrize("kind", ["dates", "numbers"])
+def test_the_report_has_a_row_for_each_block(kind, tmp_path):
+    X, y, day = drifting()
+    by = "when" if kind == "dates" else day
+    model = AutoImbalance(cv=TimeOrdered(by=by, n_blocks=3), **QUICK).fit(X, y)
+    blocks = model.report().data.over_time
+    folds = list(TimeOrdered(by=day, n_blocks=3).split(X, y))
+    proba = model.oof_proba_[:, 1]
+    for block, (train, val) in zip(blocks, folds, strict=True):
+        assert (block.n_training, block.n_rows) == (len(train), len(val))
+        assert block.share == pytest.approx(y[val].mean())
+        assert block.probability == pytest.approx(proba[val].mean())
+        score = average_precision_score(y[val], proba[val])
+        assert block.average_precision == pytest.approx(score)
+        first, last = X["when"].iloc[val].min(), X["when"].iloc[val].max()
+        if kind == "dates":
+            assert block.name == f"{first:%Y-%m-%d} to {last:%Y-%m-%d}"
+        else:
+            assert block.name == f"{day[val].min()} to {day[val].max()}"
+    page = model.report().save(tmp_path / "report.html").read_text()
+    assert 'id="over-time"' in page
+    assert all(block.name in page for block in blocks)
+    saved = model.report().save(tmp_path / "report.md").read_text()
+    assert "## Over time" in saved
+    assert all(block.name in saved for block in blocks)
+    assert AutoImbalance(**QUICK).fit(X, y).report().data.over_time == ()

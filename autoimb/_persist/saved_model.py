@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 FORMAT = 7
 """Raised when an older autoimb could no longer read what is written."""
-_OLDEST_FORMAT = 6
-"""Still read; its models have no counts of columns, which `monitor` says."""
+_OLDEST_FORMAT = 7
+"""What is still read: reports of older files lack fields."""
 _HOLDERS = ("_model", "_report_data")
 """Attributes that hold trees or curves."""
 _OF_MODEL = ("ensemble_", "best_pipeline_")
@@ -275,7 +275,7 @@ def _check_root(schema: Mapping[str, Any], trusted: Sequence[str], name: str) ->
     if format_ < _OLDEST_FORMAT:
         raise StorageMismatchError(
             f"an older autoimb wrote {name!r}: its format is {format_}, this one reads "
-            f"{_OLDEST_FORMAT} to {FORMAT}. Fit the model again and save it with this "
+            f"from {_OLDEST_FORMAT} on. Fit the model again and save it with this "
             "version."
         )
     model = parts["model"]

@@ -2,9 +2,11 @@
 
 ==========================  ============================================================
 ``value``                   frozen values that become JSON
+``further_data``            sections that not every fit has
 ``data``                    everything that the report shows
 ``formats``                 numbers and text as people read them
 ``fit_results``             everything that one fit measured
+``over_time``               scores over time, where folds are by time
 ``curves``                  curves with bands, calibration bins, histogram
 ``sentences``               the outcome in sentences: the first screen
 ``explorer_section``        the threshold explorer
@@ -28,7 +30,6 @@ from autoimb._report.data import (
     AxisEffect,
     Check,
     ClassCount,
-    ColumnImportance,
     DataSection,
     ExplorerSection,
     FamilyRow,
@@ -37,13 +38,13 @@ from autoimb._report.data import (
     FoldRows,
     GuideSection,
     LeaderboardRow,
-    LearningCurveSection,
     OutcomeSection,
     PerClass,
     ReportData,
     SearchSection,
     WinnerSection,
 )
+from autoimb._report.further_data import ColumnImportance, LearningCurveSection
 from autoimb._report.page import render_json
 from autoimb._report.render import Report, render_html, render_markdown
 

@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from autoimb._report.data import (
-        ColumnImportance,
         DataSection,
         SearchSection,
         WinnerSection,
     )
+    from autoimb._report.further_data import ColumnImportance
 
 _RANK, _ROW = 34.0, 44.0  # heights of a bar in a ranking, and of a class
 _MAX_FEATURES = 15

@@ -23,6 +23,7 @@ from autoimb._report.data import (
     ReportData,
 )
 from autoimb._report.fit_results import difference_of
+from autoimb._report.over_time import blocks_over_time
 from autoimb._report.search_section import search_section
 from autoimb._report.sentences import (
     about_fold_models,
@@ -94,6 +95,7 @@ def build_report(
         outcome=_outcome_section(results),
         search=search_section(results),
         winner=winner_section(results, code),
+        over_time=blocks_over_time(results),
     )
 
 

@@ -7,10 +7,17 @@ part that is None or empty is left out of the page.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from autoimb._metrics.bootstrap import Difference
 from autoimb._report.value import Value
+
+if TYPE_CHECKING:
+    from autoimb._report.further_data import (
+        BlockRow,
+        ColumnImportance,
+        LearningCurveSection,
+    )
 
 Point = tuple[float | None, float | None]
 
@@ -429,37 +436,6 @@ class WinnerSection(Value):
     """Python code that fits the winner again."""
 
 
-# --- what takes further fits
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnImportance(Value):
-    """How much the best single strategy depends on one column."""
-
-    name: str
-    """The column."""
-    drop: float
-    """Average precision lost when its values are shuffled: the mean over folds."""
-    standard_error: float | None = None
-    """Standard error of that mean; None with one fold."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LearningCurveSection(Value):
-    """The score by number of rows of the smallest class."""
-
-    metric_label: str
-    """Label of the search metric."""
-    points: tuple[tuple[float | None, ...], ...]
-    """(minority rows, score, standard error), ascending."""
-    gain: float | None = None
-    """What twice the last number of rows would add to the score."""
-    gain_standard_error: float | None = None
-    """Its standard error."""
-    sentence: str = ""
-    """The advice as a sentence."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportData(Value):
     """Everything one report shows."""
@@ -490,6 +466,8 @@ class ReportData(Value):
     """How many columns are missing there, and why."""
     learning_curve: LearningCurveSection | None = None
     """The learning curve."""
+    over_time: tuple[BlockRow, ...] = ()
+    """Scores block by block, where folds are in order of time."""
 
     @property
     def sentences(self) -> tuple[str, ...]:

@@ -44,11 +44,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from autoimb._report.data import (
-        LearningCurveSection,
         OutcomeSection,
         SearchSection,
         WinnerSection,
     )
+    from autoimb._report.further_data import LearningCurveSection
 
 WIDTH = 360.0  # a phone's column, so that words stay readable there
 LEFT, RIGHT, TOP, BOTTOM = 42.0, 350.0, 26.0, 246.0  # the plane of a curve

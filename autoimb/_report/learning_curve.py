@@ -22,7 +22,7 @@ from autoimb._evaluate.row_sample import ALL_ROWS
 from autoimb._evaluate.scoring import Scoring
 from autoimb._metrics.bootstrap import Difference
 from autoimb._metrics.scorers import OF_USERS
-from autoimb._report.data import LearningCurveSection
+from autoimb._report.further_data import LearningCurveSection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,7 +25,7 @@ from autoimb._evaluate.evaluate import fit_on_fold
 from autoimb._evaluate.fit_predict import grace, predict_codes
 from autoimb._execution.executors import submit_task
 from autoimb._metrics.metrics import METRICS
-from autoimb._report.data import ColumnImportance
+from autoimb._report.further_data import ColumnImportance
 from autoimb._table.columns import take
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 from autoimb._report import bars, figures, formats
 from autoimb._report.data import (
     GuideSection,
-    LearningCurveSection,
     OutcomeSection,
     SearchSection,
     WinnerSection,
 )
 from autoimb._report.flowchart import flowchart
+from autoimb._report.further_data import LearningCurveSection
 from autoimb._report.page import Page, environment, render_json
 
 if TYPE_CHECKING:

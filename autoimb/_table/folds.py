@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import PredefinedSplit, StratifiedKFold, check_cv
 
 from autoimb._table.table import Table
-from autoimb._table.time_ordered import TimeOrdered, pairs_of_table
+from autoimb._table.time_ordered import TimeOrdered, pairs_of_table, span_of, times_in
 from autoimb.exceptions import BadInputError
 
 # (limit, choice): the first choice whose limit is above the number of rows
@@ -48,6 +48,8 @@ class Fold:
     val_idx: NDArray[np.intp]
     kind: Kind = "given"
     """How it was made: by class, also with whole groups or copies, or by the user."""
+    name: str = ""
+    """The first and the last time of the validated rows, where folds are by time."""
 
 
 def make_folds(
@@ -321,13 +323,15 @@ def _user_folds(table: Table, cv: Any) -> Iterator[Fold]:
     """Yield the user's folds; one that validates a row again starts a new repeat."""
     repeat = index = 0
     kind: Kind = "time ordered" if isinstance(cv, TimeOrdered) else "given"
+    times = times_in(table, cv) if isinstance(cv, TimeOrdered) else np.array([])
     validated = np.zeros(len(table.y), dtype=bool)
     for train_idx, val_idx in _user_pairs(table, cv):
         if validated[val_idx].any():
             repeat, index = repeat + 1, 0
             validated[:] = False
         validated[val_idx] = True
-        yield Fold(repeat, index, train_idx, val_idx, kind)
+        name = span_of(times[val_idx]) if kind == "time ordered" else ""
+        yield Fold(repeat, index, train_idx, val_idx, kind, name)
         index += 1
 
 

@@ -173,22 +173,37 @@ def pairs_of_table(
     cv: TimeOrdered, table: Table
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Yield the folds of a checked table, which may lack rows that the user passed."""
-    if isinstance(cv.by, str | Integral):
-        names = [str(column.name) for column in table.schema.columns]
-        if str(cv.by) not in names:
-            raise BadInputError(
-                f"TimeOrdered(by={cv.by!r}): X has no such column; its columns are "
-                f"{', '.join(names)}."
-            )
-        position = names.index(str(cv.by))
-        frame = isinstance(table.X, pd.DataFrame)
-        times = table.X.iloc[:, position] if frame else table.X[:, position]
-    else:
-        times = take(_as_times(cv.by, table.given.n_rows), table.given.rows)
     on_table = TimeOrdered(
-        np.asarray(times), n_blocks=cv.n_blocks, gap=cv.gap, expanding=cv.expanding
+        times_in(table, cv), n_blocks=cv.n_blocks, gap=cv.gap, expanding=cv.expanding
     )
     yield from on_table.split(table.X, table.y, table.groups)
+
+
+def times_in(table: Table, cv: TimeOrdered) -> NDArray[Any]:
+    """Return the time of each row of a checked table."""
+    if not isinstance(cv.by, str | Integral):
+        return np.asarray(take(_as_times(cv.by, table.given.n_rows), table.given.rows))
+    names = [str(column.name) for column in table.schema.columns]
+    if str(cv.by) not in names:
+        raise BadInputError(
+            f"TimeOrdered(by={cv.by!r}): X has no such column; its columns are "
+            f"{', '.join(names)}."
+        )
+    position = names.index(str(cv.by))
+    is_frame = isinstance(table.X, pd.DataFrame)
+    values = table.X.iloc[:, position] if is_frame else table.X[:, position]
+    return _as_times(values, len(table.y))
+
+
+def span_of(times: NDArray[Any]) -> str:
+    """Return the first and the last time, such as "2026-01-01 to 2026-03-31"."""
+    first, last = times.min(), times.max()
+    if times.dtype.kind == "M":
+        days = [np.datetime_as_string(t, unit="D") for t in (first, last)]
+        if days[0] != days[1]:
+            return " to ".join(days)
+        return " to ".join(np.datetime_as_string(t, unit="s") for t in (first, last))
+    return f"{first:.10g} to {last:.10g}"
 
 
 def _as_times(values: Any, n_rows: int) -> NDArray[Any]:
