@@ -685,7 +685,7 @@ def test_the_honest_estimate_of_an_ensemble_repeats_its_selection():
     on_all = ensemble_scoring.scoring.expected(
         ensemble_scoring.results_as_fitted(found.members)
     )
-    assert together == pytest.approx(on_all, abs=0.02)
+    assert together == pytest.approx(on_all, abs=0.04)
 
 
 def test_rows_of_different_folds_keep_the_order_that_what_predicts_gives_them():
