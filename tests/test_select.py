@@ -682,11 +682,25 @@ def test_the_honest_estimate_of_an_ensemble_repeats_its_selection():
         records, alone(records[0]), ensemble_scoring, NO_LIMIT
     ).estimate
     assert together > single + 0.05
-    ones = np.ones((1, 400), np.uint8)
-    on_all = ensemble_scoring.scoring.pooled(
-        ensemble_scoring.results(found.members), ones
-    )[0]
-    assert together == pytest.approx(on_all, abs=0.03)
+    on_all = ensemble_scoring.scoring.expected(
+        ensemble_scoring.results_as_fitted(found.members)
+    )
+    assert together == pytest.approx(on_all, abs=0.04)
+
+
+def test_rows_of_different_folds_keep_the_order_that_what_predicts_gives_them():
+    """One calibration for each member does not change its order; one a fold does."""
+    problem = problem_of(*numeric(200, 16), cv=4)
+    (one,) = informed_records(problem, [1.0])
+    ensemble_scoring = EnsembleScoring(problem, context_of(problem).scoring)
+    expected = ensemble_scoring.scoring.expected
+    twice = [Member(one), Member(one)]
+    assert expected(ensemble_scoring.results_as_fitted(twice[:1])) == expected(
+        one.results
+    )
+    as_fitted = expected(ensemble_scoring.results_as_fitted(twice))
+    assert as_fitted == pytest.approx(expected(one.results))
+    assert as_fitted > expected(ensemble_scoring.results(twice)) + 0.002
 
 
 def test_a_candidate_without_a_score_has_no_weight():

@@ -152,6 +152,25 @@ def calibration_of(
     return known[results]
 
 
+def _mean_of(
+    members: Sequence[Member], by_member: Sequence[Sequence[FoldResult]]
+) -> tuple[FoldResult, ...]:
+    """Return the members' mean results, of the folds that all have run."""
+    by_number = [{r.number: r for r in results} for results in by_member]
+    weights = [member.weight for member in members]
+    return tuple(
+        replace(
+            by_number[0][number],
+            proba=np.average(
+                [results[number].scores for results in by_number],
+                axis=0,
+                weights=weights,
+            ),
+        )
+        for number in sorted(set.intersection(*map(set, by_number)))
+    )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class EnsembleScoring:
     """Scores ensembles of calibrated candidates."""
@@ -185,19 +204,28 @@ class EnsembleScoring:
         """
         if len(members) == 1:
             return members[0].record.results
-        by_number = [{r.number: r for r in self.calibrated(m.record)} for m in members]
-        weights = [member.weight for member in members]
-        return tuple(
-            replace(
-                by_number[0][number],
-                proba=np.average(
-                    [results[number].scores for results in by_number],
-                    axis=0,
-                    weights=weights,
-                ),
+        return _mean_of(members, [self.calibrated(m.record) for m in members])
+
+    def results_as_fitted(self, members: Sequence[Member]) -> tuple[FoldResult, ...]:
+        """Return the same with the calibrations that predict, fitted on all folds.
+
+        The calibrations that leave a fold out differ from fold to fold, so that rows of
+        two folds lose their order: all rows at once score 0.02 lower by that with 30
+        positives. What predicts has one calibration for each member. Its few parameters
+        have seen the rows; it cannot change the order that one member gives them.
+        """
+        if len(members) == 1:
+            return members[0].record.results
+        by_member = []
+        for record in (member.record for member in members):
+            calibration, _ = calibration_of(record.results, self.problem)
+            by_member.append(
+                tuple(
+                    replace(result, proba=calibration(result.scores), stages=())
+                    for result in record.results
+                )
             )
-            for number in sorted(set.intersection(*map(set, by_number)))
-        )
+        return _mean_of(members, by_member)
 
     def score(self, members: Sequence[Member]) -> Score:
         """Return the score of the members' mean."""

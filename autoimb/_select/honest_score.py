@@ -64,11 +64,14 @@ class HonestScore:
     estimate : float
         The search metric over all rows at once, corrected for having chosen the best of
         many candidates (bootstrap bias-corrected cross-validation, Tsamardinos 2018).
+        Average precision is too high for few positives, and folds train on a part of
+        the rows: both are corrected as well (`autoimb._metrics.expected_score`).
         Not corrected: the number of boosting rounds was chosen on the same rows.
     low, high : float
         For a ranking metric such as PR-AUC, the 95 % interval of the score of this
         model on the population that the rows are from, with the quantiles of a t
-        distribution on the logit scale. For other metrics, 2.5 and 97.5 %
+        distribution on the logit scale. Of more than two classes it is that of the mean
+        over classes. For other metrics, 2.5 and 97.5 %
         quantiles of the bootstrap.
     no_skill : float
         The score of a random ranking, or of the best constant answer.
@@ -303,7 +306,7 @@ def _drawn_scores(
         # The draws' scores are used directly: on all rows the threshold would be tuned
         # on the rows that it is scored on.
         return selected[np.isfinite(selected)]
-    on_all = scoring.expected(winner)
+    on_all = scoring.expected(ensemble_scoring.results_as_fitted(members))
     by_winner = scoring.on_left_out(
         ensemble_scoring.results(on_shared), np.arange(len(scoring.counts))
     )
