@@ -89,7 +89,8 @@ class TestRayCluster(ExecutorContract):
         assert ray.is_initialized()
 
     def test_a_candidate_that_ends_its_process_is_killed(self, ray):
-        options = {**SETTINGS, "families": [family_of(Kills(), "kills"), DIAL]}
+        families = [family_of(Kills(), "kills"), DIAL]
+        options = {**SETTINGS, "families": families, "n_trials": 3, "cv": 2}
         table = AutoImbalance(executor="ray", **options).fit(X, Y).leaderboard_
         is_killer = table["family"] == "kills"
         assert set(table["status"][is_killer]) == {"killed"}

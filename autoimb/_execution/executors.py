@@ -43,7 +43,8 @@ _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # of BLAS
 _PARENT_CHECK_S = 1.0  # between two checks in a worker that its parent is alive
 _ALARM: int | None = getattr(signal, "SIGALRM", None)
 """The signal that ends a process which is late; None on Windows."""
-_KILLED = {"ProcessExpired", "KilledWorker"}  # of Pebble, of Dask
+_KILLED = {"ProcessExpired", "KilledWorker", "WorkerCrashedError"}
+"""Errors of Pebble, Dask and Ray for a process that died."""
 _LEAST_LIMIT_S = 0.1  # the pool must have heard first that the task has begun
 
 

@@ -1,6 +1,7 @@
 """A Ray cluster as an executor.
 
-Ray runs one task at a time in each of its processes: one that crashes ends no other.
+Ray runs one task at a time in each of its processes: one that crashes ends no other,
+and is told apart from one whose machine is gone.
 The table is in Ray's store, from which the processes of a machine map it.
 """
 
@@ -42,7 +43,7 @@ class RayCluster(Cluster):
     name = "Ray"
     losses = frozenset(
         {"LocalRayletDiedError", "NodeDiedError", "ObjectLostError"}
-        | {"OutOfMemoryError", "OwnerDiedError", "WorkerCrashedError"}
+        | {"OutOfMemoryError", "OwnerDiedError"}
     )
 
     def __init__(self, address: str | None = None) -> None:
