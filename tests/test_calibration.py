@@ -295,7 +295,7 @@ def test_weight_two_is_the_row_twice(n_classes):
     if n_classes == 2:
         y, proba = (y == 0).astype(int), two_columns(proba[:, 0])
     pos = 1 if n_classes == 2 else None
-    fit = partial(calibration_module._fit, Platt if pos else TemperatureBias)
+    fit = partial(calibration_module.fit_map, Platt if pos else TemperatureBias)
     counts = np.random.default_rng(0).integers(0, 3, len(y))
     rows = np.repeat(np.arange(len(y)), counts)
     repeated = fit(y[rows], proba[rows], np.ones(len(rows)), pos)
@@ -485,7 +485,7 @@ def test_the_map_depends_neither_on_the_start_nor_on_blocks(k, monkeypatch):
     y, proba = simulated_classes(n=400, k=3)
     if k == 2:
         y, proba = (y == 0).astype(int), two_columns(proba[:, 0])
-    fit = partial(calibration_module._fit, Platt if k == 2 else TemperatureBias)
+    fit = partial(calibration_module.fit_map, Platt if k == 2 else TemperatureBias)
     at_once = fit(y, proba**2, np.ones(400), 1)
     monkeypatch.setattr(calibration_module, "_STARTING_ROWS", 20)
     monkeypatch.setattr(calibration_module, "_ROWS_AT_ONCE", 7)
