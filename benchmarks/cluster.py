@@ -45,7 +45,7 @@ def main() -> None:
     sizes = watch_sizes()
     for n_workers in (1, 2):
         measured = search(X, y, arguments.trials, n_workers)
-        print(json.dumps(measured | {"task_bytes": max(sizes)}))
+        print(json.dumps(measured | {"task_bytes": max(sizes)}), flush=True)
     for n_workers in WORKERS:
         rate = folds_a_second(
             n_workers, measured["fold_s"], measured["coordinator_s_a_fold"]
@@ -76,7 +76,10 @@ def watch_sizes() -> list[int]:
 
 
 def search(X: np.ndarray, y: np.ndarray, n_trials: int, n_workers: int) -> dict:
-    """Return what a search on so many workers took; its steps after it are left out."""
+    """Return what a fit on so many workers took, the steps after its search included.
+
+    So the coordinator's seconds are at most these; more trials bring them nearer.
+    """
     cluster = LocalCluster(
         n_workers=n_workers, threads_per_worker=1, dashboard_address=":0"
     )
