@@ -33,6 +33,7 @@ import numpy as np
 import pandas as pd
 
 from autoimb import AutoImbalance
+from autoimb._monitor.label_shift import _OTHER_MODEL
 
 PREVALENCE = 0.05
 FACTORS = (0.1, 0.3, 1.0, 3.0, 10.0)
@@ -131,6 +132,8 @@ def summarise(path):
     by = defaultdict(list)
     for line in path.read_text().splitlines():
         found = json.loads(line)
+        if found["case"] == "prevalence":
+            found["holds_not_widened"] = holds_without_widening(found)
         last = found.get("factor", found.get("class"))
         by[found["learner"], found["positives"], found["case"], last].append(found)
     for key, found in by.items():
@@ -141,6 +144,15 @@ def summarise(path):
             values = [f[name] for f in found if f[name] is not None]
             means[name] = float(f"{np.mean(values):.3g}") if values else None
         print(*key, f"{len(found)} draws:", means)
+
+
+def holds_without_widening(found):
+    """Return whether the interval of a share would hold it by the draws alone."""
+    ends = (
+        found["estimate"] + (end - found["estimate"]) / _OTHER_MODEL
+        for end in found["span"]
+    )
+    return is_within(found["share"], tuple(ends))
 
 
 def main():
