@@ -14,7 +14,6 @@ ORDER: tuple[tuple[str, int], ...] = (
     ("xgboost", 0),
     ("lightgbm", 0),
     ("extra_trees", 0),
-    ("xgboost_categories", 0),
     ("svm", 0),
     ("k_neighbours", 0),
     ("catboost", 0),
