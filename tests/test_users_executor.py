@@ -131,10 +131,10 @@ EXECUTORS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", EXECUTORS)
 def test_every_executor_gives_the_leaderboard_of_this_process(kind):
-    families = [DIAL, "logistic_regression", "extra_trees"]
-    here = fit(None, families=families, n_trials=10, n_jobs=1).leaderboard_
+    families = [DIAL, "logistic_regression"]
+    here = fit(None, families=families, n_trials=6, n_jobs=1).leaderboard_
     with EXECUTORS[kind]() as executor:
-        there = fit(executor, families=families, n_trials=10).leaderboard_
+        there = fit(executor, families=families, n_trials=6).leaderboard_
     assert there["strategy"].tolist() == here["strategy"].tolist()
     np.testing.assert_allclose(there["mean"], here["mean"], atol=1e-6)
 
