@@ -11,7 +11,7 @@ from autoimb._catalogue import CATALOGUE
 from autoimb._evaluate.out_of_fold import FoldResult
 from autoimb._search.trials import TrialRecord
 from autoimb._select.ensemble import EnsembleScoring, Member
-from autoimb._select.honest_score import _score_interval
+from autoimb._select.honest_score import score_interval
 from autoimb._strategy.strategy import Strategy
 
 
@@ -55,7 +55,9 @@ def test_its_ends_come_from_those_of_classes_and_the_correlations_of_draws():
     drawn = scoring.pooled_by_class(results, scoring.counts)
     assert means.mean() == pytest.approx(scoring.pooled(results, ones)[0])
     estimate = means.mean() - 0.05
-    low, high, margin = _score_interval(estimate, members, ensemble_scoring)
+    low, high, margin = score_interval(
+        estimate, ensemble_scoring.results(members), ensemble_scoring.scoring
+    )
     n_units = np.array([10, 20, 30])  # 40 rows of a class, and 30 others
     means = means - 0.05
     shrunk = (n_units * means + 1) / (n_units + 2)
@@ -75,7 +77,9 @@ def test_more_classes_of_the_same_size_make_it_narrower():
     for k in (3, 12):
         members, ensemble_scoring = made([15] * k, 1.0 + 0.15 * k**0.5, seed=1)
         estimate = ensemble_scoring.scoring.expected(members[0].record.results)
-        *_, margin = _score_interval(estimate, members, ensemble_scoring)
+        *_, margin = score_interval(
+            estimate, ensemble_scoring.results(members), ensemble_scoring.scoring
+        )
         widths[k] = margin
     assert 1.3 < widths[3] / widths[12] < 3.0
 
@@ -99,7 +103,11 @@ def test_it_holds_the_score_of_a_population_and_is_not_much_too_wide(n_of):
             trained_on=1.0,
         )
         estimates.append(found)
-        ends.append(_score_interval(found, members, ensemble_scoring)[:2])
+        ends.append(
+            score_interval(
+                found, ensemble_scoring.results(members), ensemble_scoring.scoring
+            )[:2]
+        )
     low, high = np.array(ends).T
     assert np.mean(estimates) == pytest.approx(truth, abs=0.03)
     assert np.mean((low <= truth) & (truth <= high)) >= 0.93

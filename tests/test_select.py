@@ -25,7 +25,7 @@ from autoimb._select.ensemble import (
     typical_standard_error,
 )
 from autoimb._select.finalists import RepeatPlan, rescore, seconds_of_repeats
-from autoimb._select.honest_score import HonestScore, _score_interval, honest_score
+from autoimb._select.honest_score import HonestScore, honest_score, score_interval
 from autoimb._select.select import select
 from autoimb._select.selection import Selection
 from autoimb._select.time_reserve import (
@@ -804,7 +804,9 @@ def test_an_estimate_at_its_limit_lies_in_its_interval(estimate, end):
     problem = problem_of(*numeric(300, 30), cv=3)
     (one,) = informed_records(problem, [1.0])
     scoring = ensemble_scoring_of(problem)
-    low, high, margin = _score_interval(estimate, alone(one).members, scoring)
+    low, high, margin = score_interval(
+        estimate, scoring.results(alone(one).members), scoring.scoring
+    )
     assert end in {low, high}
     assert low <= estimate <= high
     assert 0.05 < high - low < 0.8

@@ -1,6 +1,7 @@
 """Folds in order of time: no row of the future is in any fit."""
 
 import datetime
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,9 +12,14 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import cross_val_score
+from tables import context_of, problem_of, scored, selection_of
 
 import autoimb
 from autoimb import AutoImbalance, TimeOrdered
+from autoimb._catalogue import CATALOGUE
+from autoimb._select.ensemble import EnsembleScoring, Member
+from autoimb._select.last_block import last_block_score
+from autoimb._strategy.strategy import Strategy
 from autoimb._table.folds import describe_folds, make_folds
 from autoimb._table.table import check_table
 from autoimb.exceptions import BadInputError
@@ -243,3 +249,77 @@ def test_the_report_has_a_row_for_each_block(kind, tmp_path):
     assert "## Over time" in saved
     assert all(block.name in saved for block in blocks)
     assert AutoImbalance(**QUICK).fit(X, y).report().data.over_time == ()
+
+
+def candidates_of(problem, strengths):
+    """Return records of logistic regressions, best first as the search has them."""
+    records = [
+        scored(
+            Strategy.of(CATALOGUE, family=("logistic_regression", {"C": C})), problem
+        )
+        for C in strengths
+    ]
+    records = [replace(r, number=n) for n, r in enumerate(records)]
+    return sorted(records, key=lambda r: -r.mean)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_the_estimate_is_the_last_block_s_and_its_labels_choose_nothing(size):
+    X, y, day = drifting()
+    problem = problem_of(X[["x", "noise"]], y, cv=TimeOrdered(by=day, n_blocks=3))
+    scoring = context_of(problem).scoring
+    records = candidates_of(problem, [1e-4, 0.1, 10.0])
+    selection = replace(
+        selection_of(*records), members=tuple(Member(r) for r in records[:size])
+    )
+    found = last_block_score(records, selection, EnsembleScoring(problem, scoring))
+    last = problem.folds[-1].val_idx
+    assert found.n_rows == len(last)
+    assert found.no_skill == pytest.approx(y[last].mean())
+    assert found.low < found.estimate < found.high
+    if size == 1:
+        earlier = [
+            np.mean(
+                [
+                    average_precision_score(y[f.val_idx], p.proba[:, 1])
+                    for f, p in zip(problem.folds[:-1], r.results, strict=False)
+                ]
+            )
+            for r in records
+        ]
+        best = records[int(np.argmax(earlier))].results[-1]
+        assert found.estimate == pytest.approx(scoring.expected([best]))
+
+
+def test_labels_of_the_last_block_choose_nothing():
+    """With other labels there, the same is chosen by the blocks before it."""
+    X, y, day = drifting()
+    problem = problem_of(X[["x", "noise"]], y, cv=TimeOrdered(by=day, n_blocks=3))
+    scoring = context_of(problem).scoring
+    records = candidates_of(problem, [1e-4, 0.1, 10.0])
+    worst = min(records, key=lambda r: r.on_folds([0, 1], scoring).mean)
+    perfect = problem.table.y[problem.folds[-1].val_idx]
+    told = replace(worst.results[-1], proba=np.eye(2)[perfect] * 0.9 + 0.05)
+    lucky = replace(worst, results=(*worst.results[:-1], told))
+    lucky = replace(lucky, score=scoring.score(lucky.results))
+    others = [r for r in records if r is not worst]
+    every = sorted([*others, lucky], key=lambda r: -r.mean)
+    selection = selection_of(*every)
+    ensemble_scoring = EnsembleScoring(problem, scoring)
+    found = last_block_score(every, selection, ensemble_scoring)
+    assert (
+        found.estimate == last_block_score(others, selection, ensemble_scoring).estimate
+    )
+
+
+def test_the_fit_promises_what_the_last_block_shows():
+    X, y, _ = drifting()
+    model = AutoImbalance(cv=TimeOrdered(by="when", n_blocks=3), **QUICK).fit(X, y)
+    last = list(TimeOrdered(by="when", n_blocks=3).split(X, y))[-1][1]
+    assert model.honest_score_.n_rows == len(last)
+    said = " ".join(model.report().data.sentences)
+    assert f"on the {len(last)} rows since then" in said
+    by_label = AutoImbalance(
+        cv=TimeOrdered(by="when", n_blocks=3), metric="f1", **QUICK
+    ).fit(X, y)
+    assert by_label.honest_score_.n_rows == len(y)

@@ -11,6 +11,7 @@ from autoimb._metrics.bootstrap import Difference
 from autoimb._search.trials import TrialRecord, complete, leaderboard, with_finalists
 from autoimb._select.ensemble import EnsembleScoring
 from autoimb._select.honest_score import HonestScore, honest_score
+from autoimb._select.last_block import has_last_block, last_block_score
 from autoimb._select.time_reserve import LastSteps
 
 if TYPE_CHECKING:
@@ -73,8 +74,11 @@ class FitResults:
         """What to expect on new data: of the fitted model, if that is not the best."""
         report_s = LastSteps.after(self.selection, self.problem).report_s
         limit = self.selection.limit
+        candidates = self.candidates if limit is None else limit.within(self.candidates)
+        if has_last_block(self.scoring):
+            return last_block_score(candidates, self.selection, self._ensemble_scoring)
         return honest_score(
-            self.candidates if limit is None else limit.within(self.candidates),
+            candidates,
             self.selection,
             self._ensemble_scoring,
             self.deadline.with_reserve(self.selection.pace * report_s),

@@ -11,6 +11,7 @@ from autoimb._metrics.metrics import RankingMetric
 from autoimb._report.fit_results import difference_of
 from autoimb._report.formats import percent
 from autoimb._select.ensemble import FEW_POSITIVES, has_few_positives
+from autoimb._select.last_block import has_last_block
 from autoimb._threshold.rules import ClassWeights, Cut
 
 if TYPE_CHECKING:
@@ -73,10 +74,26 @@ def _about_selection(results: FitResults) -> list[str]:
     refit_failure = results.finished.refit_failure
     if refit_failure is not None and refit_failure.is_replaced:
         return [_about_refit_failure(results, refit_failure)]
-    about = [_about_winner(results), *_about_time(results), _about_handling(results)]
+    about = [
+        _about_winner(results),
+        *_about_last_block(results),
+        *_about_time(results),
+        _about_handling(results),
+    ]
     if len(selection.members) > 1:
         about.append(_about_ensemble(results))
     return [*about, _about_flowchart(results)]
+
+
+def _about_last_block(results: FitResults) -> list[str]:
+    """Return what the estimate is of, where it is not of all rows."""
+    if not has_last_block(results.scoring):
+        return []
+    last = results.problem.folds[-1]
+    return [
+        f"That is the score of what the rows before {last.name.partition(' to ')[0]} "
+        f"select, on the {len(last.val_idx):,} rows since then: a test on the future."
+    ]
 
 
 def _about_time(results: FitResults) -> list[str]:

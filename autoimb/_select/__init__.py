@@ -8,6 +8,7 @@
 ``time_reserve``   seconds that are kept for the steps after the search
 ``select``         the winner: the best finalist, alone or with others in an ensemble
 ``honest_score``   the honest estimate: the score corrected for having chosen the best
+``last_block``     the same where folds are in order of time: the last block of rows
 ``fallback``       what is fitted if no candidate finished
 =================  =====================================================================
 """

@@ -80,9 +80,10 @@ class HonestScore:
         imbalance: each draw chooses among such candidates only. NaN if there is none.
     n_draws : int
         Bootstrap draws that `estimate` comes from: 100 at most, fewer for many rows or
-        where `time_budget` was over.
+        where `time_budget` was over. 0 where it is the score on the last block of
+        `TimeOrdered` folds, for a ranking metric.
     n_rows : int
-        Rows of the training table.
+        Rows that `estimate` was measured on: the training table, or the last block.
     logit_margin : float
         Half of the interval's width on the logit scale. NaN where there is none.
     """
@@ -175,7 +176,11 @@ def honest_score(
         alone = (Member(best),)
         of_baseline = _drawn_scores(baselines, alone, ensemble_scoring, deadline)
     low, high, margin = (
-        _score_interval(estimate, selection.members, ensemble_scoring)
+        score_interval(
+            estimate,
+            ensemble_scoring.results(selection.members),
+            ensemble_scoring.scoring,
+        )
         if isinstance(metric, RankingMetric) and len(drawn)
         else (*np.percentile(drawn if len(drawn) else [nan], [2.5, 97.5]), nan)
     )
@@ -191,8 +196,8 @@ def honest_score(
     )
 
 
-def _score_interval(
-    estimate: float, members: Sequence[Member], ensemble_scoring: EnsembleScoring
+def score_interval(
+    estimate: float, results: Sequence[FoldResult], scoring: Scoring
 ) -> tuple[float, float, float]:
     """Return the ends of the 95 % interval of an estimate, and half its logit width.
 
@@ -201,11 +206,10 @@ def _score_interval(
     mean of the covariances that the classes' ends have as errors, with the correlations
     of the bootstrap (Zou & Donner 2008).
     """
-    scoring, results = ensemble_scoring.scoring, ensemble_scoring.results(members)
     drawn = scoring.pooled_by_class(results, scoring.counts)
     on_all = scoring.pooled_by_class(results, np.ones_like(scoring.counts[:1]))[:, 0]
     estimates = np.clip(on_all + estimate - on_all.mean(), 0, 1)
-    correlations, n_units = _correlations(drawn), _units_of_classes(scoring)
+    correlations, n_units = _correlations(drawn), _units_of_classes(results, scoring)
     # A perfect score on n units does not rule out one that is wrong about half of one.
     least = 1 / (2 * n_units + 2)
     inside = np.clip(estimates, least, 1 - least)
@@ -252,18 +256,18 @@ def _of_mean(
     return float(low + inwards[0]), float(high - inwards[1])
 
 
-def _units_of_classes(scoring: Scoring) -> NDArray[np.intp]:
-    """Return how many units each class (c,) has, or all others if these are fewer."""
+def _units_of_classes(
+    results: Sequence[FoldResult], scoring: Scoring
+) -> NDArray[np.intp]:
+    """Return how many scored units each class (c,) has, or all others if fewer."""
     table = scoring.table
+    rows = np.unique(
+        np.concatenate([scoring.folds[result.number].val_idx for result in results])
+    )
+    y, units = table.y[rows], table.units[rows]
     codes = range(len(table.class_counts)) if table.pos is None else (table.pos,)
     return np.array(
-        [
-            min(
-                len(np.unique(table.units[is_of]))
-                for is_of in (table.y == c, table.y != c)
-            )
-            for c in codes
-        ]
+        [min(len(np.unique(units[is_of])) for is_of in (y == c, y != c)) for c in codes]
     )
 
 
