@@ -144,6 +144,15 @@ def test_results_take_the_place_of_no_file_that_is_needed(folder, capsys):
     assert not (folder / "r.html").exists()
 
 
+def test_folds_in_order_of_time(folder, tmp_path):
+    out = tmp_path / "m.skops"
+    fit = ["fit", str(folder / "data.csv"), *FIT, "--time", "x0", "--cv", "2"]
+    assert main([*fit, "--out", str(out)]) == 0
+    blocks = autoimb.load(out).report().data.over_time
+    assert len(blocks) == 2
+    assert blocks[0].n_training < blocks[1].n_training
+
+
 def test_catalogue_says_what_fits(folder, capsys):
     assert main(["catalogue"]) == 0
     assert "xgboost" in capsys.readouterr().out
@@ -178,6 +187,9 @@ def test_catalogue_says_what_fits(folder, capsys):
         (["fit", "{data}", *FIT, "--threshold", "cost=1"], "for example, cost=1:50"),
         (["fit", "{data}", *FIT, "--sep", ";"], "name it with --sep"),
         (["fit", "{data}", *FIT, "--cv", "1"], "cv=1"),
+        (["fit", "{data}", *FIT, "--time", "when"], "TimeOrdered(by='when')"),
+        (["fit", "{data}", *FIT, "--time", "city"], "times must be numbers, or dates"),
+        (["fit", "{data}", *FIT, "--time", "x0", "--cv", "0"], "n_blocks=0"),
         (["fit", "{data}", *FIT, "--storage", "sqlite:///no/s.db"], "storage"),
         (["fit", "{data}", *FIT, "--storage", "sqlite:///{data}"], "storage"),
         (["fit", "{data}", *FIT, "--storage", "foo://x/y"], "storage"),

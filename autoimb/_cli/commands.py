@@ -88,7 +88,7 @@ def _fit(arguments: argparse.Namespace) -> None:
         "time_budget": arguments.time_budget,
         "n_trials": arguments.n_trials,
         "families": arguments.families,
-        "cv": arguments.cv,
+        "cv": _folds_of(arguments),
         "n_jobs": arguments.n_jobs,
         "executor": arguments.executor,
         "storage": arguments.storage,
@@ -109,6 +109,15 @@ def _fit(arguments: argparse.Namespace) -> None:
     if options["final_fit"] is False:
         table.clear()
     write_and_print(model, arguments.out, arguments.report, **table)
+
+
+def _folds_of(arguments: argparse.Namespace) -> Any:
+    """Return `cv`: a number of folds, or folds in order of time."""
+    from autoimb import TimeOrdered
+
+    if arguments.time is None:
+        return arguments.cv
+    return TimeOrdered(by=arguments.time, n_blocks=arguments.cv)
 
 
 def _predict(arguments: argparse.Namespace) -> None:
@@ -297,6 +306,11 @@ COMMANDS: dict[str, tuple[Any, str, str, dict[str, dict[str, Any]]]] = {
                 "help": f"{THRESHOLD['help']} (default: %(default)s)",
             },
             "--cv": {**NUMBER, "help": "number of cross-validation folds"},
+            "--time": {
+                "metavar": "COLUMN",
+                "help": "validate in order of this column of dates or numbers, on "
+                "what follows; --cv is then the number of blocks",
+            },
             "--time-budget": {
                 **SECONDS,
                 "help": "seconds for the whole fit (default: 60; no limit with "
