@@ -222,7 +222,7 @@ def test_what_was_skipped_for_want_of_memory_is_tried_when_there_is_some(
         **STILL,
     )
     with monkeypatch.context() as patched:
-        patched.setattr("autoimb._estimator.free_memory", lambda: 0.0)
+        patched.setattr("autoimb._execution.executors.free_memory", lambda: 0.0)
         with pytest.warns(BudgetTooSmallWarning):
             model.fit(X, Y)
     assert set(model.leaderboard_["status"]) == {"skipped"}

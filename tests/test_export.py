@@ -66,7 +66,7 @@ FEW = {
 }
 """Settings that make a family's fits short."""
 
-OWN = {"mlp", "self_paced_ensemble", "tabm", "under_bagging"}
+OWN = {"mlp", "self_paced_ensemble", "tabm", "under_bagging", "xgboost_categories"}
 """Families without a counterpart outside autoimb."""
 
 SLOW = OWN | {"easy_ensemble", "soft_vote"}

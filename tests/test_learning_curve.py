@@ -1,6 +1,6 @@
 """A learning curve is measured on nested rows, and its law is a power law."""
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from tables import BROKEN, context_of, numeric, problem_of
 from autoimb._catalogue import CATALOGUE
 from autoimb._evaluate.evaluate import evaluate
 from autoimb._execution.deadline import Deadline
+from autoimb._execution.executors import SequentialExecutor
 from autoimb._execution.shared_data import Inline
 from autoimb._report.learning_curve import (
     SHARES,
@@ -119,18 +120,18 @@ def test_too_few_rows_or_too_little_time_give_no_curve():
     assert learning_curve(LOGISTIC, enough, Deadline(0.0)) is None
 
 
-class Slow(ThreadPoolExecutor):
+class Slow(SequentialExecutor):
     """Runs so many tasks only; the others wait for ever."""
 
-    n_workers, cores_each = 1, 1
-
     def __init__(self, n_tasks):
-        super().__init__(1)
+        super().__init__()
         self.n_left = n_tasks
 
-    def submit(self, fn, /, *args, **kwargs):
+    def submit_within(self, seconds, fn, /, *args, **kwargs):
         self.n_left -= 1
-        return super().submit(fn, *args, **kwargs) if self.n_left >= 0 else Future()
+        if self.n_left < 0:
+            return Future()
+        return super().submit_within(seconds, fn, *args, **kwargs)
 
 
 @pytest.mark.parametrize("n_whole", [1, 2, 3])

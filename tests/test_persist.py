@@ -78,6 +78,7 @@ MANY_TREES = {  # skops writes a file a node array
 def test_every_family_survives_saving(table, tmp_path, family, capsys):
     """Nothing has to be trusted by hand, in Python and on the command line."""
     X = pd.DataFrame(table[0]).add_prefix("x")
+    X["kind"] = np.array(["a", "b", "c"])[np.arange(len(X)) % 3]
     model = fit((X, table[1]), families=family)
     path, rows = tmp_path / "model.skops", tmp_path / "rows.csv"
     model.save(path)

@@ -363,7 +363,7 @@ def test_another_search_under_the_same_name_is_refused(url, part, options):
 
 def test_another_version_is_refused(url, monkeypatch):
     small(storage=url, n_trials=1)
-    monkeypatch.setattr("autoimb._search.study.version", lambda _: "0.0.1")
+    monkeypatch.setattr("autoimb._search.fingerprint.version", lambda _: "0.0.1")
     with pytest.raises(StorageMismatchError, match="another autoimb version"):
         small(storage=url)
 

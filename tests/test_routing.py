@@ -55,9 +55,9 @@ def fits(monkeypatch):
     """Return what each fit of a search was given, as pairs of rows and weights."""
     seen, fit = [], AutoImbalance._fit
 
-    def noted(self, X, y, **rows_of):
+    def noted(self, X, y, ctrl_c, **rows_of):
         seen.append((np.asarray(X), rows_of["sample_weight"]))
-        return fit(self, X, y, **rows_of)
+        return fit(self, X, y, ctrl_c, **rows_of)
 
     monkeypatch.setattr(AutoImbalance, "_fit", noted)
     return seen

@@ -349,7 +349,8 @@ def test_a_search_whose_tasks_never_end_ends_at_its_deadline():
     started = time.monotonic()
     outcome, _ = run(seconds=0.6, executor=StuckExecutor())
     assert 0.5 < time.monotonic() - started < 3.0
-    assert len(outcome.records) == LAG
+    # With a deadline, three folds each keep all of the 64 workers busy.
+    assert len(outcome.records) == 1 + 22
     assert {r.status for r in outcome.records} == {"timeout"}
     assert outcome.records[0].reason == "the time budget ended after 0 of 3 folds"
     assert all(t.state.is_finished() for t in outcome.study.trials)

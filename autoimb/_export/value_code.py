@@ -121,10 +121,23 @@ def _xgboost_without_autoimb(model: Any) -> Any:
     return ClassWeighted(unweighted, dict(model.class_weight))
 
 
+def _neighbours_without_autoimb(model: Any) -> Any:
+    """Return scikit-learn's own classifier, with a search that measures differences."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    params = model.get_params(deep=False)
+    if params["algorithm"] == "auto":
+        params["algorithm"] = "kd_tree"
+    return KNeighborsClassifier(**params)
+
+
 _TO_PUBLIC: dict[str, Callable[[Any], Any]] = {
     # A column that is empty throughout the training table is constant, and not read.
     "autoimb._table.encoding:FillEmptyColumns": lambda _: "passthrough",
     "autoimb._models.boosting:WeightedXGBClassifier": _xgboost_without_autoimb,
+    "autoimb._models.neighbours:ExactNeighboursClassifier": (
+        _neighbours_without_autoimb
+    ),
 }
 """By class, what returns its counterpart elsewhere, or the value if it has none."""
 

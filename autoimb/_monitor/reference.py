@@ -60,6 +60,9 @@ class Reference:
         if schema.is_raw:
             schema = replace(schema, is_raw=False)
             X = schema.canonical(X)
+        largest = np.zeros(table.n_classes)
+        np.maximum.at(largest, y, weight)
+        weight = weight / largest[y]  # so that no square is too small for a float
         totals, squares = (np.bincount(y, w) for w in (weight, weight**2))
         share = (int(table.units.max()) + 1) / len(table.y)
         weight = weight * share * (totals / squares)[y]

@@ -259,7 +259,7 @@ class _Search:
 
     def _lag(self) -> int:
         """Return how many trials may be under way; with a deadline, no worker waits."""
-        n_wanted = 1 + ceil(self.context.n_workers / len(self.numbers))
+        n_wanted = 1 + ceil(self.context.executor.n_workers / len(self.numbers))
         return LAG if self.fit_deadline.time_limit_s is None else max(LAG, n_wanted)
 
     def _promote(self, *, is_last: bool = False) -> bool:

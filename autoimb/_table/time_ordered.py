@@ -61,8 +61,8 @@ class TimeOrdered(BaseCrossValidator):
     >>> cv = TimeOrdered(by=day, n_blocks=2, gap=1)
     >>> for train, val in cv.split(np.zeros((12, 1)), y):
     ...     print(train, val)
-    [0 1 2 3] [5 6 7 8]
-    [0 1 2 3 4 5 6 7] [ 9 10 11]
+    [0 1 2] [4 5 6 7]
+    [0 1 2 3 4 5 6] [ 8  9 10 11]
     """
 
     def __init__(
