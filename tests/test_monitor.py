@@ -15,6 +15,7 @@ from autoimb import AutoImbalance, MonitorReport
 from autoimb._monitor.columns import column_rows
 from autoimb._monitor.drift import Mix
 from autoimb._monitor.reference import Reference
+from autoimb._report.formats import percent
 from autoimb._table.columns import Column, Schema
 from autoimb.exceptions import BadInputError
 
@@ -480,3 +481,19 @@ def test_no_row_of_the_training_table_is_kept(model):
     reference = fit(X, y)._reference
     assert reference.categories[X.columns.get_loc("who")] == ("someone",)
     assert reference.edges.shape == (6, 19)
+
+
+def test_rows_that_score_better_than_promised_are_no_confirmation():
+    """Training rows are known by heart: a page on them says nothing of new ones."""
+    rng = np.random.default_rng(0)
+    y = labels(300, 0.2, rng)
+    X = pd.DataFrame(rng.normal(size=(300, 5))).add_prefix("x")
+    model = AutoImbalance(
+        families="extra_trees", n_trials=1, n_jobs=1, random_state=0
+    ).fit(X, y)
+    report = model.monitor(X, y)
+    assert "better than promised" in report.data.verdict
+    assert "among the training rows?" in report.data.verdict
+    said = " ".join(report.data.findings)
+    assert f"The labels say {percent(y.mean())}." in said
+    assert "above what was promised" in said

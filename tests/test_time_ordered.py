@@ -233,6 +233,7 @@ def test_the_report_has_a_row_for_each_block(kind, tmp_path):
     proba = model.oof_proba_[:, 1]
     for block, (train, val) in zip(blocks, folds, strict=True):
         assert (block.n_training, block.n_rows) == (len(train), len(val))
+        assert block.n_of_class == y[val].sum()
         assert block.share == pytest.approx(y[val].mean())
         assert block.probability == pytest.approx(proba[val].mean())
         score = average_precision_score(y[val], proba[val])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from autoimb._monitor.label_shift import LabelShift
 
 SCORE_SLACK = 0.2
-"""Share of the scores that may lie elsewhere with no change at all: the model that
+"""Share of the scores that may differ with no change at all: the model that
 predicts was fitted on other rows than those that gave the out-of-fold scores, and is
 often surer than they are, with the same ranking."""
 _SURE = 0.01  # error level of a verdict on calibration, one of several in a report
@@ -84,6 +84,13 @@ def verdict_of(data: MonitorData) -> str:
             "The probabilities are not right on these rows, and other shares of the "
             "classes do not explain it. Refit the model with these rows."
         )
+    if labels is not None and is_above(labels):
+        return (
+            "The model ranks these rows better than promised: "
+            f"{labels.metric_label} is {significant(labels.score)}, and "
+            f"{_span(labels.promised_span)} was expected. Are they among the training "
+            "rows? Then this page says nothing of new rows."
+        )
     if data.doubts:
         return (
             "These rows differ from the training rows by more than the shares of the "
@@ -105,6 +112,12 @@ def is_below(labels: LabelsSection) -> bool:
     """Whether the score is below the interval that it was promised in."""
     low = labels.promised_span[0]
     return labels.score is not None and low is not None and labels.score < low
+
+
+def is_above(labels: LabelsSection) -> bool:
+    """Whether the score is above the interval that it was promised in."""
+    high = labels.promised_span[1]
+    return labels.score is not None and high is not None and labels.score > high
 
 
 def _is_off(labels: LabelsSection) -> bool:
@@ -136,8 +149,8 @@ def _about_alerts(data: MonitorData) -> Iterator[str]:
     for row in _of_interest(data):
         yield (
             f"{thousands(row.n_called)} of {thousands(data.n_rows)} rows are called "
-            f"{row.label}; as many training rows would give "
-            f"{thousands(round(row.n_called_before))}."
+            f"{row.label}; of as many training rows, scored by models that were not "
+            f"trained on them, {thousands(round(row.n_called_before))} would be."
         )
         if row.precision is not None and row.recall is not None and not data.doubts:
             yield (
@@ -151,12 +164,14 @@ def _about_alerts(data: MonitorData) -> Iterator[str]:
 
 def _about_shares(data: MonitorData) -> Iterator[str]:
     moved = [row.label for row in _moved(data)]
+    measured = _measured_shares(data)
     for row in _of_interest(data):
         yield (
             f"Estimated without labels, {percent(row.share)} of the rows are of class "
             f"{row.label} ({_percents(row.share_span)}); in training it was "
             f"{percent(row.before)}. The confusion matrix says "
             f"{percent(row.by_confusion)} ({_percents(row.by_confusion_span)})."
+            f"{measured.get(row.label, '')}"
         )
     if data.doubts:
         reasons = "; ".join(data.doubts)
@@ -170,7 +185,20 @@ def _about_shares(data: MonitorData) -> Iterator[str]:
             "probabilities and tunes the threshold for these shares."
         )
     else:
-        yield "That is no sign of a change: leave the class shares as they are."
+        yield (
+            "The interval holds the share in training, so that this is no sign of a "
+            "change: leave the class shares as they are."
+        )
+
+
+def _measured_shares(data: MonitorData) -> dict[str, str]:
+    """Return by class what the labels say of its share, where there are any."""
+    if data.labels is None:
+        return {}
+    return {
+        row.label: f" The labels say {percent(row.count / data.labels.n_rows)}."
+        for row in data.labels.classes
+    }
 
 
 def _about_columns(data: MonitorData) -> Iterator[str]:
@@ -195,9 +223,10 @@ def _about_columns(data: MonitorData) -> Iterator[str]:
 
 def _about_scores(data: MonitorData) -> Iterator[str]:
     yield (
-        f"{percent(data.score_distance)} of the scores lie elsewhere than the training "
-        "rows and the estimated shares of the classes let expect, "
-        f"{percent(data.score_distance - data.score_excess)} by chance alone."
+        f"{percent(data.score_distance)} of the scores would have to change for their "
+        "distribution to be the one that is expected at the estimated shares of the "
+        "classes; by chance alone it would be "
+        f"{percent(data.score_distance - data.score_excess)}."
     )
 
 
@@ -210,9 +239,13 @@ def _about_labels(data: MonitorData) -> Iterator[str]:
         if data.pos_label in {"", row.label}:
             yield from _about_class(row)
     if labels.slope is not None:
-        state = "wrong" if _is_off(labels) else "as right as in training"
+        state = (
+            "are wrong"
+            if _is_off(labels)
+            else "may be as right as in training, by chance or since little is lost"
+        )
         yield (
-            f"At the measured shares of the classes, probabilities are {state}: "
+            f"At the measured shares of the classes, probabilities {state}: "
             f"{significant(labels.slope, 2)} times their log-odds would suit best."
         )
     yield from _about_refit(data, labels)
@@ -225,7 +258,9 @@ def _about_score(labels: LabelsSection) -> Iterator[str]:
             f"none of {_listed([r.label for r in labels.classes if not r.count])}."
         )
     elif labels.promised is not None:
-        verdict = "below" if is_below(labels) else "within or above"
+        verdict = "within"
+        if is_below(labels) or is_above(labels):
+            verdict = "below" if is_below(labels) else "above"
         yield (
             f"{labels.metric_label} on {thousands(labels.n_rows)} labelled rows is "
             f"{significant(labels.score)}, {verdict} what was promised at these shares "

@@ -43,6 +43,8 @@ class BlockRow(Value):
     """The first and the last time of its rows."""
     n_rows: int
     """Validated rows."""
+    n_of_class: int
+    """Those of the class of interest, or of the smallest class."""
     n_training: int
     """Rows before them that its models were trained on."""
     share: float

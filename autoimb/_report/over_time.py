@@ -34,6 +34,7 @@ def blocks_over_time(results: FitResults) -> tuple[BlockRow, ...]:
             BlockRow(
                 name=fold.name,
                 n_rows=len(fold.val_idx),
+                n_of_class=int((y == code).sum()),
                 n_training=len(fold.train_idx),
                 share=float(np.average(y == code, weights=weight)),
                 probability=float(np.average(proba[at, code], weights=weight)),
