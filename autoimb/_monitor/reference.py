@@ -33,7 +33,7 @@ _MOST_CELLS = 4_000_000
 _FEWEST_ROWS, _MOST_ROWS = 500, 50_000
 """Rows that are looked at: their number bounds the seconds that this adds to a fit."""
 _FEWEST_OF_CATEGORY = 5
-"""Rows of a category that is kept: fewer could tell who they are."""
+"""Fewest rows of a category whose name is kept: a rarer one may identify a person."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
