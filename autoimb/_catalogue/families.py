@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sklearn.tree import DecisionTreeClassifier
 
 from autoimb._catalogue.entry import (
@@ -32,16 +34,6 @@ _MEMBER_PARAMS: dict[str, Domain] = {
     "min_child_weight": Float(0.1, 10.0, default=1.0, log=True),
 }
 _MIXUP = Categorical((0.0, 0.1, 0.2, 0.4, 0.8), default=0.0)
-_XGBOOST_PARAMS: dict[str, Domain] = {
-    "n_estimators": Int(50, 600, default=200, log=True),
-    "learning_rate": Float(0.02, 0.3, default=0.07, log=True),
-    "max_depth": Int(1, 9, default=6),
-    "min_child_weight": Float(0.1, 20.0, default=1.0, log=True),
-    "subsample": Float(0.5, 1.0, default=0.9),
-    "colsample_bytree": Float(0.4, 1.0, default=0.8),
-    "reg_lambda": Float(0.1, 30.0, default=1.0, log=True),
-}
-_SHALLOW = {"max_depth": 3, "learning_rate": 0.05, "subsample": 0.7}
 
 
 def _named(*parameters: str) -> dict[str, str]:
@@ -54,7 +46,31 @@ _NET_TAKES = _named(
     *("metric", "pos_label", "validation_fraction"),
 )
 
-_XGBOOST_TAKES = _named("random_state", "class_weight", "n_jobs", "device")
+_XGBOOST = Family(
+    name="xgboost",
+    label="XGBoost",
+    make="autoimb._models.boosting:WeightedXGBClassifier",
+    loss_kind="xgboost",
+    fixed={"tree_method": "hist"},
+    params={
+        "n_estimators": Int(50, 600, default=200, log=True),
+        "learning_rate": Float(0.02, 0.3, default=0.07, log=True),
+        "max_depth": Int(1, 9, default=6),
+        "min_child_weight": Float(0.1, 20.0, default=1.0, log=True),
+        "subsample": Float(0.5, 1.0, default=0.9),
+        "colsample_bytree": Float(0.4, 1.0, default=0.8),
+        "reg_lambda": Float(0.1, 30.0, default=1.0, log=True),
+    },
+    portfolio=({}, {"max_depth": 3, "learning_rate": 0.05, "subsample": 0.7}),
+    parameter_names=_named("random_state", "class_weight", "n_jobs", "device"),
+    weights_sampled_rows=True,
+    cost=0.6,
+    time_limited_fit="autoimb._models.time_limited_fit:xgboost",
+    rounds_parameter="n_estimators",
+    staged_proba="autoimb._models.staged_proba:xgboost",
+    cut_rounds="autoimb._models.staged_proba:cut_xgboost",
+    reference="Chen & Guestrin 2016, arXiv:1603.02754",
+)
 
 FAMILIES = (
     Family(
@@ -116,47 +132,22 @@ FAMILIES = (
         cut_rounds="autoimb._models.staged_proba:cut_hist_gradient_boosting",
         reference="Ke et al. 2017, LightGBM, NeurIPS 30",
     ),
-    Family(
-        name="xgboost",
-        label="XGBoost",
-        make="autoimb._models.boosting:WeightedXGBClassifier",
-        loss_kind="xgboost",
-        fixed={"tree_method": "hist"},
-        params=_XGBOOST_PARAMS,
-        portfolio=({}, _SHALLOW),
-        parameter_names=_XGBOOST_TAKES,
-        weights_sampled_rows=True,
-        cost=0.6,
-        time_limited_fit="autoimb._models.time_limited_fit:xgboost",
-        rounds_parameter="n_estimators",
-        staged_proba="autoimb._models.staged_proba:xgboost",
-        cut_rounds="autoimb._models.staged_proba:cut_xgboost",
-        reference="Chen & Guestrin 2016, arXiv:1603.02754",
-    ),
-    Family(
+    _XGBOOST,
+    replace(
+        _XGBOOST,
         name="xgboost_categories",
         label="XGBoost on categories",
-        make="autoimb._models.boosting:WeightedXGBClassifier",
-        loss_kind="xgboost",
-        fixed={"tree_method": "hist"},
         # One category against all others for columns of up to so many, else sets.
         params={
-            **_XGBOOST_PARAMS,
+            **_XGBOOST.params,
             "max_cat_to_onehot": Int(2, 64, default=64, log=True),
         },
-        portfolio=({}, _SHALLOW),
-        parameter_names={**_XGBOOST_TAKES, "n_categorical": "n_categorical"},
+        parameter_names={**_XGBOOST.parameter_names, "n_categorical": "n_categorical"},
         needs=(CATEGORIES,),
         # Beside XGBoost on their codes it ranked no table better
         # (benchmarks/RESULTS.md, "Categories as such").
         auto=False,
-        weights_sampled_rows=True,
         cost=0.8,
-        time_limited_fit="autoimb._models.time_limited_fit:xgboost",
-        rounds_parameter="n_estimators",
-        staged_proba="autoimb._models.staged_proba:xgboost",
-        cut_rounds="autoimb._models.staged_proba:cut_xgboost",
-        reference="Chen & Guestrin 2016, arXiv:1603.02754",
     ),
     Family(
         name="mlp",
