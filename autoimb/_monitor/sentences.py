@@ -154,9 +154,9 @@ def _about_alerts(data: MonitorData) -> Iterator[str]:
         )
         if row.precision is not None and row.recall is not None and not data.doubts:
             yield (
-                f"Of the rows called {row.label}, {percent(row.precision)} are to be "
-                f"expected to be so ({_percents(row.precision_span)}), and "
-                f"{percent(row.recall)} of its rows to be found "
+                f"Of the rows called {row.label}, {percent(row.precision)} are "
+                f"expected to be of that class ({_percents(row.precision_span)}), and "
+                f"{percent(row.recall)} of the class to be among them "
                 f"({_percents(row.recall_span)}). In training it was "
                 f"{percent(row.promised_precision)} and {percent(row.promised_recall)}."
             )
@@ -239,14 +239,10 @@ def _about_labels(data: MonitorData) -> Iterator[str]:
         if data.pos_label in {"", row.label}:
             yield from _about_class(row)
     if labels.slope is not None:
-        state = (
-            "are wrong"
-            if _is_off(labels)
-            else "may be as right as in training, by chance or since little is lost"
-        )
+        state = "are wrong" if _is_off(labels) else "are not shown to be wrong"
         yield (
-            f"At the measured shares of the classes, probabilities {state}: "
-            f"{significant(labels.slope, 2)} times their log-odds would suit best."
+            f"At the measured shares of the classes, probabilities {state}: a factor "
+            f"of {significant(labels.slope, 2)} on their log-odds would fit best."
         )
     yield from _about_refit(data, labels)
 
